@@ -1,0 +1,3 @@
+"""imgq: finds pictures by what is in them."""
+
+__version__ = "0.1.0"

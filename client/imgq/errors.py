@@ -1,0 +1,92 @@
+"""The failures a person can meet, each with its exit code; only `main` exits.
+
+    Failure                      70  a bug, unless a branch below says better
+    ├── UsageError                2  the words on the command line
+    │   └── SettingsError         2  the settings file
+    ├── NotSettled                1  the time ran out before the index was settled
+    ├── NoDaemon                  3  nothing answers on the socket
+    │   └── TimedOut              3  something is there and did not answer in time
+    ├── Refused                   4  the daemon refused, in its own words
+    │   ├── CannotStart           4  the daemon cannot start
+    │   ├── ModelMissing          4  the model's weights are not to be had
+    │   └── StoreError            4  the index on disk cannot be used
+    │       ├── StoreDamaged      4  it is not sound
+    │       ├── StoreFull         4  there is no space left for it
+    │       ├── StoreBusy         4  another process holds it
+    │       └── StoreNewer        4  a newer imgq wrote it
+    └── ProtocolMismatch          5  client and daemon speak different protocols
+
+A message says what happened and where; a hint, on a line of its own, what to do.
+"""
+
+from __future__ import annotations
+
+
+class Failure(Exception):
+    """A failure that a person is told of: `message` what happened, `hint` what to do."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+
+class UsageError(Failure):
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """The settings file: an unknown key, or a value of the wrong kind."""
+
+
+class NotSettled(Failure):
+    exit_code = 1
+
+
+class NoDaemon(Failure):
+    exit_code = 3
+
+
+class TimedOut(NoDaemon):
+    """Something holds the socket and did not answer in time."""
+
+
+class Refused(Failure):
+    exit_code = 4
+
+
+class CannotStart(Refused):
+    """The daemon cannot start, for the reason given."""
+
+
+class ModelMissing(Refused):
+    """The model's weights are neither on disk nor to be fetched."""
+
+
+class StoreError(Refused):
+    """The index on disk cannot be used."""
+
+
+class StoreDamaged(StoreError):
+    """The index on disk is not a sound database."""
+
+
+class StoreFull(StoreError):
+    """There is no space left on the disk of the index."""
+
+
+class StoreBusy(StoreError):
+    """Another process has held the index for longer than is waited for."""
+
+
+class StoreNewer(StoreError):
+    """A newer imgq wrote the index on disk."""
+
+
+class ProtocolMismatch(Failure):
+    exit_code = 5

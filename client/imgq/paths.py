@@ -1,0 +1,113 @@
+"""Where settings, index, socket, logs and models lie: the platform's places, or all in IMGQ_HOME."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from imgq.record import Record, string
+
+# sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
+LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
+
+
+class Places(Record):
+    """Absolute paths. `runtime` is the private folder of socket and lock."""
+
+    settings: str = string()
+    data: str = string()
+    models: str = string()
+    logs: str = string()
+    runtime: str = string()
+
+    @property
+    def store(self) -> str:
+        return os.path.join(self.data, "index.db")
+
+    @property
+    def log(self) -> str:
+        return os.path.join(self.logs, "imgqd.log")
+
+    @property
+    def lock(self) -> str:
+        return os.path.join(self.runtime, "lock")
+
+    @property
+    def socket(self) -> str:
+        return os.path.join(self.runtime, "socket")
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The folders that are imgq's own, which are never indexed."""
+        return (self.data, self.models, self.logs, self.runtime)
+
+
+def places() -> Places:
+    """The places of this user, by the environment."""
+    if home := os.environ.get("IMGQ_HOME"):
+        return _in_one_folder(os.path.abspath(home))
+    return _on_macos() if sys.platform == "darwin" else _by_xdg()
+
+
+def socket_address() -> str:
+    """Where the daemon answers: IMGQ_SOCKET, else the socket of `places`."""
+    return os.environ.get("IMGQ_SOCKET") or f"ipc://{places().socket}"
+
+
+def _in_one_folder(home: str) -> Places:
+    return Places(
+        settings=os.path.join(home, "settings.toml"),
+        data=os.path.join(home, "index"),
+        models=os.path.join(home, "models"),
+        logs=os.path.join(home, "logs"),
+        runtime=_short_enough(os.path.join(home, "run")),
+    )
+
+
+def _by_xdg() -> Places:
+    config = _xdg("XDG_CONFIG_HOME", ".config")
+    data = _xdg("XDG_DATA_HOME", ".local/share")
+    state = _xdg("XDG_STATE_HOME", ".local/state")
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    private = os.path.join(runtime, "imgq") if os.path.isabs(runtime) else f"{state}/imgq/run"
+    return Places(
+        settings=os.path.join(config, "imgq", "settings.toml"),
+        data=os.path.join(data, "imgq"),
+        models=os.path.join(data, "imgq", "models"),
+        logs=os.path.join(state, "imgq"),
+        runtime=_short_enough(private),
+    )
+
+
+def _run_user() -> str | None:
+    """The runtime folder of a user whose shell was not told of it (cron, su)."""
+    folder = f"/run/user/{os.getuid()}"
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _on_macos() -> Places:
+    library = os.path.expanduser("~/Library")
+    support = os.path.join(library, "Application Support", "imgq")
+    return Places(
+        settings=os.path.join(support, "settings.toml"),
+        data=support,
+        models=os.path.join(support, "models"),
+        logs=os.path.join(library, "Logs", "imgq"),
+        runtime=_short_enough(os.path.join(support, "run")),
+    )
+
+
+def _xdg(variable: str, default: str) -> str:
+    value = os.environ.get(variable, "")
+    # The specification says that a relative path there is to be ignored.
+    return value if os.path.isabs(value) else os.path.join(os.path.expanduser("~"), default)
+
+
+def _short_enough(runtime: str) -> str:
+    """The folder, or a short private one in its stead where the socket's path would be too long."""
+    if len(os.fsencode(os.path.join(runtime, "socket"))) <= LONGEST_SOCKET:
+        return runtime
+    # A name that client and daemon both come to, and another imgq does not.
+    from zlib import crc32
+
+    return f"/tmp/imgq-{os.getuid()}-{crc32(os.fsencode(runtime)):08x}"

@@ -1,0 +1,1 @@
+"""imgqd: the daemon behind imgq."""

@@ -1,0 +1,101 @@
+"""Messages between the daemon and its children: msgpack maps with a length before them, and descriptors.
+
+A Unix stream socket carries them. A child may be taken over by a hostile picture, so what comes from
+one is bounded before it is read, and anything that is no message ends the channel.
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+import struct
+from typing import Any
+
+import msgpack
+
+MOST_BYTES = 16 << 20
+_LENGTH = struct.Struct("<I")
+
+
+class ChannelClosed(Exception):
+    """The other side is gone, or sent what is no message."""
+
+
+class Channel:
+    """One end of the line. Not for several threads at once."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    @staticmethod
+    def pair() -> tuple[socket.socket, socket.socket]:
+        """Two connected stream sockets, neither inheritable."""
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    @classmethod
+    def inherited(cls, descriptor: int) -> Channel:
+        """The end that the parent handed over as an open descriptor."""
+        return cls(socket.socket(fileno=descriptor))
+
+    def send(self, message: dict[str, Any], *descriptors: int) -> None:
+        """Sends a message, and copies of the descriptors with it."""
+        body = msgpack.packb(message)
+        try:
+            head = _LENGTH.pack(len(body))
+            if descriptors:
+                socket.send_fds(self._end, [head], descriptors)
+            else:
+                self._end.sendall(head)
+            self._end.sendall(body)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+
+    def receive(self, timeout: float | None = None) -> tuple[dict[str, Any], list[int]]:
+        """The next message and its descriptors, at most one.
+
+        timeout: seconds until TimeoutError, None for ever.
+        """
+        self._end.settimeout(timeout)
+        try:
+            head, descriptors = self._head()
+            (length,) = _LENGTH.unpack(head)
+            if length > MOST_BYTES:
+                raise ChannelClosed(f"a message of {length} bytes")
+            return _unpack(self._exactly(length)), descriptors
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+
+    def close(self) -> None:
+        self._end.close()
+
+    def _head(self) -> tuple[bytes, list[int]]:
+        space = socket.CMSG_SPACE(array.array("i").itemsize)
+        head, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space)
+        descriptors = array.array("i")
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+        if not head:
+            raise ChannelClosed("the other side is gone")
+        return head + self._exactly(_LENGTH.size - len(head)), list(descriptors)
+
+    def _exactly(self, count: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < count:
+            part = self._end.recv(count - len(parts))
+            if not part:
+                raise ChannelClosed("the other side is gone")
+            parts += part
+        return bytes(parts)
+
+
+def _unpack(body: bytes) -> dict[str, Any]:
+    try:
+        message = msgpack.unpackb(body, max_map_len=64, max_array_len=65536, max_ext_len=0)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise ChannelClosed(f"no message: {error}") from error
+    if not isinstance(message, dict):
+        raise ChannelClosed("no message: not a map")
+    return message

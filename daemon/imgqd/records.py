@@ -1,0 +1,138 @@
+"""The records that cross the daemon's rooms: one frozen record a thing, never parallel lists."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+
+FailureKind = Literal["damaged", "unsupported", "too_large", "crashed", "timeout", "unreadable"]
+
+# Faults of the picture itself: final until the file, or the decoder, changes. "crashed" and "timeout"
+# become final at the second attempt; "unreadable" is the disk's fault and is tried again.
+FINAL: frozenset[FailureKind] = frozenset({"damaged", "unsupported", "too_large"})
+MOST_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What `stat` says of a file; two equal stamps mean the same bytes (`touch -r` shows in ctime_ns)."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        return cls(
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+        )
+
+
+def is_regular(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a decoder reads of a picture beside its pixels.
+
+    `width` and `height` are those of the upright picture; `taken_at` is local time as the camera wrote
+    it, ISO 8601 without a zone; `latitude` and `longitude` are degrees, north and east positive.
+    """
+
+    format: str
+    width: int
+    height: int
+    taken_at: str | None = None
+    camera: str | None = None
+    lens: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSpec:
+    """How a model wants its pixels: open_clip's preprocessing up to, not including, the normalization.
+
+    resize: "shortest" (then a center crop), "longest" (then padded with `fill`) or "squash".
+    """
+
+    width: int
+    height: int
+    resize: Literal["shortest", "longest", "squash"] = "shortest"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    fill: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one picture: uint8, (height, width, 3), RGB."""
+        return self.width * self.height * 3
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a file could not be indexed; `reason` is a sentence for a person."""
+
+    kind: FailureKind
+    reason: str
+
+
+# What a commit takes: each brings one path of the index up to date with what was seen of it.
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A file shows this picture. `metadata` and `embedding` (float32, (dim,), unit norm) are None where
+    the store has the picture already. An untrusted stamp (as young as the look) is looked at again."""
+
+    path: bytes
+    stamp: Stamp
+    hash: bytes
+    trusted: bool = True
+    metadata: Metadata | None = None
+    embedding: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file could not be indexed; `hash` where its bytes could be read."""
+
+    path: bytes
+    stamp: Stamp
+    failure: Failure
+    hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A file is no picture, neither by its first bytes nor by its name."""
+
+    path: bytes
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A known file, with an equal stamp, has another path: its row moves, nothing is read."""
+
+    source: bytes
+    path: bytes
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A file, or a folder with all that is under it, is no more."""
+
+    path: bytes
+
+
+Change = Indexed | Failed | Ignored | Moved | Gone
