@@ -1,0 +1,139 @@
+"""What is told of files to people: hits, listings a page at a time, filters."""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgqd.records import Stamp
+from imgqd.store.embeddings import Embeddings
+from imgqd.store.files import ROW, row
+from imgqd.store.folders import UNDER, join, under
+from imgqd.store.pictures import COLUMNS, ledger_entry, picture
+from imgqd.store.records import Exported, FailedFile, FileInfo, Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+# CROSS JOIN keeps SQLite to the order that is written, whatever its statistics say
+SHOWN = f"""
+SELECT files.id, folders.path, name, roots.state = 'offline',
+    size, mtime_ns, ctime_ns, files.inode, files.device, {COLUMNS} FROM
+"""
+OF_FILES = """
+CROSS JOIN pictures ON pictures.id = files.picture
+CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = folders.root
+"""
+FAILED = """
+SELECT files.id, folders.path, name, roots.state = 'offline',
+    kind, reason, attempts, first_seen, last_seen, decoder
+FROM failures CROSS JOIN files ON files.id = failures.file
+CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = folders.root
+"""
+
+
+class Listings(Embeddings):
+    def files_of(self, pictures: Iterable[int]) -> dict[int, list[Shown]]:
+        """The files that show each of those pictures, by path; pictures without any are left
+        out."""
+        ids = json.dumps(sorted({int(picture) for picture in pictures}))
+        with self._database.read() as connection:
+            found = connection.execute(
+                f"{SHOWN} json_each(?) CROSS JOIN files ON files.picture = value {OF_FILES}"
+                " ORDER BY value",
+                (ids,),
+            )
+            rows = [_shown(columns) for columns in found]
+        return {
+            id: sorted(files, key=lambda shown: shown.path)
+            for id, files in groupby(rows, key=lambda shown: shown.picture.id)
+        }
+
+    def showing(self, folder: bytes | None, *, offline: bool = False) -> NDArray[np.int64]:
+        """The pictures, ascending, that a file shows which is under that folder, if one is given,
+        and on a root that is online, unless offline ones are asked for too. int64, (n,)."""
+        where = "files.picture IS NOT NULL"
+        if folder is not None:
+            where += f" AND {UNDER}"
+        if not offline:
+            where += " AND folders.root IN (SELECT id FROM roots WHERE state = 'online')"
+        with self._database.read() as connection:
+            found = connection.execute(
+                "SELECT picture FROM folders CROSS JOIN files ON files.folder = folders.id"
+                f" WHERE {where}",
+                under(folder or b"/"),
+            )
+            return np.unique(np.fromiter((id for (id,) in found), np.int64))
+
+    def files(self, after: int = 0, limit: int = 1000) -> list[Shown]:
+        """A page of the files that show a picture, from the one after the cursor `after`
+        (Shown.file)."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                f"{SHOWN} files {OF_FILES} WHERE files.id > ? ORDER BY files.id LIMIT ?",
+                (after, limit),
+            )
+            return [_shown(columns) for columns in found]
+
+    def errors(self, after: int = 0, limit: int = 1000) -> list[FailedFile]:
+        """A page of the ledger, from the one after the cursor `after` (FailedFile.file)."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                f"{FAILED} WHERE failures.file > ? ORDER BY failures.file LIMIT ?", (after, limit)
+            )
+            return [
+                FailedFile(id, join(folder, name), bool(offline), ledger_entry(entry))
+                for id, folder, name, offline, *entry in found
+            ]
+
+    def export(self, after: int = 0, limit: int = 1000) -> list[Exported]:
+        """A page of the files that have an embedding, with it, from the one after the cursor
+        `after` (Exported.shown.file); at most `limit`, and none only at the end."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                f"{SHOWN} files {OF_FILES}"
+                " CROSS JOIN embedding_sums sums ON sums.picture = pictures.id AND sums.model = ?"
+                " WHERE files.id > ? ORDER BY files.id LIMIT ?",
+                (self.model.id, after, limit),
+            )
+            shown = [_shown(columns) for columns in found]
+            vectors = self.vectors(file.picture.id for file in shown)
+        return [Exported(file, vectors[file.picture.id]) for file in shown]
+
+    def info(self, path: bytes) -> FileInfo | None:
+        """All that is known of a file; None where nothing is."""
+        folder, name = os.path.split(path)
+        names = {"folder": folder, "name": name}
+        with self._database.read() as connection:
+            columns = connection.execute(
+                f"{ROW} WHERE folders.path = :folder AND files.name = :name",
+                {"model": self._model_id, **names},
+            ).get
+            if columns is None:
+                return None
+            root, offline = connection.execute(
+                "SELECT roots.path, state = 'offline' FROM roots JOIN folders ON root = roots.id"
+                " WHERE folders.path = :folder",
+                names,
+            ).get
+            shown = self.files_of([columns[8]]).get(columns[8], []) if columns[8] else []
+        return FileInfo(
+            path,
+            root,
+            bool(offline),
+            row(columns),
+            shown[0].picture if shown else None,
+            [file.path for file in shown if file.path != path],
+        )
+
+
+def _shown(columns: tuple[Any, ...]) -> Shown:
+    id, folder, name, offline = columns[:4]
+    stamp = Stamp(*map(int, columns[4:9]))
+    return Shown(id, join(folder, name), bool(offline), stamp, picture(columns[9:]))

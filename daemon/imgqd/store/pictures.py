@@ -1,0 +1,101 @@
+"""Pictures: what files show, each once. One that no file shows keeps its embedding for a while."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imgqd.records import Failure, Metadata
+from imgqd.store import vec0
+from imgqd.store.part import Part, text
+from imgqd.store.records import LedgerEntry, Picture
+
+if TYPE_CHECKING:
+    import apsw
+
+COLUMNS = (
+    "pictures.id, pictures.hash, format, width, height, taken_at, camera, lens, latitude, longitude"
+)
+
+
+class Pictures(Part):
+    def known(self, hash: bytes) -> int | None:
+        """The picture of those bytes, where it has an embedding by the model in use that is not to
+        be made again: nothing has to be embedded for a file that shows it."""
+        with self._database.read() as connection:
+            picture: int | None = connection.execute(
+                "SELECT id FROM pictures JOIN embedding_sums ON picture = id AND model = ?"
+                " WHERE hash = ? AND NOT stale",
+                (self.model.id, hash),
+            ).get
+            return picture
+
+    def failed_hash(self, hash: bytes) -> Failure | None:
+        """The failure of those bytes, under whatever path, where it is final for the decoder in
+        use."""
+        with self._database.read() as connection:
+            entries = connection.execute(
+                "SELECT kind, reason, attempts, first_seen, last_seen, decoder FROM failures"
+                " WHERE hash = ? AND (model IS NULL OR model = ?)",
+                (hash, self._model_id),
+            ).fetchall()
+        known = (ledger_entry(entry) for entry in entries)
+        return next((entry.failure for entry in known if entry.is_final(self.decoder)), None)
+
+    def forget_orphans(self, before: float) -> list[int]:
+        """Forgets the pictures, with their embeddings by every model, that no file has shown since
+        before that time (seconds since the epoch); returns them."""
+        with self._database.write() as connection:
+            orphans: list[Any] = connection.execute(
+                "SELECT id FROM pictures WHERE orphaned_at < ?", (before,)
+            ).fetchall()
+            for (picture,) in orphans:
+                _forget(connection, picture)
+            return [picture for (picture,) in orphans]
+
+
+def _forget(connection: apsw.Connection, picture: int) -> None:
+    models: list[Any] = connection.execute(
+        "SELECT model FROM embedding_sums WHERE picture = ?", (picture,)
+    ).fetchall()
+    for (model,) in models:
+        vec0.delete(connection, model, picture)
+    connection.execute("DELETE FROM pictures WHERE id = ?", (picture,))
+
+
+def find_picture(connection: apsw.Connection, hash: bytes) -> int | None:
+    id: int | None = connection.execute("SELECT id FROM pictures WHERE hash = ?", (hash,)).get
+    return id
+
+
+def put_picture(connection: apsw.Connection, hash: bytes, metadata: Metadata, now: float) -> int:
+    """Records a picture, or its metadata anew. A new one is an orphan until a file is seen to show
+    it."""
+    values = (
+        text(metadata.format),
+        metadata.width,
+        metadata.height,
+        text(metadata.taken_at),
+        text(metadata.camera),
+        text(metadata.lens),
+        metadata.latitude,
+        metadata.longitude,
+    )
+    id: int = connection.execute(
+        "INSERT INTO pictures(format, width, height, taken_at, camera, lens, latitude, longitude,"
+        " hash, orphaned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(hash) DO UPDATE SET"
+        " (format, width, height, taken_at, camera, lens, latitude, longitude) = (excluded.format,"
+        " excluded.width, excluded.height, excluded.taken_at, excluded.camera, excluded.lens,"
+        " excluded.latitude, excluded.longitude) RETURNING id",
+        (*values, hash, now),
+    ).get
+    return id
+
+
+def picture(columns: tuple[Any, ...]) -> Picture:
+    """A picture of the columns COLUMNS."""
+    return Picture(columns[0], columns[1], Metadata(*columns[2:]))
+
+
+def ledger_entry(columns: tuple[Any, ...]) -> LedgerEntry:
+    """A ledger entry of kind, reason, attempts, first_seen, last_seen, decoder."""
+    return LedgerEntry(Failure(columns[0], columns[1]), *columns[2:])

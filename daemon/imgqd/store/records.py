@@ -1,0 +1,188 @@
+"""What the store tells of its rows: one frozen record a thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from imgqd.records import FINAL, MOST_ATTEMPTS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from imgqd.records import Failed, Failure, Metadata, Stamp
+
+RootState = Literal["online", "offline"]
+FileState = Literal["indexed", "pending", "failed", "ignored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells one root from another at the same path: its device, its inode, its file system's
+    name."""
+
+    device: int
+    inode: int
+    fsid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A watched folder; with `mount`, a file system mounted below one, kept like a root and not
+    named as one.
+
+    had_entries: it was once seen with an entry in it.
+    """
+
+    path: bytes
+    identity: Identity
+    state: RootState = "online"
+    had_entries: bool = False
+    mount: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model whose vectors are meant; `dim` is their length."""
+
+    id: int
+    identity: str
+    name: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A failure with its history: times are seconds since the epoch, `decoder` the version that
+    failed."""
+
+    failure: Failure
+    attempts: int
+    first_seen: float
+    last_seen: float
+    decoder: str
+
+    def is_final(self, decoder: str) -> bool:
+        """Whether these bytes are not worth another attempt by that decoder."""
+        if self.decoder != decoder or self.failure.kind == "unreadable":
+            return False
+        return self.failure.kind in FINAL or self.attempts >= MOST_ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A known file. state: "pending" shows a picture that is to be embedded (again) by the current
+    model, "failed" has a ledger entry, "ignored" is no picture."""
+
+    stamp: Stamp
+    trusted: bool
+    state: FileState
+    ledger: LedgerEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """hash: 16 bytes, XXH3-128 of the file."""
+
+    id: int
+    hash: bytes
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A file that shows a picture; `file` is the cursor of a listing."""
+
+    file: int
+    path: bytes
+    offline: bool
+    stamp: Stamp
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFile:
+    """A file of the ledger; `file` is the cursor of a listing."""
+
+    file: int
+    path: bytes
+    offline: bool
+    ledger: LedgerEntry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exported:
+    """A file with its picture's embedding: float32, (dim,)."""
+
+    shown: Shown
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """All that is known of one file; `copies` are the other paths that show the same picture."""
+
+    path: bytes
+    root: bytes
+    offline: bool
+    row: Row
+    picture: Picture | None
+    copies: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Files by what became of them; no file is in two of them.
+
+    files: can be found now; pending: known and to be embedded; failed: all of the ledger;
+    offline: show a picture on a root that is away; ignored: no pictures.
+    """
+
+    files: int = 0
+    pending: int = 0
+    failed: int = 0
+    offline: int = 0
+    ignored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts(Tally):
+    """The tally of all roots; pictures: those that some file shows, each once."""
+
+    pictures: int = 0
+
+
+class Added(NamedTuple):
+    """A picture that was embedded, anew or again: float32, (dim,), unit norm."""
+
+    picture: int
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit changed in the set of pictures that can be found; no picture is in two of the
+    three.
+
+    added: embedded by it, and shown by a file; shown: shown again, their vectors are in the store;
+    hidden: no file shows them any more; again: paths that could not be recorded as told (the
+    picture, or a move's source, is unknown by now) and are to be read again; rejected: recorded as
+    failures because their vector was not of unit norm or not of the model's length.
+    """
+
+    added: list[Added] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+    hidden: list[int] = field(default_factory=list)
+    again: list[bytes] = field(default_factory=list)
+    rejected: list[Failed] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A run of stored embeddings. ids: int64, (n,); vectors: float32, (n, dim); damaged: pictures
+    whose vector is missing or fails its checksum, which are not among `ids`."""
+
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    damaged: list[int]

@@ -1,0 +1,129 @@
+"""The watched folders. A folder belongs to the deepest root over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imgq.errors import StoreError
+from imgqd.store.folders import UNDER, is_under, under
+from imgqd.store.part import Part, fit
+from imgqd.store.records import Identity, Root, RootState
+from imgqd.store.writing import Writing
+
+if TYPE_CHECKING:
+    import apsw
+
+SELECT = "SELECT id, path, device, inode, fsid, state, had_entries, mount FROM roots"
+
+
+class Roots(Part):
+    def roots(self) -> list[Root]:
+        """Every root, and every mount below one, sorted by path."""
+        with self._database.read() as connection:
+            return [_root(row) for row in connection.execute(f"{SELECT} ORDER BY path")]
+
+    def add_root(self, path: bytes, identity: Identity, *, mount: bool = False) -> Root:
+        """Adds the root, or finds it; what is known under it is its own from now on. A mount that
+        is added as a root becomes one."""
+        with self._database.write() as connection:
+            outer = _over(connection, path)
+            if outer is None or outer[1] != path:
+                connection.execute(
+                    "INSERT INTO roots(path, device, inode, fsid, mount) VALUES (?, ?, ?, ?, ?)",
+                    (path, fit(identity.device), fit(identity.inode), identity.fsid, mount),
+                )
+            elif not mount:
+                connection.execute("UPDATE roots SET mount = 0 WHERE path = ?", (path,))
+            if outer is not None:
+                _reassign(connection, outer[0], path)
+            return _root(_row(connection, path))
+
+    def remove_root(self, path: bytes, now: float) -> list[int]:
+        """Removes a root: what it holds goes to the next root over it, and is forgotten where there
+        is none, with the mounts below. Returns the pictures that no file shows any more; raises
+        StoreError where there is no such root."""
+        with self._database.write() as connection:
+            ids = [_row(connection, path)[0]]
+            writing = Writing(connection, self._model_id, now)
+            outer = _over(connection, path, but=path)
+            if outer is not None:
+                connection.execute("UPDATE folders SET root = ? WHERE root = ?", (outer[0], *ids))
+            else:
+                ids += _mounts(connection, path)
+            for id in ids:
+                writing.forget_root(id)
+                connection.execute("DELETE FROM roots WHERE id = ?", (id,))
+            return writing.finish().hidden
+
+    def set_root(
+        self,
+        path: bytes,
+        *,
+        state: RootState | None = None,
+        identity: Identity | None = None,
+        had_entries: bool | None = None,
+    ) -> Root:
+        """Changes what is given. With another device in its identity, the stamps of its files
+        follow: a disk that comes back under another number is the same disk. Raises StoreError
+        where there is no such root."""
+        with self._database.write() as connection:
+            id, device = _row(connection, path)[0:3:2]
+            if identity is not None:
+                connection.execute(
+                    "UPDATE roots SET device = ?, inode = ?, fsid = ? WHERE id = ?",
+                    (fit(identity.device), fit(identity.inode), identity.fsid, id),
+                )
+                if identity.device != int(device):
+                    connection.execute(
+                        "UPDATE files SET device = ? WHERE device = ?"
+                        " AND folder IN (SELECT id FROM folders WHERE root = ?)",
+                        (fit(identity.device), device, id),
+                    )
+            connection.execute(
+                "UPDATE roots SET state = coalesce(?, state),"
+                " had_entries = coalesce(?, had_entries) WHERE id = ?",
+                (state, had_entries, id),
+            )
+            return _root(_row(connection, path))
+
+
+def _root(row: tuple[Any, ...]) -> Root:
+    _, path, device, inode, fsid, state, had_entries, mount = row
+    identity = Identity(int(device), int(inode), fsid)
+    return Root(path, identity, state, bool(had_entries), bool(mount))
+
+
+def _row(connection: apsw.Connection, path: bytes) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = connection.execute(f"{SELECT} WHERE path = ?", (path,)).get
+    if row is None:
+        raise StoreError(f"{path.decode(errors='replace')} is not a watched folder")
+    return row
+
+
+def _over(
+    connection: apsw.Connection, path: bytes, *, but: bytes | None = None
+) -> tuple[int, bytes] | None:
+    """The deepest root over the path (id and path), itself among them."""
+    rows = connection.execute("SELECT id, path FROM roots WHERE path IS NOT ?", (but,))
+    over = [(id, root) for id, root in rows if is_under(path, root)]
+    return max(over, key=lambda row: len(row[1]), default=None)
+
+
+def _reassign(connection: apsw.Connection, outer: int, path: bytes) -> None:
+    """Gives the root at `path` what the root over it held there; deeper roots keep their own."""
+    connection.execute(
+        "UPDATE folders SET root = (SELECT id FROM roots WHERE path = :folder)"
+        f" WHERE root = :outer AND {UNDER}",
+        {"outer": outer, **under(path)},
+    )
+
+
+def _mounts(connection: apsw.Connection, path: bytes) -> list[int]:
+    """Mounts below the root that no other root is over."""
+    rows: list[Any] = connection.execute("SELECT id, path, mount FROM roots").fetchall()
+    kept = [root for _, root, mount in rows if not mount and root != path]
+    return [
+        id
+        for id, root, mount in rows
+        if mount and is_under(root, path) and not any(is_under(root, other) for other in kept)
+    ]

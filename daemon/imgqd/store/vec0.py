@@ -1,0 +1,80 @@
+"""One vec0 table a model, which any SQL shell with sqlite-vec can ask.
+
+vec0 has no INSERT OR REPLACE, takes any number as a vector, and gives vectors one query each.
+`chunks` reads its chunks as a whole instead, several times as fast; the checksums that are kept of
+the vectors tell whether they were read right, and whether the table is sound, which SQLite's own
+checks do not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import apsw
+    from numpy.typing import NDArray
+
+    from imgqd.store.records import Model
+
+CHUNK = 256  # vectors a chunk: small, for a long blob is slow to reach into
+
+
+def table(model: int) -> str:
+    return f"embeddings_{model}"
+
+
+def create(connection: apsw.Connection, model: Model) -> None:
+    connection.execute(
+        f"CREATE VIRTUAL TABLE {table(model.id)} USING vec0(picture INTEGER PRIMARY KEY,"
+        f" embedding float[{model.dim}] distance_metric=cosine, chunk_size={CHUNK})"
+    )
+
+
+def insert(connection: apsw.Connection, model: int, picture: int, data: bytes) -> None:
+    connection.execute(
+        f"INSERT INTO {table(model)}(picture, embedding) VALUES (?, ?)", (picture, data)
+    )
+
+
+def update(connection: apsw.Connection, model: int, picture: int, data: bytes) -> bool:
+    connection.execute(
+        f"UPDATE {table(model)} SET embedding = ? WHERE picture = ?", (data, picture)
+    )
+    return connection.changes() > 0
+
+
+def delete(connection: apsw.Connection, model: int, picture: int) -> None:
+    connection.execute(f"DELETE FROM {table(model)} WHERE picture = ?", (picture,))
+
+
+def chunks(
+    connection: apsw.Connection, model: Model, chunk: int | None = None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """The ids and vectors of each chunk of the vec0 table, or of one. A chunk that is not of the
+    form that vec0 gives it is passed over: what it held is then missing."""
+    name = table(model.id)
+    rows = connection.execute(
+        f"SELECT size, validity, rowids, vectors FROM {name}_chunks c"
+        f" JOIN {name}_vector_chunks00 v ON v.rowid = c.chunk_id"
+        " WHERE c.chunk_id = coalesce(?, c.chunk_id)",
+        (chunk,),
+    )
+    for size, validity, ids, vectors in rows:
+        if (len(validity) * 8, len(ids), len(vectors)) == (size, size * 8, size * model.dim * 4):
+            used = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").view(bool)
+            matrix = np.frombuffer(vectors, np.float32).reshape(size, model.dim)
+            yield np.frombuffer(ids, np.int64)[used], matrix[used]
+
+
+def sparse(connection: apsw.Connection, model: int) -> list[int]:
+    """Chunks that are more than half holes, the emptiest first; never the last, which is being
+    filled."""
+    found: list[Any] = connection.execute(
+        f"SELECT chunk_id, size, validity FROM {table(model)}_chunks ORDER BY chunk_id"
+    ).fetchall()
+    used = {id: int.from_bytes(validity).bit_count() for id, _, validity in found[:-1]}
+    return sorted((id for id, size, _ in found[:-1] if used[id] * 2 < size), key=used.__getitem__)

@@ -1,0 +1,198 @@
+"""A transaction that changes files: it keeps account of the pictures and folders it touches, and
+settles at its end which pictures can be found from then on."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from imgqd.store.folders import UNDER, is_under, under
+from imgqd.store.part import fit
+from imgqd.store.records import Added, Committed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import apsw
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from imgqd.records import Stamp
+
+IN_ROOT = "SELECT id FROM folders WHERE root = :root"
+IN_FOLDER = f"SELECT id FROM folders WHERE {UNDER}"
+
+
+class Writing:
+    """model: the one whose embeddings make a picture findable; now: seconds since the epoch."""
+
+    def __init__(self, connection: apsw.Connection, model: int | None, now: float) -> None:
+        self.connection = connection
+        self.model = model
+        self.now = now
+        self.embedded: dict[int, NDArray[np.float32]] = {}
+        self.again: list[bytes] = []
+        self._touched: set[int] = set()
+        self._left: set[int] = set()
+        self._folders: dict[bytes, int] = {}
+        self._roots: list[Any] = connection.execute(
+            "SELECT path, id FROM roots ORDER BY length(path) DESC"
+        ).fetchall()
+
+    def find(self, path: bytes) -> tuple[int, int | None] | None:
+        """The row of a file: its id, and its picture."""
+        folder, name = os.path.split(path)
+        row: tuple[int, int | None] | None = self.connection.execute(
+            "SELECT id, picture FROM files WHERE folder = ? AND name = ?",
+            (self._known_folder(folder), name),
+        ).get
+        return row
+
+    def folder(self, path: bytes) -> int | None:
+        """The folder's id, made where it is new; None where no root is over it."""
+        id = self._known_folder(path)
+        root = next((id for root, id in self._roots if is_under(path, root)), None)
+        if id is not None or root is None:
+            return id
+        self.connection.execute("INSERT INTO folders(path, root) VALUES (?, ?)", (path, root))
+        self._folders[path] = self.connection.last_insert_rowid()
+        return self._folders[path]
+
+    def _known_folder(self, path: bytes) -> int | None:
+        if path not in self._folders:
+            id = self.connection.execute("SELECT id FROM folders WHERE path = ?", (path,)).get
+            if id is None:
+                return None
+            self._folders[path] = id
+        return self._folders[path]
+
+    def place(self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool) -> int | None:
+        """Brings the row of a file to this; None where no root is over it. A failure stays."""
+        row = self.find(path)
+        if row is None:
+            return self._insert(path, stamp, picture, trusted)
+        self._touch(row[1], picture)
+        self.connection.execute(
+            "UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?,"
+            " picture = ?, trusted = ? WHERE id = ?",
+            (*columns(stamp), picture, trusted, row[0]),
+        )
+        return row[0]
+
+    def _insert(self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool) -> int | None:
+        folder, name = self.folder(os.path.dirname(path)), os.path.basename(path)
+        if folder is None:
+            return None
+        self.forget_folder(path)  # what was a folder is a file now
+        self._touch(picture)
+        self.connection.execute(
+            "INSERT INTO files(folder, name, size, mtime_ns, ctime_ns, inode, device,"
+            " picture, trusted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (folder, name, *columns(stamp), picture, trusted),
+        )
+        return self.connection.last_insert_rowid()
+
+    def take_away(self, path: bytes) -> int | None:
+        """Takes the name from a file's row, so that another can have it; the row's id, if it is
+        known."""
+        folder, name = os.path.split(path)
+        row = self.connection.execute(
+            # no file's name has a NUL in it
+            "UPDATE files SET name = CAST(char(0) || id AS BLOB) WHERE folder = ? AND name = ?"
+            " RETURNING id, folder",
+            (self._known_folder(folder), name),
+        ).get
+        if row is None:
+            return None
+        self._left.add(row[1])
+        return int(row[0])
+
+    def put_down(self, id: int, path: bytes, stamp: Stamp) -> bool:
+        """Gives the row of a file that was taken away another path, in place of whatever is known
+        there; it is forgotten where no root is over it. False where the row is no more."""
+        folder, name = self.folder(os.path.dirname(path)), os.path.basename(path)
+        if folder is None:
+            self._delete("id = :id", {"id": id})
+            return True
+        if not self.forget_file(path):
+            self.forget_folder(path)
+        self.connection.execute(
+            "UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?,"
+            " folder = ?, name = ? WHERE id = ?",
+            (*columns(stamp), folder, name, id),
+        )
+        return self.connection.changes() > 0
+
+    def forget_file(self, path: bytes) -> bool:
+        """Forgets a file; whether it was known."""
+        folder, name = os.path.split(path)
+        folder_id = self._known_folder(folder)
+        return self._delete(
+            "folder = :folder AND name = :name", {"folder": folder_id, "name": name}
+        )
+
+    def forget_folder(self, path: bytes) -> None:
+        """Forgets every file under the folder."""
+        bounds = under(path)
+        if self.connection.execute(f"{IN_FOLDER} LIMIT 1", bounds).get is not None:
+            self._forget_folders(IN_FOLDER, bounds)
+
+    def forget_root(self, id: int) -> None:
+        """Forgets every file that belongs to the root."""
+        self._forget_folders(IN_ROOT, {"root": id})
+
+    def _forget_folders(self, folders: str, bindings: Mapping[str, bytes | int]) -> None:
+        self._delete(f"folder IN ({folders})", bindings)
+        self.connection.execute(f"DELETE FROM folders WHERE id IN ({folders})", bindings)
+        self._folders.clear()
+
+    def _delete(self, which: str, bindings: Mapping[str, bytes | int | None]) -> bool:
+        """Deletes those rows of files; whether there were any."""
+        rows: list[Any] = self.connection.execute(
+            f"DELETE FROM files WHERE {which} RETURNING picture, folder", bindings
+        ).fetchall()
+        for picture, folder in rows:
+            self._touch(picture)
+            self._left.add(folder)
+        return bool(rows)
+
+    def _touch(self, *pictures: int | None) -> None:
+        self._touched.update(picture for picture in pictures if picture is not None)
+
+    def finish(self) -> Committed:
+        """Forgets empty folders, and says which pictures can be found that could not, and the
+        reverse."""
+        self.connection.executemany(
+            "DELETE FROM folders"
+            " WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE folder = ?1)",
+            [(folder,) for folder in self._left],
+        )
+        committed = Committed(again=self.again)
+        for picture in sorted(self._touched | self.embedded.keys()):
+            self._settle(picture, committed)
+        return committed
+
+    def _settle(self, picture: int, committed: Committed) -> None:
+        orphan, shown, embedded = self.connection.execute(
+            "SELECT orphaned_at IS NOT NULL, EXISTS (SELECT 1 FROM files WHERE picture = ?1),"
+            " EXISTS (SELECT 1 FROM embedding_sums WHERE picture = ?1 AND model = ?2)"
+            " FROM pictures WHERE id = ?1",
+            (picture, self.model),
+        ).get
+        if shown and picture in self.embedded:
+            committed.added.append(Added(picture, self.embedded[picture]))
+        elif orphan and shown and embedded:
+            committed.shown.append(picture)
+        elif not orphan and not shown:
+            committed.hidden.append(picture)
+        if bool(orphan) == bool(shown):
+            self.connection.execute(
+                "UPDATE pictures SET orphaned_at = ? WHERE id = ?",
+                (None if shown else self.now, picture),
+            )
+
+
+def columns(stamp: Stamp) -> tuple[int | str, ...]:
+    """size, mtime_ns, ctime_ns, inode, device."""
+    numbers = (stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode, stamp.device)
+    return tuple(fit(number) for number in numbers)

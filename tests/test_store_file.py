@@ -1,0 +1,425 @@
+"""The database file: who may read it, what is refused, what outlives kills, faults and readers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import apsw
+import numpy as np
+import pytest
+
+from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreNewer
+from imgqd.records import Change, Gone, Indexed, Metadata, Stamp
+from imgqd.store import Identity, Store, database, schema, set_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BATCH = 8
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "private" / "index.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    store = opened(path)
+    yield store
+    store.close()
+
+
+def opened(path: Path) -> Store:
+    store = Store.open(path, "decoder-1")
+    store.use_model("two", "two", 2)
+    store.add_root(b"/r", Identity(1, 2, "ext4:1"))
+    return store
+
+
+def batch(number: int) -> list[Change]:
+    """One picture less, and BATCH new ones: what a commit must do whole or not at all."""
+    first = number * BATCH
+    vector = np.array([0.6, 0.8], np.float32)
+    new = [
+        Indexed(
+            b"/r/%d" % n, Stamp(n, n, n, n, 1), b"%16d" % n, True, Metadata("PNG", 1, 1), vector
+        )
+        for n in range(first, first + BATCH)
+    ]
+    return [Gone(b"/r/%d" % (first - 1)), *new]
+
+
+def batches_in(store: Store) -> int:
+    """How many batches the store holds; fails where one is there in part, or a vector is wrong."""
+    names = sorted(int(name) for name in store.rows(b"/r"))
+    whole = (max(names, default=-1) + 1) // BATCH
+    gone = {number * BATCH - 1 for number in range(1, whole)}
+    assert names == sorted(set(range(whole * BATCH)) - gone)
+    found = [id for block in store.resident() for id in block.ids.tolist()]
+    assert len(found) == len(set(found)) == len(names)
+    assert not any(block.damaged for block in store.resident())
+    assert store.counts().files == len(names)
+    return whole
+
+
+def environment() -> dict[str, str]:
+    """What this file needs to run as a program."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def write(path: Path) -> None:
+    """Goes on with the batches until it is killed; a line before each."""
+    store = opened(path)
+    for number in range(batches_in(store), 1_000_000):
+        print(number, flush=True)
+        store.commit(batch(number), float(number))
+
+
+def fill(path: Path) -> None:
+    """On a small disk: opens the index where no byte is left, and commits until none is."""
+    store = opened(path)
+    store.commit(batch(0), 1.0)
+    store.close()
+    ballast = path.with_name("ballast")
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+    with pytest.raises(StoreFull):
+        Store.open(path, "decoder-1")
+    store = Store.open(path, "decoder-1", immutable=True)
+    assert len(store.rows(b"/r")) == BATCH
+    store.close()
+    ballast.unlink()
+
+    store, number = opened(path), 1
+    with contextlib.suppress(StoreFull):
+        while True:
+            store.commit(batch(number), 1.0)
+            number += 1
+    assert batches_in(store) == number > 1
+    store.close()
+    store = opened(path)
+    assert batches_in(store) == number
+    store.close()
+
+
+def shell(path: Path, *statements: str) -> None:
+    connection = apsw.Connection(str(path))
+    for statement in statements:
+        connection.execute(statement).fetchall()
+    connection.close()
+
+
+def test_index_is_its_owners_alone(store: Store, path: Path) -> None:
+    store.commit(batch(0), 1.0)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for suffix in ("", "-wal", "-shm"):
+        assert stat.S_IMODE(os.stat(f"{path}{suffix}").st_mode) == 0o600
+
+
+def test_index_opens_again_with_all_it_held(path: Path) -> None:
+    for number in range(3):
+        store = opened(path)
+        assert batches_in(store) == number
+        store.commit(batch(number), 1.0)
+        store.close()
+
+
+def test_path_of_the_index_may_be_any_bytes(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9 %41?#") / "index.db"
+    opened(path).close()
+    assert path.exists()
+
+
+def test_settings_are_those_that_outlived_the_kills(store: Store, path: Path) -> None:
+    writer = store._database._writer
+    assert writer.pragma("journal_mode") == "wal"
+    assert writer.pragma("synchronous") == 1
+    assert writer.pragma("foreign_keys") == 1
+    assert writer.pragma("auto_vacuum") == 2
+    assert writer.pragma("busy_timeout") == 5000
+
+
+def test_newer_index_is_refused_and_left_alone(path: Path) -> None:
+    opened(path).close()
+    shell(path, f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    before = path.read_bytes()
+    with pytest.raises(StoreNewer, match="newer imgq"):
+        Store.open(path, "decoder-1")
+    assert path.read_bytes() == before
+
+
+def test_older_index_is_brought_to_this_form(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = opened(path)
+    store.commit(batch(0), 1.0)
+    store.close()
+
+    def add_rating(connection: apsw.Connection) -> None:
+        connection.execute("ALTER TABLE pictures ADD COLUMN rating INTEGER NOT NULL DEFAULT 3")
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_rating))
+    store = opened(path)
+    assert batches_in(store) == 1
+    with store._database.read() as connection:
+        assert schema.version(connection) == 2
+        assert connection.execute("SELECT max(rating) FROM pictures").get == 3
+    store.close()
+
+
+def test_migration_that_fails_changes_nothing(path: Path) -> None:
+    opened(path).close()
+    connection = apsw.Connection(str(path))
+
+    def drop(connection: apsw.Connection) -> None:
+        connection.execute("DROP TABLE failures")
+
+    def fail(connection: apsw.Connection) -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        schema.upgrade(connection, [schema.create, drop, fail])
+    assert schema.version(connection) == 1
+    assert connection.execute("SELECT count(*) FROM failures").get == 0
+    connection.close()
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def garble(path: Path) -> None:
+    """Another page in place of the root of the index over files by inode."""
+    connection = apsw.Connection(str(path))
+    root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'files_inode'").get
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * database.WRITER["page_size"])
+        file.write(b"\xa5" * 512)
+
+
+def overwrite_header(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"this is no database")
+
+
+def write_text(path: Path) -> None:
+    path.write_text("not a database\n" * 100)
+
+
+def replace_by_another_program(path: Path) -> None:
+    path.unlink()
+    shell(path, "CREATE TABLE bookmarks(url)")
+
+
+@pytest.mark.parametrize(
+    "damage", [truncate, garble, overwrite_header, write_text, replace_by_another_program]
+)
+def test_damaged_index_is_found_at_the_start_and_can_be_set_aside(
+    path: Path, damage: Callable[[Path], None]
+) -> None:
+    store = opened(path)
+    for number in range(30):
+        store.commit(batch(number), 1.0)
+    store.close()
+    damage(path)
+    damaged = path.read_bytes()
+    with pytest.raises(StoreDamaged, match=r"index\.db"):
+        Store.open(path, "decoder-1")
+    aside = set_aside(path)
+    assert aside.read_bytes() == damaged
+    assert aside.name.startswith("index.db.damaged-20")
+    store = opened(path)
+    assert batches_in(store) == 0
+    store.close()
+
+
+def test_set_aside_takes_the_log_along_and_overwrites_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    asides = []
+    for content in ("first", "second"):
+        for suffix in ("", "-wal", "-shm"):
+            (tmp_path / f"index.db{suffix}").write_text(content + suffix)
+        asides.append(set_aside(path))
+    assert asides[0] != asides[1]
+    for aside, content in zip(asides, ("first", "second"), strict=True):
+        for suffix in ("", "-wal", "-shm"):
+            assert aside.with_name(aside.name + suffix).read_text() == content + suffix
+    assert not path.exists()
+
+
+def test_index_that_was_deleted_or_replaced_is_noticed(path: Path, store: Store) -> None:
+    store.check_file()
+    set_aside(path)
+    with pytest.raises(StoreDamaged, match="deleted or replaced"):
+        store.check_file()
+    path.write_bytes(b"")
+    with pytest.raises(StoreDamaged, match="deleted or replaced"):
+        store.check_file()
+
+
+def test_immutable_index_answers_and_writes_nothing(path: Path) -> None:
+    store = opened(path)
+    store.commit(batch(0), 1.0)
+    store.close()
+    for entry in path.parent.iterdir():
+        assert entry == path
+    before = path.read_bytes()
+    store = Store.open(path, "decoder-1", immutable=True)
+    assert store.counts().ignored == 0
+    assert len(store.rows(b"/r")) == BATCH
+    assert len(store.files()) == BATCH
+    with pytest.raises(StoreError, match="reading alone"):
+        store.commit([Gone(b"/r/1")], 1.0)
+    assert list(path.parent.iterdir()) == [path]
+    store.close()
+    assert path.read_bytes() == before
+
+
+def test_writer_that_another_process_keeps_waiting_says_so(
+    path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store._database._writer.set_busy_timeout(20)
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusy, match="another process"):
+        store.commit(batch(0), 1.0)
+    assert batches_in(store) == 0
+    other.execute("COMMIT")
+    store.commit(batch(0), 1.0)
+    assert batches_in(store) == 1
+    other.close()
+
+
+def test_write_keeps_others_out_from_its_beginning(path: Path, store: Store) -> None:
+    other = apsw.Connection(str(path))
+    with store._database.write(), pytest.raises(apsw.BusyError):
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_killed_while_it_writes_it_keeps_every_commit_and_no_half_of_one(path: Path) -> None:
+    command = [sys.executable, __file__, "write", os.fspath(path)]
+    for rounds in range(3):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as writer:
+            assert writer.stdout is not None
+            told = [int(writer.stdout.readline()) for _ in range(5 * rounds + 1)]
+            writer.send_signal(signal.SIGKILL)
+            told += map(int, writer.stdout)
+        store = opened(path)
+        assert batches_in(store) in (told[-1], told[-1] + 1)
+        store.close()
+
+
+def test_readers_see_whole_commits_while_one_writes(store: Store) -> None:
+    done = threading.Event()
+    seen: list[set[int]] = [set(), set()]
+    faults: list[BaseException] = []
+
+    def read(mine: set[int]) -> None:
+        try:
+            while not done.is_set() or len(mine) < 2:
+                names = {int(name) for name in store.rows(b"/r")}
+                whole = (max(names, default=-1) + 1) // BATCH
+                assert len(names) == whole * BATCH - max(0, whole - 1)
+                mine.add(whole)
+        except BaseException as fault:
+            faults.append(fault)
+
+    readers = [threading.Thread(target=read, args=(mine,)) for mine in seen]
+    for reader in readers:
+        reader.start()
+    number = 0
+    while number < 40 or not (faults or all(len(mine) > 2 for mine in seen)):
+        store.commit(batch(number), 1.0)
+        number += 1
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert faults == []
+    assert batches_in(store) == number
+
+
+def test_full_disk_stops_commits_and_nothing_else(tmp_path: Path) -> None:
+    mount = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    on_small_disk = 'mount -t tmpfs -o size=2m none "$1" && exec "$2" "$3" fill "$1/index.db"'
+    arguments = ["sh", tmp_path, sys.executable, __file__]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*mount, "mount -t tmpfs none /mnt"]).returncode
+    ):
+        pytest.skip("no mount namespace is to be had")
+    subprocess.run([*mount, on_small_disk, *arguments], env=environment(), check=True)
+
+
+class Faulty(apsw.VFSFile):
+    """A file whose writes fail once the allowance is spent."""
+
+    allowance = 1 << 60
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        Faulty.allowance -= 1
+        if Faulty.allowance < 0:
+            raise apsw.FullError("no space")
+        super().xWrite(data, offset)
+
+
+class FaultyDisk(apsw.VFS):
+    def __init__(self) -> None:
+        super().__init__("faulty", base="", makedefault=True)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> Faulty:
+        return Faulty("unix", name, flags)
+
+
+@pytest.fixture
+def disk() -> Iterator[type[Faulty]]:
+    before = apsw.vfs_names()[0]
+    vfs = FaultyDisk()
+    yield Faulty
+    Faulty.allowance = 1 << 60
+    apsw.set_default_vfs(before)
+    vfs.unregister()
+
+
+@pytest.mark.parametrize("forever", [False, True])
+def test_disk_that_is_full_at_any_write_costs_that_commit_alone(
+    path: Path, disk: type[Faulty], forever: bool
+) -> None:
+    store = opened(path)
+    store.commit(batch(0), 1.0)
+    number, full = 1, 0
+    for allowance in range(40):
+        disk.allowance = allowance
+        try:
+            store.commit(batch(number), 1.0)
+            number += 1
+        except StoreFull:
+            full += 1
+            if forever:
+                with pytest.raises(StoreFull):
+                    store.commit(batch(number), 1.0)
+                assert len(store.files()) == number * BATCH - number + 1
+        finally:
+            disk.allowance = 1 << 60
+    assert full > 0
+    assert number > 1
+    store.commit(batch(number), 1.0)
+    assert batches_in(store) == number + 1
+    store.close()
+    store = opened(path)
+    assert batches_in(store) == number + 1
+    store.close()
+
+
+if __name__ == "__main__":
+    {"write": write, "fill": fill}[sys.argv[1]](Path(sys.argv[2]))
