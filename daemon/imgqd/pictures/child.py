@@ -1,0 +1,121 @@
+"""A child process on one end of a channel: started, heard against a deadline, and buried."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import imgqd
+from imgqd.channel import Channel, ChannelClosed
+
+_LAST_WORDS = 4096
+_END_S = 2.0
+# Where an interpreter finds its libraries, and temporary files go; a picture learns no more.
+_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
+# glibc's allocator: each arena takes 64 MB of the address space that is limited, and what a large
+# picture took is given back when it is done (unset, the bounds follow the largest picture so far).
+_ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+}
+
+
+class Child:
+    """For one thread at a time, but for `kill`. `pid` is the process id."""
+
+    def __init__(self, program: Sequence[str], *descriptors: int) -> None:
+        """Starts `program`, arguments of this interpreter, which gets as its own arguments the
+        descriptor of its end of the channel, then `descriptors`, then this process's id.
+
+        Raises OSError.
+        """
+        ours, theirs = Channel.pair()
+        self.channel = Channel(ours)
+        self._words, words = os.pipe()
+        self._last_words = b""
+        # A child that prints without end loses its words, instead of its time or our memory.
+        os.set_blocking(self._words, False)
+        os.set_blocking(words, False)
+        inherited = (theirs.fileno(), *descriptors)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", *program, *map(str, inherited), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=words,
+                pass_fds=inherited,
+                env=_environment(),
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError:
+            self.channel.close()
+            os.close(self._words)
+            raise
+        finally:
+            theirs.close()
+            os.close(words)
+        self.pid = self._process.pid
+
+    def answer(self, seconds: float) -> dict[str, Any]:
+        """The next message. Raises ChannelClosed, and TimeoutError after `seconds` of silence."""
+        message, strays = self.channel.receive(seconds)
+        for stray in strays:
+            os.close(stray)
+        if strays:
+            raise ChannelClosed("descriptors that nobody asked for")
+        self._listen()
+        return message
+
+    def end(self) -> str:
+        """Ends the process if it has not ended by itself, and says how it ended."""
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "it hung up"
+        self._listen()
+        return self._how(self._process.returncode)
+
+    def kill(self) -> None:
+        """Ends the process at once; from any thread."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        self.channel.close()
+        if self._words >= 0:
+            os.close(self._words)
+            self._words = -1
+
+    def _how(self, code: int) -> str:
+        if code == -signal.SIGKILL:
+            return "it was killed, perhaps for want of memory"
+        if code < 0:
+            return f"{signal.strsignal(-code) or 'a signal'} (signal {-code})"
+        lines = self._last_words.decode(errors="replace").strip().splitlines()
+        return f"exit code {code}" + (f", {lines[-1]}" if lines else "")
+
+    def _listen(self) -> None:
+        try:
+            words = os.read(self._words, 1 << 16)
+        except BlockingIOError:
+            return
+        self._last_words = (self._last_words + words)[-_LAST_WORDS:]
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return {
+        **kept,
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(Path(imgqd.__file__).parents[1]),
+        **_ALLOCATOR,
+    }

@@ -1,0 +1,164 @@
+"""What a decoder and its handle say to each other, as maps for the channel.
+
+A picture may have taken the decoder over: `read_…` take nothing from its answers but values of the
+right kind and size, and raise Nonsense for the rest.
+
+    configure {spec, slots, limits}      → ready {}
+    look {name}           + descriptor   → looked {hash, candidate} | failed {kind, reason}
+    decode {slot}         + descriptor   → decoded {metadata}       | failed
+    thumbnail {longest}   + descriptor   → drawn {jpeg}             | failed
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from imgqd.pictures.formats import FORMATS
+from imgqd.pictures.limits import Limits
+from imgqd.pictures.text import one_line
+from imgqd.records import Failure, FailureKind, Metadata, PixelSpec
+
+Message = dict[str, Any]
+
+HASH_BYTES = 16
+LONGEST_THUMBNAIL = 2048
+_LONGEST_REASON = 300
+_LONGEST_TEXT = 120
+_MOST_PIXELS_A_SIDE = 1 << 31
+_TAKEN_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_KINDS: tuple[str, ...] = get_args(FailureKind)
+
+
+class Nonsense(Exception):
+    """The other side said what it cannot mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A first look at a file. `hash`: xxh3-128 over its bytes, 16 bytes in canonical (big-endian)
+    order; None where the file is no candidate, for others are never read through."""
+
+    hash: bytes | None
+    candidate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a decoder is started with."""
+
+    pixels: PixelSpec
+    slots: int
+    limits: Limits
+
+
+def configure(configuration: Configuration) -> Message:
+    return {"job": "configure", **asdict(configuration)}
+
+
+def read_configuration(message: Message) -> Configuration:
+    """Comes from the daemon, and is trusted."""
+    return Configuration(
+        PixelSpec(**message["pixels"]), message["slots"], Limits(**message["limits"])
+    )
+
+
+def failed(failure: Failure) -> Message:
+    return {"answer": "failed", "kind": failure.kind, "reason": failure.reason}
+
+
+def looked(look: Look) -> Message:
+    return {"answer": "looked", "hash": look.hash, "candidate": look.candidate}
+
+
+def decoded(metadata: Metadata) -> Message:
+    return {"answer": "decoded", "metadata": asdict(metadata)}
+
+
+def drawn(jpeg: bytes) -> Message:
+    return {"answer": "drawn", "jpeg": jpeg}
+
+
+def read_look(message: Message) -> Look | Failure:
+    if message.get("answer") == "failed":
+        return _read_failure(message)
+    _expect(message, "looked")
+    hash, candidate = message.get("hash"), message.get("candidate")
+    if candidate is True and isinstance(hash, bytes) and len(hash) == HASH_BYTES:
+        return Look(hash, True)
+    if candidate is False and hash is None:
+        return Look(None, False)
+    raise Nonsense("a look that sees nothing")
+
+
+def read_decoded(message: Message) -> Metadata | Failure:
+    if message.get("answer") == "failed":
+        return _read_failure(message)
+    _expect(message, "decoded")
+    told = message.get("metadata")
+    if not isinstance(told, dict) or told.get("format") not in FORMATS:
+        raise Nonsense("metadata of no format")
+    return Metadata(
+        format=told["format"],
+        width=_side(told.get("width")),
+        height=_side(told.get("height")),
+        taken_at=_taken_at(told.get("taken_at")),
+        camera=_text(told.get("camera")),
+        lens=_text(told.get("lens")),
+        latitude=_degrees(told.get("latitude"), 90),
+        longitude=_degrees(told.get("longitude"), 180),
+    )
+
+
+def read_drawn(message: Message) -> bytes | Failure:
+    if message.get("answer") == "failed":
+        return _read_failure(message)
+    _expect(message, "drawn")
+    jpeg = message.get("jpeg")
+    if not isinstance(jpeg, bytes) or not jpeg.startswith(b"\xff\xd8\xff"):
+        raise Nonsense("a thumbnail that is no JPEG")
+    return jpeg
+
+
+def read_ready(message: Message) -> None:
+    _expect(message, "ready")
+
+
+def _read_failure(message: Message) -> Failure:
+    kind, reason = message.get("kind"), message.get("reason")
+    if kind not in _KINDS or not isinstance(reason, str):
+        raise Nonsense("a failure of no kind")
+    return Failure(kind, one_line(reason, _LONGEST_REASON))
+
+
+def _expect(message: Message, answer: str) -> None:
+    if message.get("answer") != answer:
+        raise Nonsense(f"no answer to this: {str(message.get('answer'))[:40]!r}")
+
+
+def _side(value: object) -> int:
+    if type(value) is not int or not 0 < value < _MOST_PIXELS_A_SIDE:
+        raise Nonsense("a picture of no size")
+    return value
+
+
+def _text(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise Nonsense("a name that is no text")
+    return None if value is None else one_line(value, _LONGEST_TEXT)
+
+
+def _taken_at(value: object) -> str | None:
+    if value is not None and not (isinstance(value, str) and _TAKEN_AT.fullmatch(value)):
+        raise Nonsense("a time that is none")
+    return value
+
+
+def _degrees(value: object, most: int) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, float) or not math.isfinite(value) or abs(value) > most:
+        raise Nonsense("a place that is nowhere")
+    return value

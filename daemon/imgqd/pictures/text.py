@@ -1,0 +1,19 @@
+"""Text out of files that anybody may have written."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def one_line(text: str, most: int) -> str:
+    """`text` on one line of at most `most` characters, without what could steer a terminal.
+
+    Control characters, invisible ones that turn the direction of writing, and halves of surrogate
+    pairs are left out.
+    """
+    # Cut first: a hostile file may bring megabytes.
+    kept = (
+        " " if char.isspace() or unicodedata.category(char)[0] == "C" else char
+        for char in text[: 8 * most]
+    )
+    return " ".join("".join(kept).split())[:most].rstrip()

@@ -1,0 +1,412 @@
+"""A decoder is a process of its own: what comes over it costs one picture, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import xxhash
+
+from imgq.errors import CannotStart
+from imgqd.pictures.decode import Decoded, decode
+from imgqd.pictures.handle import Decoder, DecoderDied, DecoderHung, DecoderLost
+from imgqd.pictures.limits import Limits
+from imgqd.pictures.messages import Look
+from imgqd.pictures.opening import prepare
+from imgqd.records import Failure, Metadata, PixelSpec
+from pictures import jpeg, notes, png
+
+SPEC = PixelSpec(64, 64)
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(SPEC, slots=3)
+    yield decoder
+    decoder.close()
+
+
+@contextmanager
+def descriptor(path: Path) -> Iterator[int]:
+    found = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield found
+    finally:
+        os.close(found)
+
+
+def slot(decoder: Decoder, number: int) -> bytes:
+    return os.pread(decoder.slab, SPEC.nbytes, number * SPEC.nbytes)
+
+
+def ends(pid: int, seconds: float = 20) -> bool:
+    """Whether a process ends by then; at once where it has ended."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], seconds)[0])
+    finally:
+        os.close(process)
+
+
+# The work
+
+
+def test_a_picture_lands_in_its_slot(tmp_path: Path, decoder: Decoder) -> None:
+    prepare()
+    path = jpeg(tmp_path / "a.jpg", 1, exif=notes(make="Maker", place=(52.0, 4.0)))
+    with path.open("rb") as file:
+        expected = decode(file, SPEC, Limits())
+        assert isinstance(expected, Decoded)
+        assert decoder.decode(file.fileno(), 1) == expected.metadata
+    assert expected.metadata.camera == "Maker"
+    assert slot(decoder, 1) == expected.pixels
+    assert slot(decoder, 0) == slot(decoder, 2) == bytes(SPEC.nbytes)
+
+
+def test_slots_are_bounded(tmp_path: Path, decoder: Decoder) -> None:
+    with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(IndexError):
+        decoder.decode(file, 3)
+    with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(ValueError, match="pixels"):
+        decoder.thumbnail(file, 0)
+
+
+def test_a_look_hashes_candidates_only(tmp_path: Path, decoder: Decoder) -> None:
+    path = jpeg(tmp_path / "a.bin", 1, (1500, 1500), quality=98)
+    whole = xxhash.xxh3_128(path.read_bytes())
+    with descriptor(path) as file:
+        assert decoder.look(file, b"a.bin") == Look(whole.digest(), True)
+        assert decoder.look(file) == Look(bytes.fromhex(whole.hexdigest()), True)
+    text = tmp_path / "text"
+    text.write_bytes(b"no picture")
+    with descriptor(text) as file:
+        assert decoder.look(file, b"notes.txt") == Look(None, False)
+        assert decoder.look(file, b"notes.JPG") == Look(xxhash.xxh3_128_digest(b"no picture"), True)
+
+
+def test_the_descriptors_offset_is_left_alone(tmp_path: Path, decoder: Decoder) -> None:
+    with descriptor(png(tmp_path / "a.png", 1)) as file:
+        os.lseek(file, 77, os.SEEK_SET)
+        decoder.look(file)
+        assert isinstance(decoder.decode(file, 0), Metadata)
+        assert isinstance(decoder.thumbnail(file, 50), bytes)
+        assert os.lseek(file, 0, os.SEEK_CUR) == 77
+
+
+def test_one_decoder_serves_pictures_after_failures(tmp_path: Path, decoder: Decoder) -> None:
+    broken = tmp_path / "b.png"
+    broken.write_bytes(png(tmp_path / "a.png", 1).read_bytes()[:200])
+    for _ in range(100):
+        with descriptor(broken) as file:
+            assert isinstance(decoder.decode(file, 0), Failure)
+        with descriptor(tmp_path / "a.png") as file:
+            assert isinstance(decoder.decode(file, 0), Metadata)
+
+
+def test_a_file_above_the_cap_is_not_read(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(50 << 30)
+    decoder = Decoder(SPEC, 1, Limits(max_bytes=1 << 20, deadline_s=5))
+    with descriptor(huge) as file:
+        found = decoder.look(file, b"huge.jpg")
+        assert isinstance(found, Failure)
+        assert found.kind == "too_large"
+        assert "max_bytes (1,048,576)" in found.reason
+        assert decoder.look(file, b"disk.img") == Look(None, False)
+    decoder.close()
+
+
+@LINUX
+def test_a_disk_that_fails_is_unreadable(decoder: Decoder) -> None:
+    with descriptor(Path("/proc/self/mem")) as file:  # its first page is never there
+        for found in (decoder.look(file, b"a.jpg"), decoder.decode(file, 0)):
+            assert isinstance(found, Failure)
+            assert found.kind == "unreadable"
+            assert "Input/output error" in found.reason
+
+
+@pytest.mark.parametrize("kind", ["hostile", "exif", "orientation"])
+def test_every_picture_is_pixels_or_a_sentence(
+    shared_pictures: Path, decoder: Decoder, kind: str
+) -> None:
+    paths = [path for path in sorted((shared_pictures / kind).rglob("*")) if path.is_file()]
+    assert paths
+    for path in paths:
+        with descriptor(path) as file:
+            seen = decoder.look(file, os.fsencode(path.name))
+            assert isinstance(seen, Look)
+            found = decoder.decode(file, 0)
+            small = decoder.thumbnail(file, 64)
+        if isinstance(found, Failure):
+            assert len(found.reason.split()) > 3, (path.name, found)
+            assert small == found, path.name
+        else:
+            assert seen.candidate, path.name
+            assert isinstance(small, bytes), (path.name, small)
+            assert kind == "hostile" or max(slot(decoder, 0)) > 0, path.name
+
+
+# The barriers
+
+
+@LINUX
+def test_a_decoder_is_confined(decoder: Decoder) -> None:
+    limits = Path(f"/proc/{decoder.pid}/limits").read_text()
+    rows = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
+    assert rows["Max address space"] == [str(1 << 30)] * 2
+    assert rows["Max file size"] == rows["Max core file size"] == ["0", "0"]
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{decoder.pid}/status").read_text().splitlines()
+    )
+    assert status["NoNewPrivs"].strip() == "1"
+    assert int(status["SigIgn"], 16) & 1 << signal.SIGINT - 1
+    assert os.getpgid(decoder.pid) == decoder.pid
+    assert os.getpriority(os.PRIO_PROCESS, decoder.pid) >= 10
+    environment = Path(f"/proc/{decoder.pid}/environ").read_bytes()
+    assert b"HOME=" not in environment.replace(b"PYTHONHOME=", b"")
+
+
+@LINUX
+def test_a_decoder_holds_nothing_of_the_daemons(tmp_path: Path, decoder: Decoder) -> None:
+    with descriptor(jpeg(tmp_path / "secret.jpg")) as file:
+        os.set_inheritable(file, True)
+        with_it = Decoder(SPEC, 1)
+        with_it.decode(file, 0)
+        held = [os.readlink(path) for path in Path(f"/proc/{with_it.pid}/fd").iterdir()]
+        with_it.close()
+    assert not [name for name in held if "secret" in name]
+    assert len(held) <= 6, held
+
+
+def test_a_decoder_loads_nothing_heavy() -> None:
+    code = """
+        import sys
+        import imgqd.pictures.decoder as decoder
+        decoder.prepare()
+        decoder._warm()
+        print(*{"torch", "numpy", "apsw", "zmq", "watchdog", "imgq"} & set(sys.modules))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
+
+
+@LINUX
+def test_the_slab_keeps_its_size(decoder: Decoder) -> None:
+    assert os.fstat(decoder.slab).st_size == 3 * SPEC.nbytes
+    with pytest.raises(PermissionError):
+        os.truncate(decoder.slab, 0)
+
+
+@LINUX
+def test_a_decoder_ends_with_the_daemon() -> None:
+    code = """
+        import sys
+        from imgqd.pictures.handle import Decoder
+        from imgqd.records import PixelSpec
+        decoder = Decoder(PixelSpec(8, 8), 1)
+        print(decoder.pid, flush=True)
+        sys.stdin.read()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as daemon:
+        assert daemon.stdout is not None
+        pid = int(daemon.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # so that it cannot see the daemon hang up
+        assert not ends(pid, 0)
+        daemon.kill()
+        assert ends(pid)
+
+
+def test_closing_leaves_nothing(tmp_path: Path) -> None:
+    Decoder(SPEC, 1).close()
+    before = len(list(Path("/dev/fd").iterdir()))
+    decoder = Decoder(SPEC, 1)
+    with descriptor(png(tmp_path / "a.png")) as file:
+        decoder.decode(file, 0)
+    decoder.close()
+    decoder.close()
+    assert len(list(Path("/dev/fd").iterdir())) == before
+    with pytest.raises(ProcessLookupError):
+        os.kill(decoder.pid, 0)
+
+
+# Decoders that are lost
+
+
+def test_a_killed_decoder_is_a_picture_to_try_again(tmp_path: Path) -> None:
+    class Suicidal(Decoder):
+        PROGRAM = ("-c", _acting("os.kill(os.getpid(), signal.SIGKILL)"))
+
+    with pytest.raises(DecoderDied) as lost:
+        _one_picture(Suicidal, tmp_path)
+    assert lost.value.at_work
+    assert lost.value.failure.kind == "crashed"
+    assert "killed" in lost.value.failure.reason
+
+
+@LINUX
+def test_a_decoder_killed_at_rest_blames_no_picture(tmp_path: Path, decoder: Decoder) -> None:
+    os.kill(decoder.pid, signal.SIGKILL)
+    with descriptor(png(tmp_path / "a.png")) as file:
+        assert ends(decoder.pid)
+        for _ in range(2):
+            with pytest.raises(DecoderDied) as lost:
+                decoder.decode(file, 0)
+            assert not lost.value.at_work
+    assert os.fstat(decoder.slab).st_size > 0
+
+
+@LINUX
+def test_a_decoder_that_hangs_is_killed(tmp_path: Path) -> None:
+    decoder = Decoder(SPEC, 1, Limits(deadline_s=0.2))
+    os.kill(decoder.pid, signal.SIGSTOP)
+    with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderHung) as lost:
+        decoder.decode(file, 0)
+    assert lost.value.failure.kind == "timeout"
+    assert ends(decoder.pid, 0)
+    decoder.close()
+
+
+def test_a_decoder_can_be_killed_from_another_thread(tmp_path: Path) -> None:
+    class Idle(Decoder):
+        PROGRAM = ("-c", _acting("signal.pause()"))
+
+    decoder = Idle(SPEC, 1, Limits(deadline_s=60))
+    killer = threading.Timer(0.1, decoder.kill)
+    killer.start()
+    with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderDied):
+        decoder.decode(file, 0)
+    killer.join()
+    decoder.close()
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        ("os.abort()", "Aborted"),
+        ("raise ValueError('a bug')", "a bug"),
+        ("sys.exit(3)", "exit code 3"),
+        ("os.close(channel._end.fileno()); signal.pause()", "hung up"),
+        ("channel._end.sendall(os.urandom(3) * 99)", ""),
+        ("channel._end.sendall(b'\\xff' * 99)", ""),
+        ("channel.send([1])", ""),
+        ("channel.send({})", "no answer"),
+        ("channel.send({'answer': 'looked', 'hash': b'', 'candidate': True})", "no answer"),
+        ("channel.send({'answer': 'decoded', 'metadata': []})", "no format"),
+        ("channel.send(decoded(format='VIRUS'))", "no format"),
+        ("channel.send(decoded(width=-1))", "no size"),
+        ("channel.send(decoded(width=True))", "no size"),
+        ("channel.send(decoded(camera=5))", "no text"),
+        ("channel.send(decoded(taken_at='now'))", "a time"),
+        ("channel.send(decoded(latitude=float('nan')))", "nowhere"),
+        ("channel.send({'answer': 'failed', 'kind': 'mine', 'reason': ''})", "no kind"),
+        ("channel.send(decoded(), 0)", ""),
+    ],
+)
+def test_a_decoder_that_was_taken_over_costs_one_picture(
+    tmp_path: Path, act: str, words: str
+) -> None:
+    class Hostile(Decoder):
+        PROGRAM = ("-c", _acting(act))
+
+    before = len(list(Path("/dev/fd").iterdir()))
+    with pytest.raises(DecoderDied) as lost:
+        _one_picture(Hostile, tmp_path)
+    assert lost.value.at_work
+    assert lost.value.failure.kind == "crashed"
+    assert words in lost.value.failure.reason
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_what_a_decoder_says_is_made_harmless(tmp_path: Path) -> None:
+    class Loud(Decoder):
+        PROGRAM = ("-c", _acting("channel.send(decoded(camera='\\x1b[2J' + 'x' * 10**6))"))
+
+    found = _one_picture(Loud, tmp_path)
+    assert isinstance(found, Metadata)
+    assert found.camera == "[2J" + "x" * 117
+
+
+def test_a_decoder_that_prints_without_end_is_not_heard(tmp_path: Path) -> None:
+    flood = "\n".join(
+        [
+            "for _ in range(1600):",
+            "    try: os.write(2, b'x' * 65536)",
+            "    except BlockingIOError: pass",
+            "channel.send(decoded())",
+        ]
+    )
+
+    class Flooding(Decoder):
+        PROGRAM = ("-c", _acting(flood))
+
+    decoder = Flooding(SPEC, 1)
+    with descriptor(png(tmp_path / "a.png")) as file:
+        assert isinstance(decoder.decode(file, 0), Metadata)
+    assert len(decoder._child._last_words) <= 4096
+    decoder.close()
+
+
+@pytest.mark.parametrize("program", ["import nothing_of_this_name", "import os; os.abort()"])
+def test_a_decoder_that_does_not_start_says_why(program: str) -> None:
+    class Stillborn(Decoder):
+        PROGRAM = ("-c", program)
+
+    with pytest.raises(CannotStart, match=r"nothing_of_this_name|Aborted"):
+        Stillborn(SPEC, 1)
+
+
+def _one_picture(kind: type[Decoder], folder: Path) -> Metadata | Failure:
+    decoder = kind(SPEC, 1)
+    try:
+        with descriptor(png(folder / "a.png")) as file:
+            return decoder.decode(file, 0)
+    except DecoderLost:
+        # The next one is there at once.
+        with descriptor(folder / "a.png") as file:
+            other = Decoder(SPEC, 1)
+            assert isinstance(other.decode(file, 0), Metadata)
+            other.close()
+        raise
+    finally:
+        decoder.close()
+
+
+def _acting(act: str) -> str:
+    """A decoder that does `act` with its first picture instead of decoding it."""
+    head = """
+        import os, signal, sys
+        from imgqd.channel import Channel
+        def decoded(**told):
+            metadata = {"format": "PNG", "width": 1, "height": 1, **told}
+            return {"answer": "decoded", "metadata": metadata}
+        channel = Channel.inherited(int(sys.argv[1]))
+        channel.receive()
+        channel.send({"answer": "ready"})
+        channel.receive()
+    """
+    return textwrap.dedent(head) + act
