@@ -17,11 +17,14 @@ import pytest
 import xxhash
 
 from imgq.errors import CannotStart
+from imgqd.channel import ChannelClosed
+from imgqd.pictures.child import Child
 from imgqd.pictures.decode import Decoded, decode
 from imgqd.pictures.handle import Decoder, DecoderDied, DecoderHung, DecoderLost
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.messages import Look
+from imgqd.pictures.messages import Configuration, Look, configure
 from imgqd.pictures.opening import prepare
+from imgqd.pictures.slab import make_slab
 from imgqd.records import Failure, Metadata, PixelSpec
 from pictures import jpeg, notes, png
 
@@ -241,6 +244,23 @@ def test_a_decoder_ends_with_the_daemon() -> None:
         assert ends(pid)
 
 
+def test_a_decoder_ends_by_itself_when_nobody_ends_it(tmp_path: Path) -> None:
+    long_job = tmp_path / "endless.jpg"
+    with long_job.open("wb") as file:
+        file.truncate(1 << 40)
+    slab = make_slab(SPEC.nbytes)
+    child = Child(Decoder.PROGRAM, slab)
+    child.channel.send(configure(Configuration(SPEC, 1, Limits(max_bytes=1 << 50))))
+    assert child.answer(60) == {"answer": "ready"}
+    with descriptor(long_job) as number:
+        child.channel.send({"job": "look", "name": b"a.jpg", "alarm_s": 0.2}, number)
+        with pytest.raises(ChannelClosed):
+            child.answer(60)
+    assert "Alarm clock" in child.end()
+    child.close()
+    os.close(slab)
+
+
 def test_closing_leaves_nothing(tmp_path: Path) -> None:
     Decoder(SPEC, 1).close()
     before = len(list(Path("/dev/fd").iterdir()))
@@ -281,12 +301,15 @@ def test_a_decoder_killed_at_rest_blames_no_picture(tmp_path: Path, decoder: Dec
 
 
 @LINUX
-def test_a_decoder_that_hangs_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("job", "kind"), [("decode", "timeout"), ("look", "unreadable")])
+def test_a_decoder_that_hangs_is_killed(tmp_path: Path, job: str, kind: str) -> None:
     decoder = Decoder(SPEC, 1, Limits(deadline_s=0.2))
     os.kill(decoder.pid, signal.SIGSTOP)
     with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderHung) as lost:
-        decoder.decode(file, 0)
-    assert lost.value.failure.kind == "timeout"
+        decoder.decode(file, 0) if job == "decode" else decoder.look(file)
+    assert lost.value.failure.kind == kind
+    assert " 0.2 s" in lost.value.failure.reason or kind == "unreadable"
+    assert lost.value.at_work
     assert ends(decoder.pid, 0)
     decoder.close()
 

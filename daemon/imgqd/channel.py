@@ -9,11 +9,14 @@ from __future__ import annotations
 import array
 import socket
 import struct
+import time
 from typing import Any
 
 import msgpack
 
 MOST_BYTES = 16 << 20
+# A side that does not take a message for so long is as good as gone.
+SEND_S = 30.0
 _LENGTH = struct.Struct("<I")
 
 
@@ -26,6 +29,7 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._deadline: float | None = None
 
     @staticmethod
     def pair() -> tuple[socket.socket, socket.socket]:
@@ -41,6 +45,7 @@ class Channel:
         """Sends a message, and copies of the descriptors with it."""
         body = msgpack.packb(message)
         try:
+            self._end.settimeout(SEND_S)
             head = _LENGTH.pack(len(body))
             if descriptors:
                 socket.send_fds(self._end, [head], descriptors)
@@ -55,7 +60,7 @@ class Channel:
 
         timeout: seconds until TimeoutError, None for ever.
         """
-        self._end.settimeout(timeout)
+        self._deadline = None if timeout is None else time.monotonic() + timeout
         try:
             head, descriptors = self._head()
             (length,) = _LENGTH.unpack(head)
@@ -72,7 +77,9 @@ class Channel:
 
     def _head(self) -> tuple[bytes, list[int]]:
         space = socket.CMSG_SPACE(array.array("i").itemsize)
-        head, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space)
+        self._within_deadline()
+        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        head, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space, flags)
         descriptors = array.array("i")
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -84,11 +91,19 @@ class Channel:
     def _exactly(self, count: int) -> bytes:
         parts = bytearray()
         while len(parts) < count:
+            self._within_deadline()
             part = self._end.recv(count - len(parts))
             if not part:
                 raise ChannelClosed("the other side is gone")
             parts += part
         return bytes(parts)
+
+    def _within_deadline(self) -> None:
+        """One deadline for the whole message: a byte now and then does not prolong it."""
+        left = None if self._deadline is None else self._deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError("the message did not come in time")
+        self._end.settimeout(left)
 
 
 def _unpack(body: bytes) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from imgqd.channel import Channel, ChannelClosed
 
 _LAST_WORDS = 4096
 _END_S = 2.0
-# Where an interpreter finds its libraries, and temporary files go; a picture learns no more.
-_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
+# Where an interpreter finds its libraries; a picture learns no more.
+_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 # glibc's allocator: each arena takes 64 MB of the address space that is limited, and what a large
 # picture took is given back when it is done (unset, the bounds follow the largest picture so far).
 _ALLOCATOR = {

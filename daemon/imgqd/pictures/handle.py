@@ -79,7 +79,13 @@ class Decoder:
         """
         size = min(os.fstat(descriptor).st_size, self._limits.max_bytes)
         seconds = self._limits.deadline_s + size / _SLOWEST_DISK
-        return self._ask({"job": "look", "name": name}, descriptor, messages.read_look, seconds)
+        message = {"job": "look", "name": name}
+        try:
+            return self._ask(message, descriptor, messages.read_look, seconds)
+        except DecoderHung as error:
+            # Nothing is decoded here: it is the disk, or the network, that hangs.
+            reason = f"its bytes could not be read within {seconds:.0f} s"
+            raise DecoderHung("unreadable", reason) from error
 
     def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
         """Puts the picture in an open regular file into a slot of the slab. Raises DecoderLost."""
@@ -132,7 +138,7 @@ class Decoder:
             return read(self._child.answer(seconds))
         except TimeoutError as error:
             self._child.kill()
-            reason = f"decoding it took longer than {seconds:.0f} s"
+            reason = f"decoding it took longer than {seconds:g} s"
             raise DecoderHung("timeout", reason) from error
         except ChannelClosed as error:
             reason = f"its decoder crashed: {self._child.end()}"

@@ -70,6 +70,8 @@ def _by_message(error: Exception, format: str) -> Failure:
     message = one_line(str(error), _LONGEST_MESSAGE) or type(error).__name__
     if isinstance(error, EOFError) or _ENDS_EARLY.search(message):
         return _failure("damaged", "the file ends before the picture does")
+    if "MAX_TEXT" in message:  # Pillow names its own setting
+        return _failure("too_large", f"a note inside the {format} is too large")
     if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(message):
         return _failure("unsupported", f"a kind of {format} that cannot be decoded: {message}")
     if isinstance(error, UnidentifiedImageError):
