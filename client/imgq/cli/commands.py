@@ -1,0 +1,86 @@
+"""The commands' table; each one's module is loaded when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from imgq import __version__
+from imgq.errors import UsageError
+
+_MODULES = {
+    "start": "start",
+    "stop": "lifecycle",
+    "restart": "lifecycle",
+    "logs": "lifecycle",
+    "wait": "lifecycle",
+    "status": "status",
+    "add": "roots",
+    "remove": "roots",
+    "roots": "roots",
+    "errors": "files",
+    "info": "files",
+    "files": "files",
+    "reindex": "files",
+    "export": "export",
+    "model": "model",
+    "service": "service",
+    "config": "config",
+    "demo": "demo",
+}
+
+
+class Commands(click.Group):
+    """Loads what is called, and nothing else."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"imgq.cli.{_MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="imgq")
+def imgq() -> None:
+    """Finds your pictures by what is in them.
+
+    \b
+    imgq start ~/Pictures      once: start the daemon, watch this folder
+    imgq "red car"             from then on, from any shell
+    imgq --like photo.jpg
+    imgq search --help         all that a search takes
+    """
+
+
+def run_command(words: list[str]) -> int:
+    """The exit code of a command; what click finds wrong is a UsageError."""
+    try:
+        # Not `imgq.main`, which has an exit code of its own for a closed pipe.
+        with imgq.make_context("imgq", words or ["--help"]) as context:
+            result = imgq.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        raise UsageError(_first_lower(error.format_message()), _hint(error, words)) from None
+    return result if isinstance(result, int) else 0
+
+
+def _hint(error: click.ClickException, words: list[str]) -> str:
+    """Words that a command does not take may have been meant as a query."""
+    if not str(error).startswith(("Got unexpected extra argument", "No such command")):
+        return f"`imgq {words[0]} --help` tells what it takes"
+    from shlex import join
+
+    return f"to search for these words: imgq search {join(words)}"
+
+
+def _first_lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")

@@ -1,0 +1,34 @@
+"""`imgq config path` and `show`: the settings in force."""
+
+from __future__ import annotations
+
+import click
+
+from imgq.paths import places
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def config(context: click.Context) -> None:
+    """The settings in force."""
+    if context.invoked_subcommand is None:
+        context.invoke(show)
+
+
+@config.command()
+def path() -> None:
+    """Print where the settings file is, or would be."""
+    click.echo(places().settings)
+
+
+@config.command()
+def show() -> None:
+    """Print every setting with the value in force."""
+    import subprocess
+    import sys
+
+    from imgq.cli.start import SystemExitWith
+
+    child = subprocess.run([sys.executable, "-P", "-m", "imgqd.config"], check=False)
+    if child.returncode:
+        raise SystemExitWith(child.returncode)

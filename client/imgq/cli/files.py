@@ -1,0 +1,129 @@
+"""`imgq errors`, `info`, `files`, `reindex`: what the index holds, file by file."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from imgq import render, wire
+from imgq.cli.roots import absolute
+from imgq.client import ask, stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON list.")
+@click.option("--retry", is_flag=True, help="Take every one of them again.")
+def errors(as_json: bool, retry: bool) -> None:
+    """List every file that could not be indexed, with the reason."""
+    if retry:
+        _taken(ask(wire.Retry()))
+        return
+    found = [error for piece in stream(wire.AskErrors()) for error in _errors(piece)]
+    if as_json:
+        sys.stdout.buffer.write(render.json_line([render.plain(error) for error in found]))
+        return
+    for error in found:
+        path = render.path(error.path, sys.stdout.isatty())
+        sys.stdout.buffer.write(path + f"\n    {error.kind}: {error.reason}\n".encode())
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON list.")
+@click.option("-0", "--null", is_flag=True, help="Paths alone, each ended by NUL.")
+def files(as_json: bool, null: bool) -> None:
+    """List every file in the index, with its hash."""
+    out, terminal = sys.stdout.buffer, sys.stdout.isatty()
+    if as_json:
+        _write_list(file for piece in stream(wire.AskFiles()) for file in _files(piece))
+        return
+    for piece in stream(wire.AskFiles()):
+        for file in _files(piece):
+            if null:
+                out.write(file.path + b"\0")
+            else:
+                out.write(f"{file.hash}\t".encode() + render.path(file.path, terminal) + b"\n")
+
+
+@click.command()
+@click.argument("path", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def info(path: str, as_json: bool) -> int:
+    """Show all that the index knows of a file."""
+    raw = absolute(path)
+    known = ask(wire.AskInfo(path=raw))
+    assert isinstance(known, wire.Info)
+    if as_json:
+        sys.stdout.buffer.write(render.json_line(_info_object(raw, known)))
+    else:
+        sys.stdout.buffer.writelines(line + b"\n" for line in _info_lines(raw, known))
+    return 1 if known.state == "unknown" else 0
+
+
+@click.command()
+@click.argument("paths", metavar="[PATH]…", nargs=-1)
+def reindex(paths: tuple[str, ...]) -> None:
+    """Embed again: all pictures, or those under the paths."""
+    _taken(ask(wire.Reindex(paths=tuple(map(absolute, paths)))))
+
+
+def _taken(reply: wire.Reply) -> None:
+    assert isinstance(reply, wire.Taken)
+    click.echo(f"{reply.files} files are taken again")
+
+
+def _errors(piece: wire.Reply) -> tuple[wire.FileError, ...]:
+    assert isinstance(piece, wire.Errors)
+    return piece.errors
+
+
+def _files(piece: wire.Reply) -> tuple[wire.KnownFile, ...]:
+    assert isinstance(piece, wire.Files)
+    return piece.files
+
+
+def _write_list(found: Iterator[wire.KnownFile]) -> None:
+    """A JSON list, written as it comes: a library may have a million files."""
+    out, before = sys.stdout.buffer, b"["
+    for file in found:
+        out.write(before + render.json_line(render.plain(file)).rstrip())
+        before = b",\n"
+    out.write(b"[]\n" if before == b"[" else b"]\n")
+
+
+def _info_object(path: bytes, known: wire.Info) -> dict[str, object]:
+    file = render.seen_object(known.file) if known.file else {}
+    error = render.plain(known.error) if known.error else None
+    copies = [render.path_fields(path)["path"] for path in known.copies]
+    return {
+        **render.path_fields(path),
+        "state": known.state,
+        **file,
+        "lens": known.lens,
+        "copies": copies,
+        "model": known.model,
+        "error": error,
+    }
+
+
+def _info_lines(path: bytes, known: wire.Info) -> Iterator[bytes]:
+    """As a person reads it; paths are shown as in any answer."""
+    terminal = sys.stdout.isatty()
+    yield b"path      " + render.path(path, terminal)
+    for name, value in _info_object(path, known).items():
+        if name not in ("path", "path_bytes", "copies", "error"):
+            yield f"{name:<10}{_words(value)}".encode()
+    for copy in known.copies:
+        yield b"copy      " + render.path(copy, terminal)
+    if known.error:
+        yield f"error     {known.error.kind}: {known.error.reason}".encode()
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(each)}" for name, each in value.items())
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,94 @@
+"""`imgq`: a search, unless the first word is a command; the only place that exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from errno import ENOSPC
+
+from imgq.errors import Failure, UsageError
+from imgq.record import BadField
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+# Known without importing click and the commands, so that a search waits for neither.
+COMMANDS = frozenset(
+    """add config demo errors export files info logs model reindex remove restart roots
+    service start status stop wait""".split()  # noqa: SIM905 - as words they are read more easily
+)
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+BUG = 70
+
+
+def main() -> NoReturn:
+    """Runs one command line and exits with its code, without the interpreter's slow good-bye."""
+    code = PIPE_CLOSED
+    try:
+        code = run(sys.argv[1:])
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def run(words: list[str]) -> int:
+    """The exit code of a command line; a failure's words go to stderr."""
+    try:
+        try:
+            return _dispatched(words)
+        finally:
+            sys.stdout.flush()
+    except Failure as failure:
+        sys.stderr.write(f"imgq: {failure}\n" * bool(failure.message))
+        return failure.exit_code
+    except BadField as error:
+        # Only what is asked is made into records here: an answer's fields fail as a BadMessage.
+        sys.stderr.write(f"imgq: too much is asked: {error}\n")
+        return UsageError.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return PIPE_CLOSED
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == ENOSPC:
+            sys.stderr.write(f"imgq: cannot write the answer: {error.strerror}\n")
+        else:
+            _report_bug()
+        return BUG
+
+
+def _dispatched(words: list[str]) -> int:
+    words = _with_socket(words)
+    if not words or words[0] in ("--help", "-h", "--version") or words[0] in COMMANDS:
+        from imgq.cli.commands import run_command
+
+        return run_command(words)
+    from imgq.cli.search import search
+
+    return search(words[1:] if words[0] == "search" else words)
+
+
+def _with_socket(words: list[str]) -> list[str]:
+    """The words but `--socket ADDRESS`, which says which daemon is meant."""
+    for place, word in enumerate(words[: words.index("--")] if "--" in words else words):
+        name, equals, address = word.partition("=")
+        if name == "--socket":
+            after = place + (1 if equals else 2)
+            address = address if equals else "".join(words[place + 1 : after])
+            if not address:
+                raise UsageError(
+                    "--socket takes an address", "`imgq --socket ipc:///run/imgq/socket status`"
+                )
+            os.environ["IMGQ_SOCKET"] = address
+            return words[:place] + words[after:]
+    return words
+
+
+def _report_bug() -> None:
+    import traceback
+
+    traceback.print_exc()
+    sys.stderr.write("imgq: this is a bug in imgq; please report it with the lines above\n")

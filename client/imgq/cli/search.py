@@ -1,0 +1,118 @@
+"""`imgq QUERY…` and `imgq search QUERY…`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from imgq import pictures, query, render, wire
+from imgq.cli import options
+from imgq.client import settle, stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from imgq.cli.options import Asked
+
+HELP = """\
+Usage: imgq [search] QUERY… [options]
+
+  imgq "red car"                        what is in the picture, in words
+  imgq horse + stripes - people         what it should be near, and what not
+  imgq 2:beach + 0.5:./pool.jpg         weights, and pictures as terms
+  imgq --like photo.jpg --json          pictures like this one, for a program
+
+  --like FILE          like this picture; `-` is a picture on stdin (repeatable)
+  --not TERM           unlike this (repeatable)
+  -k, --top N          at most N hits (20; up to 100,000)
+  --in DIR             only what lies under DIR (repeatable)
+  --all                also files whose folder is offline
+  --wait               first wait until every change on disk is in the index
+  --json, --jsonl      one JSON object; or one a hit, a line each
+  -l, --paths          paths alone;  -0, --null  the same, each ended by NUL
+  --html[=FILE]        a gallery; without FILE in a temporary one, its path printed
+  --open               the gallery, in the browser
+  --timeout SECONDS    how long to wait for the answer (30)
+
+Exit codes: 0 hits · 1 none · 2 usage · 3 no daemon · 4 refused · 5 another protocol
+"""
+
+
+def search(arguments: list[str]) -> int:
+    """Asks, prints the answer, returns the exit code."""
+    asked = options.parse(arguments)
+    if "--help" in asked.flags:
+        sys.stdout.write(HELP)
+        return 0
+    wanted = request(asked)
+    if "--wait" in asked.flags:
+        settle(asked.timeout)
+    first, hits = answer(wanted)
+    _note(first)
+    _print(asked, first, hits)
+    return 0 if hits else 1
+
+
+def title(asked: Asked) -> str:
+    """The query as a person would say it."""
+    parts = [" ".join(asked.words)] if asked.words else []
+    parts += [f"like {path}" for path in asked.all("--like")]
+    parts += [f"not {term}" for term in asked.all("--not")]
+    return " ".join(parts)
+
+
+def request(asked: Asked) -> wire.Search:
+    """What is asked of the daemon. Raises UsageError."""
+    wanted = query.parse(asked.words)
+    wanted += [query.Wanted(path=path) for path in asked.all("--like")]
+    wanted += [query.parse_term(term, -1.0) for term in asked.all("--not")]
+    query.check(wanted)
+    return wire.Search(
+        terms=tuple(map(pictures.term, wanted)),
+        top=asked.top,
+        within=tuple(map(_folder, asked.all("--in"))),
+        offline="--all" in asked.flags,
+        timeout=asked.timeout,
+    )
+
+
+def _folder(written: str) -> bytes:
+    return os.fsencode(os.path.abspath(os.path.expanduser(written)))
+
+
+def answer(wanted: wire.Search) -> tuple[wire.Hits, list[wire.Hit]]:
+    """The answer's head, and all of its hits."""
+    pieces = [piece for piece in stream(wanted, wanted.timeout) if isinstance(piece, wire.Hits)]
+    return pieces[0], [hit for piece in pieces for hit in piece.hits]
+
+
+def _note(first: wire.Hits) -> None:
+    if first.left_out:
+        shown = (render.path(root, sys.stderr.isatty()) for root in first.offline_roots)
+        where = ", ".join(map(os.fsdecode, shown))
+        _say(f"{first.left_out} offline files left out ({where}); --all shows them")
+    if sys.stderr.isatty() and first.index.pending:
+        _say(f"{first.index.pending} files are still being indexed")
+    if sys.stderr.isatty() and first.model == "builtin":
+        _say("the builtin model is for a first try; `imgq model list` has the real ones")
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"imgq: {words}\n")
+
+
+def _print(asked: Asked, first: wire.Hits, hits: list[wire.Hit]) -> None:
+    out, terminal = sys.stdout.buffer, sys.stdout.isatty()
+    if asked.flags & {"--html", "--open"}:
+        from imgq.cli.gallery import show
+
+        show(title(asked), first, hits, asked)
+    elif "--json" in asked.flags:
+        out.write(render.json_line(render.answer(title(asked), first, hits)))
+    elif "--jsonl" in asked.flags:
+        out.writelines(render.json_line(render.hit_object(*pair)) for pair in enumerate(hits, 1))
+    elif "--null" in asked.flags:
+        out.writelines(hit.path + b"\0" for hit in hits)
+    elif "--paths" in asked.flags:
+        out.writelines(render.path(hit.path, terminal) + b"\n" for hit in hits)
+    else:
+        out.writelines(render.line(hit, terminal) for hit in hits)

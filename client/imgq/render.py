@@ -1,0 +1,109 @@
+"""Answers as a person or a program reads them: pure functions from records to bytes."""
+
+from __future__ import annotations
+
+import os
+
+from imgq import wire
+from imgq.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SEEN = (
+    "width",
+    "height",
+    "format",
+    "bytes",
+    "mtime",
+    "taken_at",
+    "date_from",
+    "camera",
+    "gps",
+    "hash",
+    "offline",
+)
+
+# Control characters that JSON lets through: a terminal heeds them.
+_STEERING = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
+
+def path(raw: bytes, terminal: bool) -> bytes:
+    """In a pipe the true bytes; on a terminal nothing that could steer it."""
+    if not terminal:
+        return raw
+    shown = raw.decode("utf-8", "surrogateescape")
+    return "".join(c if c.isprintable() else _escaped(c) for c in shown).encode()
+
+
+def line(hit: wire.Hit, terminal: bool) -> bytes:
+    return b"%.3f\t%s\n" % (hit.score, path(hit.path, terminal))
+
+
+def answer(query: str, first: wire.Hits, hits: list[wire.Hit]) -> dict[str, Any]:
+    """The one object of `--json`."""
+    return {
+        "query": query,
+        "model": first.model,
+        "took_ms": round(first.took_ms, 1),
+        "index": first.index.plain(),
+        "results": [hit_object(rank, hit) for rank, hit in enumerate(hits, 1)],
+    }
+
+
+def hit_object(rank: int, hit: wire.Hit) -> dict[str, Any]:
+    return {"rank": rank, "score": round(hit.score, 4), **seen_object(hit)}
+
+
+def seen_object(seen: wire.Seen) -> dict[str, Any]:
+    """A file in the fields and the order of the contract."""
+    plain = seen.plain()
+    plain["bytes"] = plain.pop("size")
+    return {**path_fields(seen.path), **{name: plain[name] for name in _SEEN}}
+
+
+def path_fields(raw: bytes) -> dict[str, str]:
+    """`path`, and where that is not UTF-8, `path_bytes` in base64."""
+    try:
+        return {"path": raw.decode()}
+    except UnicodeDecodeError:
+        from base64 import b64encode
+
+        return {"path": raw.decode("utf-8", "replace"), "path_bytes": b64encode(raw).decode()}
+
+
+def plain(record: Record) -> dict[str, Any]:
+    """A record as JSON takes it: `size` is `bytes` there, and a path may need two fields."""
+    fields: dict[str, Any] = {}
+    for name, value in record.__dict__.items():
+        if name == "path":
+            fields |= path_fields(value) if value is not None else {"path": None}
+        else:
+            fields["bytes" if name == "size" else name] = _value(value)
+    return fields
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Record):
+        return plain(value)
+    if isinstance(value, tuple):
+        return [_value(each) for each in value]
+    return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+def json_line(value: Any) -> bytes:
+    """One line of JSON, in UTF-8."""
+    from json import dumps
+
+    text = dumps(value, ensure_ascii=False).translate(_STEERING)
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

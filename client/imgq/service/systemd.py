@@ -1,0 +1,139 @@
+"""The user's own systemd, through `systemctl --user`."""
+
+from __future__ import annotations
+
+import os
+
+from imgq.errors import Refused
+from imgq.paths import places
+from imgq.service.unit_files import environment, must, remove, run, template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+_UNIT = "imgqd.service"
+_DECIDING = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+# The user namespace, the capabilities in it, the mounts in it: what systemd could not make.
+_NO_SANDBOX = ("217", "218", "226")
+
+
+class Systemd:
+    name = "systemd"
+    absent = "no systemd of yours answers here"
+    remedy = "log in as yourself (not by su or sudo, nor in a container) and install it again"
+    advice = "\nto have it run from boot on, before you log in: loginctl enable-linger"
+
+    def __init__(self) -> None:
+        config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+        self.unit = os.path.join(config, "systemd", "user", _UNIT)
+
+    def filled_in(self, imgqd: str) -> bytes:
+        """The unit file, with true paths in place of those that suit most people."""
+        own = places()
+        # The manager's own runtime folder, too: whoever installs from elsewhere may not know it.
+        folders = " ".join([*map(_quoted, (os.path.dirname(own.settings), *own.own)), "%t/imgq"])
+        values = {
+            "ExecStart": _command(imgqd),
+            "ExecStartPre": f"+mkdir -p {folders.replace('$', '$$')}",
+            "ReadWritePaths": f"{folders} /tmp",
+        }
+        lines = []
+        for line in template("systemd", _UNIT).decode().splitlines():
+            key = line.partition("=")[0]
+            lines.append(f"{key}={values[key]}" if key in values else line)
+            if line == "[Service]":
+                lines += _environment_lines()
+        return ("\n".join(lines) + "\n").encode()
+
+    def same_places(self) -> bool:
+        """Whether the unit gives its daemon the places that this environment leads to."""
+        with open(self.unit, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+        ours = tuple(f'Environment="{name}=' for name in ("IMGQ_HOME", *_DECIDING))
+        return [line for line in lines if line.startswith(ours)] == _environment_lines()
+
+    def answers(self) -> bool:
+        try:
+            return self._systemctl("show", "--property=Version").returncode == 0
+        except Refused:
+            return False
+
+    def enable(self, changed: bool) -> None:
+        self._must("daemon-reload")
+        self._must("enable", _UNIT)
+        if changed:
+            self._must("stop", _UNIT)
+        self.start()
+
+    def disable(self) -> None:
+        answers = self.answers()
+        if answers:
+            self._must("disable", "--now", _UNIT)
+        remove(self.unit)
+        # `disable` did so, if there was somebody to do it.
+        remove(os.path.join(os.path.dirname(self.unit), "default.target.wants", _UNIT))
+        if answers:
+            self._must("daemon-reload")
+            self._systemctl("reset-failed", _UNIT)
+
+    def start(self) -> None:
+        # After too many failures systemd would not even try.
+        self._systemctl("reset-failed", _UNIT)
+        done = self._systemctl("start", _UNIT)
+        if done.returncode:
+            raise self._not_started(done.stderr.strip())
+
+    def stop(self) -> None:
+        self._must("stop", _UNIT)
+
+    def state(self) -> tuple[bool, bool]:
+        """Whether it is enabled, and whether it runs."""
+        shown = self._shown("UnitFileState", "ActiveState")
+        running = shown.get("ActiveState") in ("active", "activating", "reloading")
+        return shown.get("UnitFileState") == "enabled", running
+
+    def _not_started(self, said: str) -> Refused:
+        shown = self._shown("ExecMainStatus", "StatusText")
+        if shown.get("ExecMainStatus") in _NO_SANDBOX:
+            return Refused(
+                "the service did not start: this kernel lets your systemd make no sandbox",
+                f"the last lines of {self.unit} say how to do without",
+            )
+        return Refused(
+            f"the service did not start: {shown.get('StatusText') or said}",
+            "`journalctl --user -u imgqd -n 20` has its words",
+        )
+
+    def _shown(self, *names: str) -> dict[str, str]:
+        lines = self._systemctl("show", f"--property={','.join(names)}", _UNIT).stdout.splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def _systemctl(self, *words: str) -> CompletedProcess[str]:
+        return run("systemctl", "--user", *words)
+
+    def _must(self, *words: str) -> None:
+        must("systemctl", "--user", *words)
+
+
+def _environment_lines() -> list[str]:
+    given = environment(*_DECIDING)
+    return [f"Environment={_quoted(f'{name}={value}')}" for name, value in given.items()]
+
+
+def _command(program: str) -> str:
+    # Quotes and backslashes may stand in an argument, and not in the name of what is run.
+    if set(program) & set("\"'\\"):
+        return f"/usr/bin/env {_quoted(program).replace('$', '$$')}"
+    return _quoted(program)
+
+
+def _quoted(value: str) -> str:
+    """As systemd reads it back. Raises Refused for what no unit file can hold."""
+    if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in value):
+        raise Refused(
+            f"systemd takes no path with control characters or outside UTF-8: {value!r}",
+            "IMGQ_HOME can put imgq's own folders elsewhere",
+        )
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'

@@ -1,0 +1,218 @@
+"""What the daemon answers."""
+
+from __future__ import annotations
+
+from imgq.record import Record, binary, boolean, choice, integer, many, maybe, real, record, string
+
+HITS_A_REPLY = 1000
+ROWS_A_REPLY = 2000
+
+
+class Reply(Record):
+    """What the daemon answers."""
+
+
+class Fault(Reply):
+    """The request failed: the failure's exit code and words."""
+
+    exit_code: int = integer(1, 255)
+    message: str = string(most=65536)
+    hint: str = string(most=65536, default="")
+
+
+class Freshness(Record):
+    """How far the index is, in each answer."""
+
+    files: int = integer()
+    pending: int = integer()
+    failed: int = integer()
+    settled: bool = boolean()
+
+
+class Place(Record):
+    """Where a picture was taken: degrees, north and east positive."""
+
+    lat: float = real(-90, 90)
+    lon: float = real(-180, 180)
+
+
+class Seen(Record):
+    """What the index knows of one file; `mtime` in UTC, `taken_at` in the camera's own time."""
+
+    path: bytes = binary()
+    width: int | None = maybe(integer(), default=None)
+    height: int | None = maybe(integer(), default=None)
+    format: str | None = maybe(string(), default=None)
+    size: int = integer()
+    mtime: str = string()
+    taken_at: str | None = maybe(string(), default=None)
+    date_from: str = choice("exif", "file")
+    camera: str | None = maybe(string(), default=None)
+    gps: Place | None = maybe(record(Place), default=None)
+    hash: str | None = maybe(string(most=64), default=None)
+    offline: bool = boolean()
+
+
+class Hit(Seen):
+    """One file in an answer, with its score (cosine)."""
+
+    score: float = real()
+
+
+class Hits(Reply):
+    """A piece of the answer to a search, best first; `left_out` counts offline files left out."""
+
+    model: str = string()
+    took_ms: float = real(0)
+    index: Freshness = record(Freshness)
+    left_out: int = integer(default=0)
+    offline_roots: tuple[bytes, ...] = many(binary(), default=())
+    hits: tuple[Hit, ...] = many(record(Hit), most=HITS_A_REPLY)
+
+
+class Process(Record):
+    role: str = string()
+    pid: int = integer()
+
+
+class ModelState(Record):
+    """The model in use; device and precision are those really used, null until the embedder has run."""
+
+    name: str = string()
+    dim: int = integer()
+    device: str | None = maybe(string(), default=None)
+    precision: str | None = maybe(string(), default=None)
+    state: str = choice("loading", "ready", "unloaded", "failed")
+
+
+class IndexState(Record):
+    """Counts of files (disjoint but for `pictures`) and the bytes of the index on disk."""
+
+    files: int = integer()
+    pictures: int = integer()
+    pending: int = integer()
+    failed: int = integer()
+    offline: int = integer()
+    ignored: int = integer()
+    bytes: int = integer()
+
+
+class Root(Record):
+    path: bytes = binary()
+    state: str = choice("watching", "scanning", "offline", "denied")
+    files: int = integer()
+
+
+class Rates(Record):
+    pictures_per_s: float = real(0)
+
+
+class Counters(Record):
+    """Since the daemon's start."""
+
+    decoded: int = integer(default=0)
+    embedded: int = integer(default=0)
+    reused: int = integer(default=0)
+    failed: int = integer(default=0)
+    rescans: int = integer(default=0)
+    overflows: int = integer(default=0)
+    restarts: int = integer(default=0)
+
+
+class Trouble(Record):
+    """Something that works less well than it should, and what to do."""
+
+    code: str = string()
+    path: bytes | None = maybe(binary(), default=None)
+    message: str = string()
+    remedy: str = string(default="")
+
+
+class Status(Reply):
+    version: str = string()
+    pid: int = integer()
+    processes: tuple[Process, ...] = many(record(Process))
+    uptime_s: float = real(0)
+    state: str = choice("starting", "indexing", "idle", "paused")
+    settled: bool = boolean()
+    model: ModelState = record(ModelState)
+    index: IndexState = record(IndexState)
+    roots: tuple[Root, ...] = many(record(Root))
+    rates: Rates = record(Rates)
+    counters: Counters = record(Counters)
+    degraded: tuple[Trouble, ...] = many(record(Trouble))
+
+
+class Roots(Reply):
+    roots: tuple[Root, ...] = many(record(Root))
+
+
+class Settled(Reply):
+    settled: bool = boolean()
+    pending: int = integer()
+
+
+class FileError(Record):
+    """A file that could not be indexed; times in UTC."""
+
+    path: bytes = binary()
+    reason: str = string()
+    kind: str = string()
+    attempts: int = integer()
+    first_seen: str = string()
+    last_seen: str = string()
+
+
+class Errors(Reply):
+    errors: tuple[FileError, ...] = many(record(FileError), most=ROWS_A_REPLY)
+
+
+class Taken(Reply):
+    """So many files are taken again."""
+
+    files: int = integer()
+
+
+class Info(Reply):
+    """What the index knows of a file, and in which state it is there."""
+
+    state: str = choice("indexed", "failed", "ignored", "pending", "unknown")
+    file: Seen | None = maybe(record(Seen), default=None)
+    error: FileError | None = maybe(record(FileError), default=None)
+    lens: str | None = maybe(string(), default=None)
+    copies: tuple[bytes, ...] = many(binary(), default=())
+    model: str | None = maybe(string(), default=None)
+
+
+class KnownFile(Record):
+    path: bytes = binary()
+    hash: str = string(most=64)
+    size: int = integer()
+    mtime: str = string()
+    offline: bool = boolean()
+
+
+class Files(Reply):
+    files: tuple[KnownFile, ...] = many(record(KnownFile), most=ROWS_A_REPLY)
+
+
+class Vector(Record):
+    """A file's embedding: little-endian float32."""
+
+    path: bytes = binary()
+    hash: str = string(most=64)
+    vector: bytes = binary(most=65536)
+
+
+class Vectors(Reply):
+    vectors: tuple[Vector, ...] = many(record(Vector), most=ROWS_A_REPLY)
+
+
+class Thumbnail(Reply):
+    """A small upright JPEG, or nothing where the file shows none."""
+
+    jpeg: bytes | None = maybe(binary(most=4 << 20), default=None)
+
+
+class Stopping(Reply):
+    processes: tuple[Process, ...] = many(record(Process))

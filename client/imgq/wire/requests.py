@@ -1,0 +1,100 @@
+"""What a client asks."""
+
+from __future__ import annotations
+
+from imgq.record import Record, binary, boolean, integer, many, maybe, real, record, string
+
+MOST_PICTURE = 64 << 20
+MOST_TOP = 100_000
+
+
+class Request(Record):
+    """What a client asks. `patient` requests may wait for the model, the embedder or the index."""
+
+    patient = False
+
+
+class Term(Record):
+    """One text or one picture (the bytes of its file) of a query; a weight under 0 means: without it."""
+
+    text: str | None = maybe(string(most=4096), default=None)
+    picture: bytes | None = maybe(binary(most=MOST_PICTURE), default=None)
+    weight: float = real(-1000, 1000, default=1.0)
+
+
+class Search(Request):
+    """Answered by `Hits`, in pieces."""
+
+    patient = True
+    terms: tuple[Term, ...] = many(record(Term), most=64)
+    top: int = integer(1, MOST_TOP, default=20)
+    within: tuple[bytes, ...] = many(binary(), most=64, default=())
+    offline: bool = boolean(default=False)
+    timeout: float = real(0, 86400, default=30.0)
+
+
+class AskStatus(Request):
+    """Answered by `Status`."""
+
+
+class Add(Request):
+    """Watches folders. Answered by `Roots`."""
+
+    paths: tuple[bytes, ...] = many(binary(), most=256)
+
+
+class Remove(Request):
+    """No longer watches folders. Answered by `Roots`."""
+
+    paths: tuple[bytes, ...] = many(binary(), most=256)
+
+
+class AskRoots(Request):
+    """Answered by `Roots`."""
+
+
+class Settle(Request):
+    """Waits until every change made before the request is in the index. Answered by `Settled`."""
+
+    patient = True
+    timeout: float = real(0, 86400, default=30.0)
+
+
+class AskErrors(Request):
+    """Answered by `Errors`, in pieces."""
+
+
+class Retry(Request):
+    """Takes every file that could not be indexed again. Answered by `Taken`."""
+
+
+class AskInfo(Request):
+    """Answered by `Info`."""
+
+    path: bytes = binary()
+
+
+class AskFiles(Request):
+    """Answered by `Files`, in pieces."""
+
+
+class Reindex(Request):
+    """Embeds the pictures under these paths again, all of them if there are none. Answered by `Taken`."""
+
+    paths: tuple[bytes, ...] = many(binary(), most=256, default=())
+
+
+class Export(Request):
+    """Answered by `Vectors`, in pieces."""
+
+
+class AskThumbnails(Request):
+    """Answered by a `Thumbnail` a path, in their order."""
+
+    patient = True
+    paths: tuple[bytes, ...] = many(binary(), most=1000)
+    longest: int = integer(16, 2048, default=320)
+
+
+class Stop(Request):
+    """Ends the daemon. Answered by `Stopping`, before it does."""

@@ -1,0 +1,160 @@
+"""The dispatch: what the daemon answers to each request, a table to read aloud."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeout
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from imgq import wire
+from imgq.errors import Refused, UsageError
+from imgqd import shown
+from imgqd.embedder.jobs import ThumbnailOf
+from imgqd.records import Failure
+
+if TYPE_CHECKING:
+    from imgqd.daemon import Daemon
+
+THUMBNAIL_S = 15.0
+
+
+def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
+    """The replies to a request, made one by one as they are taken."""
+    match request:
+        case wire.Search():
+            return _search(daemon, request)
+        case wire.AskStatus():
+            return iter([daemon.status()])
+        case wire.Add(paths=paths):
+            return _add(daemon, paths)
+        case wire.Remove(paths=paths):
+            return _remove(daemon, paths)
+        case wire.AskRoots():
+            return iter([_roots(daemon)])
+        case wire.Settle(timeout=timeout):
+            return _settle(daemon, timeout)
+        case wire.AskErrors():
+            return _errors(daemon)
+        case wire.Retry():
+            return _taken(daemon, daemon.index.store.retry(None))
+        case wire.Reindex(paths=paths):
+            return _taken(daemon, daemon.index.store.reindex(list(paths) or None))
+        case wire.AskInfo(path=path):
+            return iter([_info(daemon, path)])
+        case wire.AskFiles():
+            return _files(daemon)
+        case wire.Export():
+            return _export(daemon)
+        case wire.AskThumbnails(paths=paths, longest=longest):
+            return (_thumbnail(daemon, path, longest) for path in paths)
+        case wire.Stop():
+            return _stop(daemon)
+        case _:
+            raise UsageError(f"this daemon has no answer to {type(request).__name__}")
+
+
+def _search(daemon: Daemon, request: wire.Search) -> Iterator[wire.Reply]:
+    began = time.perf_counter()
+    found = daemon.searcher.hits(request)
+    first = list(islice(found, wire.HITS_A_REPLY))
+    left_out = 0 if request.offline else daemon.searcher.left_out()
+    head: dict[str, Any] = {
+        "model": daemon.card.name,
+        "took_ms": (time.perf_counter() - began) * 1e3,
+        "index": daemon.freshness(),
+        "left_out": left_out,
+        "offline_roots": tuple(daemon.roots.offline()) if left_out else (),
+    }
+    yield wire.Hits(hits=tuple(first), **head)
+    while more := tuple(islice(found, wire.HITS_A_REPLY)):
+        yield wire.Hits(hits=more, **head)
+
+
+def _add(daemon: Daemon, paths: tuple[bytes, ...]) -> Iterator[wire.Reply]:
+    for path in paths:
+        if not os.path.isabs(path):
+            raise UsageError(f"{os.fsdecode(path)!r} is not an absolute path")
+        daemon.roots.add(os.path.normpath(path))
+        daemon.dirty.mark_deep(os.path.normpath(path))
+    daemon.dirty.hurry()
+    yield _roots(daemon)
+
+
+def _remove(daemon: Daemon, paths: tuple[bytes, ...]) -> Iterator[wire.Reply]:
+    for path in paths:
+        daemon.roots.remove(os.path.normpath(path))
+        daemon.reconciler.forget(os.path.normpath(path))
+    yield _roots(daemon)
+
+
+def _roots(daemon: Daemon) -> wire.Roots:
+    return wire.Roots(roots=daemon.shown_roots())
+
+
+def _settle(daemon: Daemon, timeout: float) -> Iterator[wire.Reply]:
+    settled = daemon.reconciler.settle(timeout)
+    yield wire.Settled(settled=settled, pending=daemon.backlog.pending)
+
+
+def _taken(daemon: Daemon, files: int) -> Iterator[wire.Reply]:
+    daemon.dirty.mark_everything()
+    daemon.dirty.hurry()
+    yield wire.Taken(files=files)
+
+
+def _info(daemon: Daemon, path: bytes) -> wire.Info:
+    known = daemon.index.store.info(path)
+    state = known.row.state if known else "unknown"
+    if daemon.backlog.is_under_way(path):
+        state = "pending"
+    return wire.Info(state=state, model=daemon.card.name, **(shown.info(known) if known else {}))
+
+
+def _errors(daemon: Daemon) -> Iterator[wire.Reply]:
+    for page in _pages(daemon.index.store.errors):
+        yield wire.Errors(errors=tuple(map(shown.file_error, page)))
+
+
+def _files(daemon: Daemon) -> Iterator[wire.Reply]:
+    for page in _pages(daemon.index.store.files):
+        yield wire.Files(files=tuple(map(shown.known_file, page)))
+
+
+def _export(daemon: Daemon) -> Iterator[wire.Reply]:
+    for page in _pages(daemon.index.store.export):
+        yield wire.Vectors(vectors=tuple(map(shown.vector, page)))
+
+
+def _pages(listing: Callable[[int, int], list[Any]]) -> Iterator[list[Any]]:
+    """Page after page, by each row's number: no read of the store lasts as long as a slow client."""
+    page = listing(0, wire.ROWS_A_REPLY)
+    yield page
+    while len(page) == wire.ROWS_A_REPLY:
+        page = listing(_cursor(page[-1]), wire.ROWS_A_REPLY)
+        yield page
+
+
+def _cursor(row: Any) -> int:
+    return int(row.shown.file if hasattr(row, "shown") else row.file)
+
+
+def _thumbnail(daemon: Daemon, path: bytes, longest: int) -> wire.Thumbnail:
+    """Only of files that the index knows: a client reads no other file through the daemon."""
+    known = daemon.index.store.info(path)
+    if known is None or known.picture is None:
+        raise Refused(f"{os.fsdecode(path)} is not in the index")
+    work = ThumbnailOf(path, longest)
+    daemon.pipeline.submit(work)
+    try:
+        made = work.answer.result(THUMBNAIL_S)
+    except FutureTimeout:
+        return wire.Thumbnail(jpeg=None)
+    return wire.Thumbnail(jpeg=None if isinstance(made, Failure) else made)
+
+
+def _stop(daemon: Daemon) -> Iterator[wire.Reply]:
+    yield wire.Stopping(processes=daemon.processes())
+    daemon.end()

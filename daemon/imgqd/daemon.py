@@ -1,0 +1,152 @@
+"""The daemon's parts, and what they look like from outside."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from imgq import __version__, wire
+from imgqd.backlog import Backlog
+from imgqd.embedder.pipeline import Pipeline
+from imgqd.index import Index
+from imgqd.indexer import Indexer
+from imgqd.library.dirty import Dirty
+from imgqd.library.roots import Roots
+from imgqd.models.card import Card
+from imgqd.reconciler import Reconciler
+from imgqd.search.search import Searcher
+from imgqd.search.texts import TextTower
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """Everything that is alive in the daemon; `app` puts it together."""
+
+    card: Card
+    index: Index
+    roots: Roots
+    dirty: Dirty
+    backlog: Backlog
+    pipeline: Pipeline
+    texts: TextTower
+    searcher: Searcher
+    indexer: Indexer
+    reconciler: Reconciler
+    ending: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
+
+    def end(self) -> None:
+        """Asks the daemon to end; it does so in its own time."""
+        self.ending.set()
+
+    def is_well(self) -> bool:
+        """Whether watcher, indexer and store are alive: what a service manager's watchdog wants to know."""
+        self.index.store.counts()
+        return self.indexer.is_alive() and self.reconciler.is_alive()
+
+    def freshness(self) -> wire.Freshness:
+        counts, backlog = self.index.store.counts(), self.backlog
+        return wire.Freshness(
+            files=max(counts.files - backlog.pending_known, 0),
+            pending=backlog.pending,
+            failed=counts.failed,
+            settled=self.reconciler.is_settled,
+        )
+
+    def status(self) -> wire.Status:
+        counters = self.backlog.tally
+        counters.restarts = self.pipeline.restarts + self.reconciler.replaced
+        settled = self.reconciler.is_settled
+        return wire.Status(
+            version=__version__,
+            pid=os.getpid(),
+            processes=self.processes(),
+            uptime_s=round(time.monotonic() - self.began, 1),
+            state="starting"
+            if not self.reconciler.has_scanned
+            else "idle"
+            if settled
+            else "indexing",
+            settled=settled,
+            model=self._model(),
+            index=self._index(),
+            roots=self.shown_roots(),
+            rates=wire.Rates(pictures_per_s=round(self.pipeline.batches.rate, 1)),
+            counters=counters.shown(),
+            degraded=tuple(self._troubles()),
+        )
+
+    def processes(self) -> tuple[wire.Process, ...]:
+        children = [("embedder", self.pipeline.batches.pid)]
+        children += [("decoder", lane.pid) for lane in self.pipeline.lanes]
+        alive = [wire.Process(role=role, pid=pid) for role, pid in children if pid is not None]
+        return (wire.Process(role="daemon", pid=os.getpid()), *alive)
+
+    def shown_roots(self) -> tuple[wire.Root, ...]:
+        tallies = self.index.store.root_counts()
+        return tuple(
+            wire.Root(path=path, state=self.roots.state(path), files=tallies[path].files)
+            for path in self.roots.paths()
+            if path in tallies
+        )
+
+    def _index(self) -> wire.IndexState:
+        counts = self.index.store.counts()
+        fresh = self.freshness()
+        return wire.IndexState(
+            files=fresh.files,
+            pictures=counts.pictures,
+            pending=fresh.pending,
+            failed=counts.failed,
+            offline=counts.offline,
+            ignored=counts.ignored,
+            bytes=self.index.store.size(),
+        )
+
+    def _model(self) -> wire.ModelState:
+        ready, state = self.pipeline.batches.ready, self.texts.state
+        if state == "ready":
+            state = self.pipeline.batches.state
+        return wire.ModelState(
+            name=self.card.name,
+            dim=self.card.dim,
+            device=ready.device if ready else None,
+            precision=ready.precision if ready else None,
+            state=state,
+        )
+
+    def _troubles(self) -> Iterator[wire.Trouble]:
+        if self.texts.trouble:
+            yield wire.Trouble(
+                code="text_tower",
+                message=self.texts.trouble,
+                remedy="`imgq logs` tells more; queries by picture go on",
+            )
+        if self.pipeline.batches.trouble:
+            yield wire.Trouble(
+                code="embedder",
+                message=f"pictures cannot be embedded: {self.pipeline.batches.trouble}",
+                remedy="it is tried again; `imgq logs` tells more",
+            )
+        if self.indexer.trouble:
+            yield wire.Trouble(
+                code="store",
+                message=f"the index cannot be written: {self.indexer.trouble}",
+                remedy="it is tried again; searching goes on with what is known",
+            )
+        if self.reconciler.watch.limited:
+            yield wire.Trouble(
+                code="watch_limit",
+                message="not every folder can be watched; changes there are found by scanning",
+                remedy="raise it: sudo sysctl fs.inotify.max_user_watches=1048576",
+            )
+        for path in self.roots.offline():
+            yield wire.Trouble(
+                code="offline",
+                path=path,
+                message=f"{os.fsdecode(path)} is not there; its pictures are kept",
+                remedy="connect it again, or `imgq remove` it",
+            )

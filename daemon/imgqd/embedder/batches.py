@@ -1,0 +1,205 @@
+"""The embedder's thread: gathers decoded pictures into batches, and has them embedded."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgq.errors import Refused
+from imgqd.embedder.embedder import Embedder, EmbedderError
+from imgqd.embedder.jobs import Decoded, Job, QueryPicture, QueryVector, Result, Turn
+from imgqd.embedder.slab import Slabs
+from imgqd.embedder.tower import Ready
+from imgqd.records import Failed, Failure, Indexed
+
+log = logging.getLogger(__name__)
+
+# A batch is not waited for longer than this while decoders are at work.
+GATHER_S = 0.1
+# An embedder that dies again and again is started ever more seldom.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+_NO_VECTOR = Failure("damaged", "the model gave no usable vector for it")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What the embedder's thread takes from, and what it gives to."""
+
+    decoded: queue.PriorityQueue[Turn]
+    results: queue.SimpleQueue[Result | None]
+    slabs: Slabs
+    is_decoding: Callable[[], bool]
+
+
+class Batches(threading.Thread):
+    """Starts the embedder when there is something to embed, ends it after `idle_unload` seconds without."""
+
+    def __init__(
+        self, feed: Feed, new_embedder: Callable[[], Embedder], idle_unload: float
+    ) -> None:
+        super().__init__(name="embedder", daemon=True)
+        self._feed = feed
+        self._new_embedder = new_embedder
+        self._idle_unload = idle_unload
+        self._embedder: Embedder | None = None
+        self._attached: set[int] = set()
+        self._wanted = threading.Event()
+        self._ending = threading.Event()
+        self._pause = FIRST_PAUSE_S
+        self._recent: deque[tuple[float, int]] = deque(maxlen=64)
+        self.ready: Ready | None = None
+        self.state = "unloaded"
+        self.trouble: str | None = None
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        embedder = self._embedder
+        return embedder.pid if embedder else None
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second over the last batches, 0 where none was embedded for 5 s."""
+        recent = list(self._recent)
+        if len(recent) < 2 or time.monotonic() - recent[-1][0] > 5:
+            return 0.0
+        return sum(count for _, count in recent[1:]) / max(recent[-1][0] - recent[0][0], 1e-3)
+
+    def warm(self) -> None:
+        """Something is coming: the model may load while it is decoded."""
+        if self._embedder is None and not self._wanted.is_set():
+            self._wanted.set()
+            self._feed.decoded.put(Turn.nothing())
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            batch = self._gather()
+            if batch is None:
+                self._unload()
+            elif batch:
+                self._embed(batch)
+        self._unload()
+
+    def end(self) -> None:
+        self._ending.set()
+        self._feed.decoded.put(Turn.nothing())
+
+    def _gather(self) -> list[Decoded] | None:
+        """The next batch; None where nothing came for as long as the embedder is kept."""
+        try:
+            # Without an embedder there is nothing to end: `warm` wakes, or the first picture does.
+            wait = self._idle_unload if self._embedder is not None else None
+            first = self._feed.decoded.get(timeout=wait)
+        except queue.Empty:
+            return None
+        if self._wanted.is_set():
+            self._wanted.clear()
+            if self._embedder is None and not self._ending.is_set():
+                self._load()
+        batch, most = [first], self._batch_size()
+        end = time.monotonic() + GATHER_S
+        while len(batch) < most:
+            try:
+                batch.append(self._feed.decoded.get_nowait())
+            except queue.Empty:
+                if not self._feed.is_decoding() or time.monotonic() > end:
+                    break
+                self._ending.wait(0.002)
+        return [turn.work for turn in batch if isinstance(turn.work, Decoded)]
+
+    def _batch_size(self) -> int:
+        return self.ready.batch if self.ready else 32
+
+    def _embed(self, batch: list[Decoded]) -> None:
+        while not self._ending.is_set():
+            if self._embedder is None and not self._load():
+                self._give_up_queries(batch)
+                if not batch:
+                    return
+                continue
+            try:
+                vectors = self._vectors(batch)
+            except EmbedderError as error:
+                self._lost(str(error))
+                continue
+            self._pause = FIRST_PAUSE_S
+            self._recent.append((time.monotonic(), len(batch)))
+            for picture, vector in zip(batch, vectors, strict=True):
+                self._deliver(picture, vector)
+            self._collect()
+            return
+
+    def _vectors(self, batch: list[Decoded]) -> Sequence[np.ndarray | None]:
+        assert self._embedder is not None
+        for key in {picture.slab for picture in batch} - self._attached:
+            slab = self._feed.slabs.get(key)
+            self._embedder.attach(key, slab.descriptor, slab.slots)
+            self._attached.add(key)
+        return self._embedder.embed([(picture.slab, picture.slot) for picture in batch])
+
+    def _deliver(self, picture: Decoded, vector: np.ndarray | None) -> None:
+        self._feed.slabs.get(picture.slab).release(picture.slot)
+        work = picture.work
+        if isinstance(work, QueryPicture):
+            answer = _NO_VECTOR if vector is None else QueryVector(picture.hash, vector)
+            work.answer.set_result(answer)
+            return
+        self._feed.results.put(_result(work, picture, vector))
+
+    def _collect(self) -> None:
+        for key in self._feed.slabs.collect():
+            if key in self._attached and self._embedder is not None:
+                self._embedder.detach(key)
+            self._attached.discard(key)
+
+    def _load(self) -> bool:
+        """Starts an embedder and waits until its model is loaded."""
+        self.state = "loading"
+        try:
+            self._embedder = self._new_embedder()
+            self.ready = self._embedder.ready()
+        except EmbedderError as error:
+            self._lost(str(error))
+            return False
+        self.state, self.trouble = "ready", None
+        return True
+
+    def _lost(self, reason: str) -> None:
+        """The embedder died or could not load: a pause, that it does not spin."""
+        log.warning("the embedder is started again in %.0f s: %s", self._pause, reason)
+        self._unload()
+        self.state, self.trouble = "failed", reason
+        self.restarts += 1
+        self._ending.wait(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_S)
+
+    def _unload(self) -> None:
+        if self._embedder is not None:
+            self._embedder.close()
+        self._embedder, self._attached, self.state = None, set(), "unloaded"
+
+    def _give_up_queries(self, batch: list[Decoded]) -> None:
+        """A person does not wait for an embedder that does not come up; files do."""
+        for picture in [each for each in batch if isinstance(each.work, QueryPicture)]:
+            batch.remove(picture)
+            self._feed.slabs.get(picture.slab).release(picture.slot)
+            assert isinstance(picture.work, QueryPicture)
+            failure = Refused(f"the model cannot embed pictures: {self.trouble}")
+            picture.work.answer.set_exception(failure)
+
+
+def _result(job: Job, picture: Decoded, vector: np.ndarray | None) -> Result:
+    if vector is None:
+        failed = Failed(job.path, picture.stamp, _NO_VECTOR, picture.hash)
+        return Result(job, failed, decoded=True)
+    indexed = Indexed(
+        job.path, picture.stamp, picture.hash, picture.trusted, picture.metadata, vector
+    )
+    return Result(job, indexed, decoded=True, embedded=True)

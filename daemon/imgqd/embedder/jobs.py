@@ -1,0 +1,108 @@
+"""What the pipeline is given, and what comes out of it."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from imgqd.records import Change, Failure, Metadata, Stamp
+
+_turn = itertools.count()
+
+
+class Urgency(IntEnum):
+    """The order of work: a person who waits, what just happened, and the rest, newest first."""
+
+    QUERY = 0
+    FRESH = 1
+    BACKLOG = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to bring up to date. `stamp` is what the scan saw of it."""
+
+    path: bytes
+    stamp: Stamp
+    urgency: Urgency = Urgency.BACKLOG
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryPicture:
+    """A picture that somebody asks with: an open descriptor of its bytes, closed by the pipeline."""
+
+    descriptor: int
+    answer: Future[QueryVector | Failure] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryVector:
+    """The embedding of a query's picture: float32 (dim,), unit norm; and the hash of its bytes."""
+
+    hash: bytes
+    vector: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ThumbnailOf:
+    """A file of which somebody wants to see a small JPEG."""
+
+    path: bytes
+    longest: int
+    answer: Future[bytes | Failure] = field(default_factory=Future)
+
+
+Work = Job | QueryPicture | ThumbnailOf
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a job: a change for the store, or another try in `again` seconds, or neither where
+    the file is gone. `decoded` and `embedded` say what it cost."""
+
+    job: Job
+    change: Change | None = None
+    again: float | None = None
+    decoded: bool = False
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A picture whose pixels wait in a slot of a decoder's shared memory."""
+
+    work: Job | QueryPicture
+    stamp: Stamp
+    hash: bytes
+    metadata: Metadata
+    slab: int
+    slot: int
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Turn:
+    """A place in a queue by urgency, then newest first, then who came first."""
+
+    urgency: Urgency
+    age: int
+    number: int
+    work: Work | Decoded | None = field(compare=False)
+
+    @classmethod
+    def of(cls, work: Work | Decoded) -> Turn:
+        subject = work.work if isinstance(work, Decoded) else work
+        if isinstance(subject, Job):
+            return cls(subject.urgency, -subject.stamp.mtime_ns, next(_turn), work)
+        return cls(Urgency.QUERY, 0, next(_turn), work)
+
+    @classmethod
+    def nothing(cls) -> Turn:
+        """No work, before all work: wakes the embedder's thread, ends a lane's."""
+        return cls(Urgency.QUERY, -(1 << 63), -1, None)

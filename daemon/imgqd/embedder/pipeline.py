@@ -1,0 +1,93 @@
+"""From paths to changes of the store: decoders, the embedder, and the queues between them."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imgqd.embedder.batches import Batches, Feed
+from imgqd.embedder.jobs import Job, QueryPicture, Result, ThumbnailOf, Turn
+from imgqd.embedder.lane import Lane, Memory, Outlets
+from imgqd.embedder.slab import Slabs
+from imgqd.embedder.twins import Twins
+from imgqd.pictures.formats import is_picture_name
+from imgqd.pictures.handle import Decoder
+
+if TYPE_CHECKING:
+    from imgqd.embedder.embedder import Embedder
+    from imgqd.pictures.limits import Limits
+    from imgqd.records import PixelSpec
+
+# Enough for the embedder to have its next batch ready while it works on one.
+SLOTS = 48
+MOST_DECODERS = 16
+GRACE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """What a pipeline is built of."""
+
+    pixels: PixelSpec
+    limits: Limits
+    decoders: int
+    idle_unload: float
+    new_embedder: Callable[[], Embedder]
+
+
+class Pipeline:
+    """Work goes in by `submit`, what became of it comes out of `results`."""
+
+    def __init__(self, plant: Plant, memory: Memory) -> None:
+        self.results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self.twins = Twins()
+        self.follow_symlinks = memory.follow_symlinks
+        self._work: queue.PriorityQueue[Turn] = queue.PriorityQueue()
+        self._decoded: queue.PriorityQueue[Turn] = queue.PriorityQueue()
+        self._slabs = Slabs()
+        outlets = Outlets(self._decoded, self.results, self._slabs, self.twins)
+        count = plant.decoders or min(os.cpu_count() or 1, MOST_DECODERS)
+
+        def new_decoder() -> tuple[Decoder, int]:
+            return Decoder(plant.pixels, SLOTS, plant.limits), SLOTS
+
+        self.lanes = [Lane(self._work, outlets, memory, new_decoder) for _ in range(count)]
+        feed = Feed(self._decoded, self.results, self._slabs, self._is_decoding)
+        self.batches = Batches(feed, plant.new_embedder, plant.idle_unload)
+
+    def start(self) -> None:
+        for lane in self.lanes:
+            lane.start()
+        self.batches.start()
+
+    def stop(self) -> None:
+        """Ends after the work under way; what waits is found again by the next scan."""
+        for lane in self.lanes:
+            self._work.put(Turn.nothing())
+            lane.end()
+        self.batches.end()
+        self.batches.join(GRACE_S)
+        if self.batches.is_alive() and (pid := self.batches.pid) is not None:
+            # In the middle of loading a model, or of a large batch.
+            os.kill(pid, signal.SIGKILL)
+        for thread in (*self.lanes, self.batches):
+            thread.join()
+        self._slabs.close()
+
+    def submit(self, work: Job | QueryPicture | ThumbnailOf) -> None:
+        if isinstance(work, QueryPicture) or (
+            isinstance(work, Job) and is_picture_name(os.path.basename(work.path))
+        ):
+            self.batches.warm()
+        self._work.put(Turn.of(work))
+
+    @property
+    def restarts(self) -> int:
+        return self.batches.restarts + sum(lane.restarts for lane in self.lanes)
+
+    def _is_decoding(self) -> bool:
+        return not self._work.empty() or any(lane.busy for lane in self.lanes)

@@ -1,0 +1,50 @@
+"""The store and the resident vectors as one: what a commit changes on disk changes in memory, too."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from imgqd.records import Change
+    from imgqd.search.resident import Resident
+    from imgqd.store import Store
+    from imgqd.store.records import Committed
+
+
+class Index:
+    """The one place that writes.
+
+    `lock` makes a look at the disk and the commit that follows from it one step: held by whoever
+    compares a folder with its rows, and by whoever records what was read of a file.
+    """
+
+    def __init__(self, store: Store, resident: Resident) -> None:
+        self.lock = threading.RLock()
+        self.store = store
+        self.resident = resident
+
+    def commit(self, changes: Sequence[Change]) -> Committed:
+        """One transaction, and then the same in memory."""
+        with self.lock:
+            committed = self.store.commit(changes, time.time())
+            self.hide(committed.hidden)
+            if committed.added:
+                ids = np.array([added.picture for added in committed.added], np.int64)
+                self.resident.add(ids, np.stack([added.vector for added in committed.added]))
+            self.show(committed.shown)
+            return committed
+
+    def hide(self, pictures: Iterable[int]) -> None:
+        """No file shows these pictures any more."""
+        self.resident.remove(pictures)
+
+    def show(self, pictures: Sequence[int]) -> None:
+        """Files show these pictures again; their vectors are in the store."""
+        vectors = self.store.vectors(pictures) if pictures else {}
+        if vectors:
+            self.resident.add(np.array(list(vectors), np.int64), np.stack(list(vectors.values())))

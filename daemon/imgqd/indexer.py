@@ -1,0 +1,144 @@
+"""Records what the pipeline made of files: one transaction a batch."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+
+from imgq.errors import StoreError
+from imgqd.backlog import Backlog
+from imgqd.embedder.jobs import Result
+from imgqd.embedder.pipeline import Pipeline
+from imgqd.index import Index
+from imgqd.library.dirty import Dirty
+from imgqd.records import Change, Failed, Ignored, Indexed, Stamp
+
+log = logging.getLogger(__name__)
+
+MOST_IN_A_BATCH = 512
+# After a crash or a hang a file has its second and last attempt so much later.
+SECOND_ATTEMPT_S = 5.0
+# Read errors are the disk's: tried again, at first after so long.
+UNREADABLE_S = 30.0
+# A stamp as young as the look may hide another write: the bytes are hashed once more.
+UNTRUSTED_S = 2.0
+STORE_PAUSE_S = 5.0
+
+
+class Indexer(threading.Thread):
+    """Takes results until it is stopped."""
+
+    def __init__(self, index: Index, pipeline: Pipeline, backlog: Backlog, dirty: Dirty) -> None:
+        super().__init__(name="indexer", daemon=True)
+        self._index = index
+        self._pipeline = pipeline
+        self._backlog = backlog
+        self._dirty = dirty
+        self._ending = threading.Event()
+        self.trouble: str | None = None
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            batch = self._batch()
+            try:
+                self._record(batch)
+                self.trouble = None
+            except StoreError as error:
+                self._put_off(batch, error.message)
+            except Exception as error:
+                log.exception("a batch could not be recorded: this is a bug")
+                self._put_off(batch, f"{type(error).__name__}: {error}")
+
+    def stop(self) -> None:
+        """Returns when the batch under way is recorded."""
+        self._ending.set()
+        self._pipeline.results.put(None)
+        self.join()
+
+    def _batch(self) -> list[Result]:
+        results = self._pipeline.results
+        batch = [results.get()]
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < MOST_IN_A_BATCH:
+                batch.append(results.get_nowait())
+        return [result for result in batch if result is not None]
+
+    def _record(self, batch: list[Result]) -> None:
+        with self._index.lock:
+            sound = [result for result in batch if self._still_holds(result.change)]
+            changes = [result.change for result in sound if result.change]
+            committed = self._index.commit(changes) if changes else None
+        self._count(sound)
+        recorded = set(map(id, sound))
+        for result in batch:
+            self._part_twins(result, id(result) in recorded)
+        for path in committed.again if committed else ():
+            self._dirty.mark(os.path.dirname(path))
+        for result in batch:
+            self._finish(result, id(result) in recorded)
+
+    def _finish(self, result: Result, recorded: bool) -> None:
+        path = result.job.path
+        folder = os.path.dirname(path)
+        change = result.change
+        if result.again:
+            self._dirty.mark_later(folder, result.again)
+        elif not recorded:
+            self._dirty.mark(folder)
+        elif isinstance(change, Failed):
+            self._try_later(folder, change)
+        elif isinstance(change, Indexed) and not change.trusted:
+            self._dirty.mark_later(folder, UNTRUSTED_S, counts=False)
+        self._backlog.finish(path, self._dirty.mark)
+
+    def _try_later(self, folder: bytes, failed: Failed) -> None:
+        if failed.failure.kind in ("crashed", "timeout"):
+            self._dirty.mark_later(folder, SECOND_ATTEMPT_S)
+        elif failed.failure.kind == "unreadable":
+            self._dirty.mark_later(folder, UNREADABLE_S, counts=False)
+
+    def _part_twins(self, result: Result, recorded: bool) -> None:
+        """The picture is stored, and files with the same bytes only need a row; or it is not, and they
+        take their own turn."""
+        change = result.change
+        if not result.decoded or not isinstance(change, Indexed | Failed) or change.hash is None:
+            return
+        for twin in self._pipeline.twins.part(change.hash):
+            again = Indexed(twin.job.path, twin.stamp, change.hash, twin.trusted)
+            if recorded and isinstance(change, Indexed):
+                self._pipeline.results.put(Result(twin.job, again))
+            else:
+                self._pipeline.results.put(Result(twin.job, again=0.0))
+
+    def _count(self, sound: list[Result]) -> None:
+        tally = self._backlog.tally
+        for result in sound:
+            tally.decoded += result.decoded
+            tally.embedded += result.embedded
+            tally.failed += isinstance(result.change, Failed)
+            tally.reused += isinstance(result.change, Indexed) and not result.embedded
+
+    def _put_off(self, batch: list[Result], trouble: str) -> None:
+        """Nothing of the batch is recorded: its folders are looked at again when the store may work."""
+        if self.trouble != trouble:
+            log.error("the index cannot be written: %s", trouble)
+        self.trouble = trouble
+        for result in batch:
+            self._dirty.mark_later(os.path.dirname(result.job.path), STORE_PAUSE_S)
+            self._part_twins(result, False)
+            self._backlog.finish(result.job.path, self._dirty.mark)
+        self._ending.wait(STORE_PAUSE_S / 5)
+
+    def _still_holds(self, change: Change | None) -> bool:
+        """Whether the file is what it was when it was read; asked under the index's lock."""
+        if not isinstance(change, Indexed | Failed | Ignored):
+            return False
+        try:
+            status = os.stat(change.path, follow_symlinks=self._pipeline.follow_symlinks)
+            return Stamp.of(status) == change.stamp
+        except OSError:
+            # Unreadable for its folder's sake: that is the failure to record.
+            return isinstance(change, Failed) and os.path.lexists(change.path)

@@ -1,0 +1,224 @@
+"""Brings the index up to date with what the watcher hints at: events are hints, the disk is the truth."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from imgq.errors import StoreError
+from imgqd.backlog import Backlog
+from imgqd.embedder.jobs import Job, Urgency
+from imgqd.index import Index
+from imgqd.library import mounts
+from imgqd.library.compare import Seen
+from imgqd.library.dirty import Hints
+from imgqd.library.walk import Library, Pass, Walker
+from imgqd.library.watch import Watch, open_watch
+from imgqd.records import Change, Gone, Moved, Stamp
+
+log = logging.getLogger(__name__)
+
+# How often the reconciler looks at its watcher and its clock when nothing happens.
+HEARTBEAT_S = 2.0
+STORE_RETRY_S = 5.0
+# What was removed or moved away keeps its embedding for a week.
+KEEP_ORPHANS_S = 7 * 86400.0
+
+
+class Reconciler(threading.Thread):
+    """Looks at what is dirty until it is stopped, and at everything now and then."""
+
+    def __init__(
+        self, library: Library, index: Index, backlog: Backlog, submit: Callable[[Job], None]
+    ) -> None:
+        super().__init__(name="reconciler", daemon=True)
+        self._library = library
+        self._index = index
+        self._backlog = backlog
+        self._submit = submit
+        self._ending = threading.Event()
+        self._walker = Walker(library, index, backlog, self._ending)
+        self._wanted = self._completed = 0
+        self._next_scan = 0.0
+        self.replaced = 0
+        self.watch: Watch = open_watch(library.dirty)
+
+    def run(self) -> None:
+        self.watch.start()
+        self._library.dirty.mark_everything()
+        self._library.dirty.hurry()
+        while not self._ending.is_set():
+            hints = self._library.dirty.take(HEARTBEAT_S)
+            self._beat()
+            if hints:
+                self._take(hints)
+                self._library.dirty.done()
+                self._backlog.notify()
+        self.watch.stop()
+
+    def stop(self) -> None:
+        self._ending.set()
+        self._library.dirty.mark_everything()
+        self._library.dirty.hurry()
+        self.join()
+
+    @property
+    def has_scanned(self) -> bool:
+        """Whether everything has been looked at once."""
+        return self._completed > 0
+
+    @property
+    def is_settled(self) -> bool:
+        return self.has_scanned and not self._library.dirty.waiting and not self._backlog.pending
+
+    def settle(self, timeout: float) -> bool:
+        """Waits until every change made on disk before the call is in the index or in the ledger."""
+        self._wanted += 1
+        wanted = self._wanted + 1
+        self._library.dirty.mark_everything()
+        self._library.dirty.hurry()
+        return self._backlog.wait_for(
+            lambda: self._completed >= wanted and self.is_settled, timeout
+        )
+
+    def forget(self, root: bytes) -> None:
+        """A root is watched no longer; what lies under another one is watched again."""
+        self.watch.forget([root])
+        self._library.dirty.mark_everything()
+
+    def _take(self, hints: Hints) -> None:
+        serves = self._wanted + 1
+        try:
+            if hints.everything:
+                self._scan(hints)
+                self._completed = serves
+            else:
+                self._look_at(hints)
+        except StoreError as error:
+            log.error("the index cannot be brought up to date: %s", error.message)
+            self._put_off()
+        except Exception:
+            log.exception("the index could not be brought up to date: this is a bug")
+            self._put_off()
+
+    def _put_off(self) -> None:
+        self._ending.wait(STORE_RETRY_S)
+        self._library.dirty.mark_everything()
+
+    def _scan(self, hints: Hints) -> None:
+        """Everything, root by root."""
+        self._backlog.tally.rescans += 1
+        roots, found = self._library.roots, Pass(hints.closed)
+        for root in roots.paths():
+            roots.scanning.add(root)
+            if roots.check(root, root in hints.emptied) and not self._ending.is_set():
+                self._walker.walk(root, found, self.watch, deep=True)
+            roots.scanning.discard(root)
+        self._apply(found, Urgency.BACKLOG)
+        self._next_scan = time.monotonic() + self._interval()
+        self._index.store.forget_orphans(time.time() - KEEP_ORPHANS_S)
+
+    def _look_at(self, hints: Hints) -> None:
+        """The folders that the hints name, with what is new in them."""
+        found = Pass(hints.closed)
+        there: dict[bytes, bool] = {}
+        for folder in sorted(hints.folders | hints.deep):
+            root = self._library.roots.of(folder)
+            if root is None:
+                continue
+            if root not in there:
+                there[root] = self._library.roots.check(root, root in hints.emptied)
+            if there[root] and self._library.rules.reaches(root, folder):
+                self._walker.walk(folder, found, self.watch, deep=folder in hints.deep)
+        self._apply(found, Urgency.FRESH)
+
+    def _apply(self, found: Pass, urgency: Urgency) -> None:
+        """Moves first, so that what moved is not taken for gone; then what is gone; then the reading."""
+        with self._index.lock:
+            folders = [path for path in found.gone_folders if not self._is_there(path)]
+            gone = folders + [path for path in found.gone if not self._is_there(path)]
+            moved = {move.path: move for move in self._moves(found.seen)}
+            changes: list[Change] = [*moved.values(), *(Gone(path) for path in gone)]
+            committed = self._index.commit(changes) if changes else None
+        self._backlog.tally.reused += len(moved)
+        if folders:
+            self.watch.forget(folders)
+        for path in folders:
+            self._backlog.unready(path, ())
+        for path in committed.again if committed else ():
+            self._library.dirty.mark(os.path.dirname(path))
+        for each in found.seen:
+            if each.path not in moved:
+                job = Job(each.path, each.stamp, urgency)
+                if self._backlog.begin(job, each.known):
+                    self._submit(job)
+
+    def _moves(self, seen: Iterable[Seen]) -> Iterable[Moved]:
+        """New paths whose file is known, with an equal stamp, at a path where it is no longer: renaming a
+        folder changes no stamp in it."""
+        taken: set[bytes] = set()
+        for each in seen:
+            for path, row in self._index.store.by_inode(each.stamp.inode, each.stamp.device):
+                same = row.trusted and row.stamp == each.stamp and row.state != "pending"
+                if (
+                    same
+                    and path != each.path
+                    and path not in taken
+                    and not _is_same(path, each.stamp)
+                ):
+                    taken.add(path)
+                    yield Moved(path, each.path, each.stamp)
+                    break
+
+    def _is_there(self, path: bytes) -> bool:
+        """Whether a path that was missing is there after all, as something that is indexed."""
+        root = self._library.roots.of(path)
+        try:
+            mode = os.stat(path, follow_symlinks=self._library.follow_symlinks).st_mode
+        except OSError:
+            return False
+        if root is None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            return False
+        if stat.S_ISDIR(mode):
+            return bool(self._library.rules.reaches(root, path)) and not self._index.store.rows(
+                os.path.dirname(path)
+            ).get(os.path.basename(path))
+        return self._is_listed(path, root)
+
+    def _is_listed(self, path: bytes, root: bytes) -> bool:
+        folder, name = os.path.split(path)
+        rules = self._library.rules
+        if not rules.reaches(root, folder) or rules.leaves_out(root, folder, name, False):
+            return False
+        self._library.dirty.mark(folder)
+        return True
+
+    def _beat(self) -> None:
+        """Looks after the watcher, and at the clock."""
+        if not self.watch.is_alive() and not self.watch.limited:
+            log.warning("the watcher died; another takes its place")
+            self.replaced += 1
+            self.watch = open_watch(self._library.dirty)
+            self.watch.start()
+            self._library.dirty.mark_everything()
+        self._backlog.tally.overflows = self.watch.overflows
+        if time.monotonic() > self._next_scan > 0:
+            self._next_scan = time.monotonic() + self._interval()
+            self._library.dirty.mark_everything()
+
+    def _interval(self) -> float:
+        """Seconds to the next scan of everything."""
+        well = self.watch.is_alive() and not self.watch.limited
+        remote = any(mounts.is_remote(mounts.kind(root)) for root in self._library.roots.online())
+        return self._library.rescan if well and not remote else self._library.rescan_unwatched
+
+
+def _is_same(path: bytes, stamp: Stamp) -> bool:
+    try:
+        return Stamp.of(os.lstat(path)) == stamp
+    except OSError:
+        return False

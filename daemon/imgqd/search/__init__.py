@@ -1,0 +1,1 @@
+"""The resident vectors, and the ranking of what they find."""

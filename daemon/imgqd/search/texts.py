@@ -1,0 +1,60 @@
+"""The text tower, loaded in the background; who asks before it is there, waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+
+import numpy as np
+
+from imgq.errors import Refused, TimedOut
+from imgqd.models.card import Card
+from imgqd.models.text import Texts, open_text_tower
+
+log = logging.getLogger(__name__)
+
+MOST_REMEMBERED = 4096
+
+
+class TextTower(threading.Thread):
+    """Loads once, then answers; the vectors of the latest queries are remembered."""
+
+    def __init__(self, card: Card) -> None:
+        super().__init__(name="text tower", daemon=True)
+        self._card = card
+        self._loaded = threading.Event()
+        self._lock = threading.Lock()
+        self._tower: Texts | None = None
+        self._remembered: OrderedDict[str, np.ndarray] = OrderedDict()
+        self.trouble: str | None = None
+
+    def run(self) -> None:
+        try:
+            self._tower = open_text_tower(self._card)
+        except Exception as error:
+            log.exception("the text tower cannot be loaded")
+            self.trouble = f"the text tower of {self._card.name} cannot be loaded: {error}"
+        self._loaded.set()
+
+    @property
+    def state(self) -> str:
+        if not self._loaded.is_set():
+            return "loading"
+        return "failed" if self._tower is None else "ready"
+
+    def embed(self, text: str, timeout: float) -> np.ndarray:
+        """float32 (dim,), unit norm. Raises TimedOut while the tower loads, Refused where it cannot."""
+        if not self._loaded.wait(timeout):
+            raise TimedOut(
+                f"the model was still loading after {timeout:g} s", "try again in a moment"
+            )
+        if self._tower is None:
+            raise Refused(self.trouble or "the text tower is not there", "`imgq logs` tells more")
+        with self._lock:
+            if text not in self._remembered:
+                self._remembered[text] = self._tower.embed([text])[0]
+            self._remembered.move_to_end(text)
+            while len(self._remembered) > MOST_REMEMBERED:
+                self._remembered.popitem(last=False)
+            return self._remembered[text]

@@ -1,0 +1,1 @@
+"""The socket: bytes, request, answer, reply."""

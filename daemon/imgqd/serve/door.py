@@ -1,0 +1,76 @@
+"""The private folder of the socket: one daemon at a time, and nobody else's business."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from imgq.errors import CannotStart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def lock(path: str) -> int:
+    """Takes the daemon's lock, which lasts until the descriptor is closed, or the process is gone.
+
+    Raises CannotStart where another daemon has it.
+    """
+    _make_private(os.path.dirname(path))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise CannotStart(
+            f"another daemon is running (pid {holder})", "`imgq restart` ends it and starts anew"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    return descriptor
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Holds the lock for a while."""
+    descriptor = lock(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def clear(path: str) -> None:
+    """Takes away the socket that a killed daemon left; only under the lock.
+
+    libzmq would take over a live path in silence, and delete a file that is none of ours.
+    """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
+        raise CannotStart(f"{path} is in the way, and is not a socket of this user", "move it away")
+    os.unlink(path)
+
+
+def _make_private(folder: str) -> None:
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        # Not through a symlink: who could plant one could choose the folder.
+        status = os.lstat(folder)
+        if (
+            not stat.S_ISDIR(status.st_mode)
+            or status.st_uid != os.getuid()
+            or status.st_mode & 0o077
+        ):
+            raise CannotStart(
+                f"{folder} is not a private folder of this user",
+                f"it holds the socket: `chmod 700 {folder}`, or move it away",
+            ) from None

@@ -1,0 +1,103 @@
+"""Rows of the store as the wire's records show them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from imgq import wire
+from imgqd.store import Exported, FailedFile, FileInfo, Picture, Shown
+
+
+def hit(shown: Shown, score: float) -> wire.Hit:
+    return wire.Hit(score=score, **_fields(shown))
+
+
+def seen(shown: Shown) -> wire.Seen:
+    return wire.Seen(**_fields(shown))
+
+
+def known_file(shown: Shown) -> wire.KnownFile:
+    return wire.KnownFile(
+        path=shown.path,
+        hash=hash_text(shown.picture.hash),
+        size=shown.stamp.size,
+        mtime=mtime(shown.stamp.mtime_ns),
+        offline=shown.offline,
+    )
+
+
+def file_error(failed: FailedFile) -> wire.FileError:
+    ledger = failed.ledger
+    return wire.FileError(
+        path=failed.path,
+        reason=ledger.failure.reason,
+        kind=ledger.failure.kind,
+        attempts=ledger.attempts,
+        first_seen=utc(ledger.first_seen),
+        last_seen=utc(ledger.last_seen),
+    )
+
+
+def info(known: FileInfo) -> dict[str, Any]:
+    """The fields of `wire.Info` that the store knows."""
+    picture, ledger = known.picture, known.row.ledger
+    fields: dict[str, Any] = {"copies": tuple(known.copies)}
+    if picture is not None:
+        fields["file"] = seen(Shown(0, known.path, known.offline, known.row.stamp, picture))
+        fields["lens"] = picture.metadata.lens
+    if ledger is not None:
+        fields["error"] = file_error(FailedFile(0, known.path, known.offline, ledger))
+    return fields
+
+
+def vector(exported: Exported) -> wire.Vector:
+    return wire.Vector(
+        path=exported.shown.path,
+        hash=hash_text(exported.shown.picture.hash),
+        vector=exported.vector.astype("<f4").tobytes(),
+    )
+
+
+def hash_text(hash: bytes) -> str:
+    return f"xxh3:{hash.hex()}"
+
+
+def utc(seconds: float) -> str:
+    """ISO 8601, whole seconds; a time out of any calendar is its nearest end."""
+    try:
+        moment = datetime.fromtimestamp(int(seconds), UTC)
+    except (OverflowError, ValueError, OSError):
+        moment = (
+            datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
+        )
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def mtime(nanoseconds: int) -> str:
+    return utc(nanoseconds // 1_000_000_000)
+
+
+def _fields(shown: Shown) -> dict[str, Any]:
+    picture: Picture = shown.picture
+    metadata = picture.metadata
+    return {
+        "path": shown.path,
+        "width": metadata.width,
+        "height": metadata.height,
+        "format": metadata.format,
+        "size": shown.stamp.size,
+        "mtime": mtime(shown.stamp.mtime_ns),
+        "taken_at": metadata.taken_at,
+        "date_from": "exif" if metadata.taken_at else "file",
+        "camera": metadata.camera,
+        "gps": _place(metadata.latitude, metadata.longitude),
+        "hash": hash_text(picture.hash),
+        "offline": shown.offline,
+    }
+
+
+def _place(latitude: float | None, longitude: float | None) -> wire.Place | None:
+    if latitude is None or longitude is None:
+        return None
+    return wire.Place(lat=latitude, lon=longitude)
