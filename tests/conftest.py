@@ -1,0 +1,174 @@
+"""A real daemon in a folder of its own, and the real pictures beside the checkout where they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fake_embedder
+from imgq import client, wire
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "pictures"
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def shared_pictures() -> Path:
+    """Real files to try on, which are not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder of real pictures is not beside the checkout")
+    return SHARED
+
+
+def until(condition: Callable[[], Any], what: str = "the condition", patience: float = PATIENCE_S) -> Any:
+    """The first true value of the condition; fails when it takes too long."""
+    deadline = time.monotonic() + patience
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come true within {patience:g} s")
+        time.sleep(0.02)
+    return value
+
+
+class Home:
+    """An IMGQ_HOME with its daemon, asked as a person would ask it."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.pictures = folder / "pictures"
+        self.pictures.mkdir(parents=True)
+        self.counter = folder / "embedded"
+        self.environment = os.environ | {"IMGQ_HOME": str(folder / "home")} | environment
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "home" / "index" / "index.db"
+
+    def settings(self, text: str) -> None:
+        (self.folder / "home").mkdir(exist_ok=True)
+        (self.folder / "home" / "settings.toml").write_text(text)
+
+    def start(self, *words: str) -> Home:
+        """The daemon answers when this returns; where it cannot, its words are raised."""
+        reading, writing = os.pipe()
+        with open(self.folder / "log", "ab") as log:
+            self.daemon = subprocess.Popen(
+                [sys.executable, "-m", "imgqd", "--model", "builtin", "--ready", str(writing), *words],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing,),
+            )
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            said = json.loads(pipe.readline() or b'{"exit_code": 70, "message": "no word"}')
+        if said["exit_code"]:
+            raise AssertionError(f"{said}\n{self.log}")
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self.daemon is not None
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def stop(self) -> int:
+        """The exit code after SIGTERM."""
+        assert self.daemon is not None
+        self.daemon.send_signal(signal.SIGTERM)
+        return self.daemon.wait(PATIENCE_S)
+
+    def imgq(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """The client's answer to a command line, as in a pipe."""
+        return subprocess.run(
+            [sys.executable, "-m", "imgq", *words],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+
+    def json(self, *words: str) -> Any:
+        done = self.imgq(*words, "--json")
+        assert done.stdout, done.stderr.decode()
+        return json.loads(done.stdout)
+
+    def ask(self, request: wire.Request) -> wire.Reply:
+        return client.ask(request, PATIENCE_S)
+
+    def status(self) -> wire.Status:
+        reply = self.ask(wire.AskStatus())
+        assert isinstance(reply, wire.Status)
+        return reply
+
+    def watch(self, *folders: Path) -> None:
+        self.ask(wire.Add(paths=tuple(os.fsencode(folder) for folder in folders or [self.pictures])))
+
+    def settle(self) -> wire.Status:
+        """The status when everything that was changed until now is in the index."""
+        settled = self.ask(wire.Settle(timeout=PATIENCE_S))
+        assert isinstance(settled, wire.Settled)
+        assert settled.settled, self.log
+        return self.status()
+
+    def indexed(self) -> dict[Path, str]:
+        """Every file that can be found, with its hash."""
+        pages = client.stream(wire.AskFiles(), PATIENCE_S)
+        return {
+            Path(os.fsdecode(file.path)): file.hash
+            for page in pages
+            if isinstance(page, wire.Files)
+            for file in page.files
+        }
+
+    def search(self, text: str, **options: Any) -> list[wire.Hit]:
+        request = wire.Search(terms=(wire.Term(text=text),), **options)
+        pieces = client.stream(request, PATIENCE_S)
+        return [hit for piece in pieces if isinstance(piece, wire.Hits) for hit in piece.hits]
+
+    def embedded(self) -> int:
+        return fake_embedder.embedded(self.counter)
+
+
+@pytest.fixture
+def new_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Home]]:
+    """Makes a home with the fake embedder; faults as in fake_embedder.environment."""
+    homes: list[Home] = []
+
+    def new(**faults: object) -> Home:
+        environment = fake_embedder.environment(tmp_path / "embedded", **faults)
+        home = Home(tmp_path, environment)
+        monkeypatch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+        homes.append(home)
+        return home
+
+    yield new
+    for home in homes:
+        if home.daemon is not None and home.daemon.poll() is None:
+            home.kill()
+
+
+@pytest.fixture
+def home(new_home: Callable[..., Home]) -> Home:
+    """A running daemon with the fake embedder, watching an empty folder."""
+    home = new_home().start()
+    home.watch()
+    return home

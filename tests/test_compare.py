@@ -1,0 +1,207 @@
+"""A folder as it is, held against the rows of the store; on a clock of the test's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from imgqd.library import compare as module
+from imgqd.library.compare import (
+    CRASH_RETRY_S,
+    FIRST_RETRY_S,
+    LONGEST_RETRY_S,
+    Comparison,
+    Differences,
+    Seen,
+)
+from imgqd.library.scan import Look
+from imgqd.records import Failure, FailureKind, Stamp
+from imgqd.store import LedgerEntry, Row
+
+NOW = 1_700_000_000.0
+OLD = Stamp(size=10, mtime_ns=10**18, ctime_ns=10**18, inode=7, device=1)
+
+
+class Clock:
+    now = NOW
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    told = SimpleNamespace(
+        time=lambda: clock.now,
+        time_ns=lambda: int(clock.now * 1e9),
+        monotonic=lambda: clock.now - NOW,
+    )
+    monkeypatch.setattr(module, "time", told)
+    return clock
+
+
+@pytest.fixture
+def comparison(clock: Clock) -> Comparison:
+    return Comparison("decoder-1")
+
+
+def of(
+    comparison: Comparison,
+    seen: Stamp | None,
+    row: Row | None,
+    *,
+    closed: set[bytes] | None = None,
+    steady: bool = True,
+) -> Differences:
+    look = Look({b"a.jpg": seen} if seen else {}, (), seen is None)
+    rows = {b"a.jpg": row} if row else {}
+    return comparison.of(b"/r", look, rows, closed=closed or set(), steady=steady)
+
+
+def known(stamp: Stamp = OLD, trusted: bool = True) -> Row:
+    return Row(stamp, trusted, "indexed")
+
+
+def failed(kind: FailureKind, attempts: int = 1, decoder: str = "decoder-1", ago: float = 0) -> Row:
+    entry = LedgerEntry(Failure(kind, "a reason"), attempts, 0.0, NOW - ago, decoder)
+    return Row(OLD, True, "failed", entry)
+
+
+def age(seconds: float, stamp: Stamp = OLD) -> Stamp:
+    moment = int((NOW - seconds) * 1e9)
+    return replace(stamp, mtime_ns=moment, ctime_ns=moment)
+
+
+def test_what_is_as_it_was_is_nothing(comparison: Comparison) -> None:
+    assert of(comparison, OLD, known()) == Differences()
+    assert of(comparison, OLD, Row(OLD, True, "ignored")) == Differences()
+
+
+def test_a_new_file_is_read_and_a_missing_one_is_gone(comparison: Comparison) -> None:
+    found = of(comparison, OLD, None)
+    assert found.changed == [Seen(b"/r/a.jpg", OLD, False)]
+    assert of(comparison, None, known()).gone == [b"a.jpg"]
+
+
+@pytest.mark.parametrize("field", ["size", "mtime_ns"])
+@pytest.mark.parametrize("steady", [True, False])
+def test_another_size_or_time_is_another_file(
+    comparison: Comparison, field: str, steady: bool
+) -> None:
+    seen = replace(OLD, **{field: getattr(OLD, field) - 1})
+    assert of(comparison, seen, known(), steady=steady).changed == [Seen(b"/r/a.jpg", seen, True)]
+
+
+@pytest.mark.parametrize("field", ["ctime_ns", "inode"])
+def test_inode_and_ctime_count_where_the_file_system_keeps_them(
+    comparison: Comparison, field: str
+) -> None:
+    seen = replace(OLD, **{field: getattr(OLD, field) - 1})
+    assert of(comparison, seen, known()).changed == [Seen(b"/r/a.jpg", seen, True)]
+    assert of(comparison, seen, known(), steady=False) == Differences()
+
+
+def test_another_device_number_is_no_change(comparison: Comparison) -> None:
+    assert of(comparison, replace(OLD, device=2), known()) == Differences()
+
+
+def test_a_stamp_as_young_as_the_look_is_not_trusted(comparison: Comparison) -> None:
+    assert of(comparison, OLD, known(trusted=False)).changed == [Seen(b"/r/a.jpg", OLD, True)]
+
+
+def test_what_waits_for_its_embedding_is_read(comparison: Comparison) -> None:
+    assert of(comparison, OLD, Row(OLD, True, "pending")).changed
+
+
+def test_a_young_file_waits_until_it_is_still(comparison: Comparison, clock: Clock) -> None:
+    found = of(comparison, age(0.5), None)
+    assert (found.changed, found.unready) == ([], [b"a.jpg"])
+    assert found.unready_s == pytest.approx(1.5)
+    clock.passes(found.unready_s)
+    assert of(comparison, age(0.5), None).changed
+
+
+def test_a_file_that_goes_on_changing_goes_on_waiting(comparison: Comparison, clock: Clock) -> None:
+    for step in range(20):
+        seen = replace(age(-step), size=step)
+        assert of(comparison, seen, None).unready == [b"a.jpg"]
+        clock.passes(1.0)
+    clock.passes(2.0)
+    assert of(comparison, replace(age(-19), size=19), None).changed
+
+
+def test_a_file_that_was_moved_or_given_another_mode_is_as_old_as_its_bytes(
+    comparison: Comparison,
+) -> None:
+    assert of(comparison, replace(age(0.5), mtime_ns=0), None).changed
+
+
+def test_a_file_that_was_seen_to_be_closed_is_read_at_once(comparison: Comparison) -> None:
+    found = of(comparison, age(0.1), None, closed={b"/r/a.jpg"})
+    assert found.changed == [Seen(b"/r/a.jpg", age(0.1), False)]
+    assert of(comparison, age(0.1), None, closed={b"/r/b.jpg"}).changed == []
+
+
+@pytest.mark.parametrize("ahead", [3600.0, 80 * 365 * 86400.0])
+def test_a_stamp_in_the_future_waits_as_long_as_any(
+    comparison: Comparison, clock: Clock, ahead: float
+) -> None:
+    """A clock that was set back must not keep a file out for a year."""
+    assert of(comparison, age(-ahead), None).unready == [b"a.jpg"]
+    clock.passes(1.0)
+    assert of(comparison, age(-ahead), None).unready_s == pytest.approx(1.0)
+    clock.passes(1.0)
+    assert of(comparison, age(-ahead), None).changed
+
+
+def test_a_stamp_of_long_ago_is_as_good_as_any(comparison: Comparison) -> None:
+    seen = replace(OLD, mtime_ns=-(10**18), ctime_ns=0)
+    assert of(comparison, seen, None).changed
+    assert of(comparison, seen, known(seen)) == Differences()
+
+
+def test_the_shortest_wait_of_a_folder_counts(comparison: Comparison) -> None:
+    look = Look({b"a.jpg": age(0.1), b"b.jpg": age(1.6)}, (), False)
+    found = comparison.of(b"/r", look, {}, closed=set(), steady=True)
+    assert sorted(found.unready) == [b"a.jpg", b"b.jpg"]
+    assert found.unready_s == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "unsupported", "too_large"])
+def test_a_fault_of_the_picture_is_final(comparison: Comparison, kind: FailureKind) -> None:
+    assert of(comparison, OLD, failed(kind)) == Differences()
+    changed = replace(OLD, size=11)
+    assert of(comparison, changed, failed(kind)).changed
+
+
+@pytest.mark.parametrize("kind", ["damaged", "crashed"])
+def test_another_decoder_tries_again(comparison: Comparison, kind: FailureKind) -> None:
+    row = failed(kind, attempts=2, decoder="decoder-0", ago=60.0)
+    assert of(comparison, OLD, row).changed
+
+
+@pytest.mark.parametrize("kind", ["crashed", "timeout"])
+def test_a_crash_is_tried_twice(comparison: Comparison, clock: Clock, kind: FailureKind) -> None:
+    found = of(comparison, OLD, failed(kind))
+    assert (found.changed, found.later) == ([], CRASH_RETRY_S)
+    clock.passes(CRASH_RETRY_S)
+    assert of(comparison, OLD, failed(kind)).changed
+    assert of(comparison, OLD, failed(kind, attempts=2)) == Differences()
+
+
+def test_a_read_error_is_tried_ever_more_seldom(comparison: Comparison, clock: Clock) -> None:
+    waits = [of(comparison, OLD, failed("unreadable", attempts)).later for attempts in (1, 2, 3)]
+    assert waits == [FIRST_RETRY_S, 2 * FIRST_RETRY_S, 4 * FIRST_RETRY_S]
+    assert of(comparison, OLD, failed("unreadable", 10_000)).later == LONGEST_RETRY_S
+    clock.passes(FIRST_RETRY_S)
+    assert of(comparison, OLD, failed("unreadable")).changed
+
+
+def test_the_soonest_retry_of_a_folder_counts(comparison: Comparison) -> None:
+    look = Look({b"a.jpg": OLD, b"b.jpg": OLD}, (), False)
+    rows = {b"a.jpg": failed("unreadable", 3), b"b.jpg": failed("unreadable", 1, ago=10.0)}
+    found = comparison.of(b"/r", look, rows, closed=set(), steady=True)
+    assert found.later == pytest.approx(FIRST_RETRY_S - 10.0)

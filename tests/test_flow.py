@@ -1,0 +1,152 @@
+"""A file is written, and a search finds it: the whole way, through real processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from conftest import Home, until
+from pictures import jpeg
+
+
+def paths(hits: list) -> list[Path]:
+    return [Path(os.fsdecode(hit.path)) for hit in hits]
+
+
+def test_a_new_file_is_found(home: Home) -> None:
+    jpeg(home.pictures / "red.jpg", "red")
+    jpeg(home.pictures / "blue.jpg", "blue")
+    home.settle()
+    assert paths(home.search("red"))[0] == home.pictures / "red.jpg"
+    assert paths(home.search("blue"))[0] == home.pictures / "blue.jpg"
+
+
+def test_a_new_file_is_noticed_without_asking(home: Home) -> None:
+    home.settle()
+    jpeg(home.pictures / "red.jpg", "red")
+    until(lambda: home.search("red"), "a hit")
+
+
+def test_a_changed_file_changes(home: Home) -> None:
+    target = home.pictures / "picture.jpg"
+    jpeg(target, "red")
+    home.settle()
+    before = home.indexed()[target]
+    jpeg(target, "blue")
+    home.settle()
+    assert home.indexed()[target] != before
+    assert home.search("blue")[0].score > 0.99
+
+
+def test_a_deleted_file_is_gone(home: Home) -> None:
+    jpeg(home.pictures / "red.jpg", "red")
+    jpeg(home.pictures / "blue.jpg", "blue")
+    home.settle()
+    (home.pictures / "red.jpg").unlink()
+    home.settle()
+    assert paths(home.search("red")) == [home.pictures / "blue.jpg"]
+
+
+def test_a_copy_costs_no_embedding_and_both_are_found(home: Home) -> None:
+    jpeg(home.pictures / "red.jpg", "red")
+    home.settle()
+    shutil.copy(home.pictures / "red.jpg", home.pictures / "again.jpg")
+    home.settle()
+    assert paths(home.search("red")) == [home.pictures / "again.jpg", home.pictures / "red.jpg"]
+    assert home.embedded() == 1
+
+
+def test_copies_that_arrive_together_are_embedded_once(home: Home) -> None:
+    source = home.folder / "source.jpg"
+    jpeg(source, "green")
+    for number in range(20):
+        shutil.copy(source, home.pictures / f"{number}.jpg")
+    home.settle()
+    assert len(home.search("green")) == 20
+    assert home.embedded() == 1
+
+
+def test_a_renamed_folder_keeps_its_vectors_unread(home: Home) -> None:
+    (home.pictures / "old").mkdir()
+    for color in ("red", "green", "blue"):
+        jpeg(home.pictures / "old" / f"{color}.jpg", color)
+    embedded = home.settle().counters.embedded
+    (home.pictures / "old").rename(home.pictures / "new")
+    status = home.settle()
+    assert status.counters.embedded == embedded == 3
+    assert sorted(home.indexed()) == [
+        home.pictures / "new" / f"{color}.jpg" for color in ("blue", "green", "red")
+    ]
+
+
+def test_what_is_no_picture_is_ignored_and_what_is_broken_is_listed(home: Home) -> None:
+    (home.pictures / "note.txt").write_text("a note")
+    (home.pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    os.utime(home.pictures / "broken.jpg", (1, 1))
+    jpeg(home.pictures / "red.jpg", "red")
+    status = home.settle()
+    assert (status.index.files, status.index.failed, status.index.ignored) == (1, 1, 1)
+    (error,) = home.json("errors")
+    assert error["path"] == str(home.pictures / "broken.jpg")
+    assert error["kind"] in ("damaged", "unsupported")
+
+
+def test_hidden_files_and_left_out_folders_are_not_seen(home: Home) -> None:
+    for folder in (".hidden", "@eaDir", "node_modules"):
+        (home.pictures / folder).mkdir()
+        jpeg(home.pictures / folder / "red.jpg", "red")
+    jpeg(home.pictures / ".red.jpg", "red")
+    status = home.settle()
+    assert (status.index.files, status.index.ignored) == (0, 0)
+
+
+def test_a_file_in_a_new_deep_folder_is_found(home: Home) -> None:
+    home.settle()
+    deep = home.pictures / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    jpeg(deep / "red.jpg", "red")
+    home.settle()
+    assert paths(home.search("red")) == [deep / "red.jpg"]
+
+
+def test_a_half_written_picture_is_neither_shown_nor_an_error(home: Home) -> None:
+    whole = home.folder / "whole.jpg"
+    jpeg(whole, "red", size=(900, 600))
+    data = whole.read_bytes()
+    with open(home.pictures / "slow.jpg", "wb") as file:
+        file.write(data[: len(data) // 2])
+        file.flush()
+        until(lambda: not home.status().settled, "the file to be noticed")
+        assert home.indexed() == {}
+        assert home.json("errors") == []
+        file.write(data[len(data) // 2 :])
+    home.settle()
+    assert paths(home.search("red")) == [home.pictures / "slow.jpg"]
+    assert home.embedded() == 1
+
+
+def test_a_removed_root_is_gone_and_comes_back_for_nothing(home: Home) -> None:
+    jpeg(home.pictures / "red.jpg", "red")
+    home.settle()
+    assert home.imgq("remove", str(home.pictures)).returncode == 0
+    assert home.search("red") == []
+    home.watch()
+    home.settle()
+    assert len(home.search("red")) == 1
+    assert home.embedded() == 1
+
+
+def test_a_root_that_is_away_is_offline_and_back_at_once(home: Home) -> None:
+    jpeg(home.pictures / "red.jpg", "red")
+    home.settle()
+    home.pictures.rename(home.folder / "away")
+    status = home.settle()
+    assert [root.state for root in status.roots] == ["offline"]
+    assert (status.index.files, status.index.offline) == (0, 1)
+    assert home.search("red") == []
+    assert len(home.search("red", offline=True)) == 1
+    (home.folder / "away").rename(home.pictures)
+    home.settle()
+    assert len(home.search("red")) == 1
+    assert home.embedded() == 1

@@ -1,0 +1,120 @@
+"""A search's command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from imgq.cli.options import TAKES, parse
+from imgq.cli.search import HELP, request, title
+from imgq.errors import UsageError
+
+
+def test_words_and_options_come_in_any_order() -> None:
+    asked = parse(["--json", "red", "-k", "3", "car", "--in", "a", "-", "people", "--in=b"])
+    assert asked.words == ["red", "car", "-", "people"]
+    assert asked.flags == {"--json"}
+    assert asked.top == 3
+    assert asked.all("--in") == ["a", "b"]
+    assert asked.all("--not") == []
+
+
+@pytest.mark.parametrize("words", [["-k5"], ["-k", "5"], ["--top", "5"], ["--top=5"]])
+def test_an_option_has_one_meaning_in_each_spelling(words: list[str]) -> None:
+    assert parse(["red", *words]).top == 5
+
+
+def test_the_last_of_two_is_taken() -> None:
+    asked = parse(["--top", "5", "-k", "6", "--timeout=1", "--timeout", "2.5"])
+    assert (asked.top, asked.timeout) == (6, 2.5)
+
+
+def test_what_holds_unless_something_is_said() -> None:
+    asked = parse(["red"])
+    assert (asked.top, asked.timeout, asked.flags, asked.html) == (20, 30.0, set(), None)
+
+
+@pytest.mark.parametrize(
+    ("word", "flag"),
+    [("-l", "--paths"), ("-0", "--null"), ("-h", "--help"), ("--open", "--open")],
+)
+def test_flags(word: str, flag: str) -> None:
+    assert parse([word]).flags == {flag}
+
+
+def test_a_page_may_be_named() -> None:
+    assert (parse(["--html"]).html, parse(["--html"]).flags) == (None, {"--html"})
+    assert (parse(["--html=a=b.html"]).html) == "a=b.html"
+
+
+def test_a_value_may_look_like_an_option() -> None:
+    assert parse(["--like", "-", "--like", "--json"]).all("--like") == ["-", "--json"]
+
+
+def test_a_value_may_be_empty() -> None:
+    asked = parse(["--like=", "red"])
+    assert (asked.all("--like"), asked.words) == ([""], ["red"])
+
+
+def test_what_follows_two_dashes_is_words() -> None:
+    assert parse(["red", "--", "--json", "-l", "--"]).words == ["red", "--json", "-l", "--"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--nope"], "no option --nope"),
+        (["--nope=1"], "no option --nope"),
+        (["-x"], "no option -x"),
+        (["--pat"], "no option --pat"),
+        (["--like"], "--like takes a value: --like FILE"),
+        (["red", "-k"], "--top takes a value: --top N"),
+        (["--json=yes"], "--json takes no value"),
+        (["-lx"], "--paths takes no value"),
+    ],
+)
+def test_what_is_no_option_is_named(words: list[str], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        parse(words)
+
+
+@pytest.mark.parametrize("written", ["0", "-1", "100001", "x", "1.5", "", "²", "1_0"])
+def test_a_number_of_hits_has_its_range(written: str) -> None:
+    with pytest.raises(UsageError, match=f"1 to 100000, not '{written}'"):
+        _ = parse(["--top", written]).top
+
+
+@pytest.mark.parametrize("written", ["-1", "nan", "inf", "86401", "x", ""])
+def test_a_timeout_has_its_range(written: str) -> None:
+    with pytest.raises(UsageError, match=f"--timeout takes seconds, 0 to 86400, not '{written}'"):
+        _ = parse(["--timeout", written]).timeout
+
+
+def test_the_ends_of_the_ranges() -> None:
+    asked = parse(["--top", "100000", "--timeout", "86400"])
+    assert (asked.top, asked.timeout) == (100_000, 86400.0)
+    assert parse(["--timeout", "0"]).timeout == 0
+
+
+@pytest.mark.parametrize("option", [option for option in TAKES if option != "--help"])
+def test_every_option_is_in_the_help(option: str) -> None:
+    assert option in HELP.replace(",", " ").replace("[", " ").split()
+
+
+def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", "/home/me")
+    asked = parse(["red", "-", "2:car", "--not", "blue", "--in=~/p", "--in", "a", "--all", "-k9"])
+    wanted = request(asked)
+    assert [(term.text, term.weight) for term in wanted.terms] == [
+        ("red", 1),
+        ("car", -2),
+        ("blue", -1),
+    ]
+    assert wanted.within == (b"/home/me/p", b"/a")
+    assert (wanted.top, wanted.offline, wanted.timeout) == (9, True, 30.0)
+
+
+def test_a_title_says_what_was_asked() -> None:
+    asked = parse(["red", "car", "--like", "a.jpg", "--not", "blue sky"])
+    assert title(asked) == "red car like a.jpg not blue sky"
+    assert title(parse(["--like", "-"])) == "like -"

@@ -1,0 +1,166 @@
+"""`imgq model pull` and `use`: with the hub's cache, with a hub that runs here, and with none."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from imgq.errors import Refused
+from imgqd.models import architecture, card, hub, pull, weights
+from imgqd.models.presets import BUILTIN, WEIGHTS_FILE
+from made_weights import FAST, SMALL, FakeHub, cache, run, shapes_of, write_zeros
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    return write_zeros(folder / "fast.safetensors", shapes_of(FAST.architecture))
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def hub_here() -> Iterator[tuple[str, dict[str, Path]]]:
+    """A hub's address, and the files it has."""
+    files: dict[str, Path] = {}
+    handler = type("Handler", (FakeHub,), {"files": files})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", files
+        server.shutdown()
+
+
+class TestPull:
+    def test_takes_weights_from_the_hubs_cache(self, models: Path, fast: Path) -> None:
+        assert FAST.repository is not None
+        cache(models.parent / "hf", FAST.repository, WEIGHTS_FILE, fast)
+        ran = run(models, "pull", "fast", "--offline")
+        assert ran.returncode == 0, ran.stderr
+        ready = card.load(models, "fast")
+        assert ready is not None
+        assert ready.dim == 512
+        # The same weights by another name are the same model.
+        full = f"{FAST.architecture}/{FAST.tag}"
+        assert run(models, "pull", full, "--offline").returncode == 0
+        other = card.load(models, full)
+        assert other is not None
+        assert other.identity == ready.identity
+
+    def test_of_builtin_needs_nothing(self, models: Path) -> None:
+        assert run(models, "pull", BUILTIN).returncode == 0
+
+    def test_says_what_to_do_where_the_hub_cannot_be_reached(self, models: Path) -> None:
+        ran = run(models, "pull", "fast")
+        assert ran.returncode == 4
+        message, hint = ran.stderr.splitlines()
+        assert message.startswith("imgq: the weights of fast ")
+        assert hint.startswith("hint: ")
+        for word in (
+            "imgq model pull fast",
+            "imgq model add fast --weights FILE",
+            "--model builtin",
+        ):
+            assert word in hint
+        assert list(models.glob("*.json")) == []
+
+    def test_gives_up_on_a_hub_that_never_answers(self, models: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            ran = run(models, "pull", "fast", "--hub-timeout", "0.5", HF_ENDPOINT=endpoint)
+        assert ran.returncode == 4
+        assert "no answer within 0.5 s" in ran.stderr
+
+    def test_gives_up_on_a_name_server_that_never_answers(
+        self, models: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        never = threading.Event()
+        monkeypatch.setattr(huggingface_hub, "get_session", never.wait)
+        with pytest.raises(hub.NoHub, match="no answer within"):
+            hub.Knock(0.1).require()
+        never.set()
+
+    def test_of_a_preset_without_a_network_loads_no_torch(self, models: Path) -> None:
+        code = (
+            "import sys; from imgq.errors import ModelMissing; from imgqd.models import pull\n"
+            f"try: pull.ensure({str(models)!r}, 'fast', offline=True)\n"
+            "except ModelMissing: print('torch' in sys.modules)"
+        )
+        environment = os.environ | {"HF_HOME": str(models.parent / "hf")}
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+        )
+        assert ran.stdout == "False\n", ran.stderr
+
+    def test_of_an_unknown_name_is_a_usage_error(self, models: Path) -> None:
+        ran = run(models, "pull", "fats")
+        assert ran.returncode == 2
+        assert ran.stderr == "imgq: there is no model 'fats'\nhint: did you mean fast?\n"
+
+    def test_of_multilingual_names_the_extra_it_needs(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pull, "find_spec", lambda name: None)
+        blank = architecture.blank_card("multilingual", "ViT-B-16-SigLIP2-256", "webli")
+        with pytest.raises(Refused) as said:
+            pull.require_transformers(blank)
+        assert "imgq[multilingual]" in said.value.hint
+
+
+class TestHub:
+    def test_gives_weights_once(
+        self, models: Path, fast: Path, hub_here: tuple[str, dict[str, Path]]
+    ) -> None:
+        endpoint, files = hub_here
+        files[f"/{FAST.repository}/resolve/main/{WEIGHTS_FILE}"] = fast
+        ran = run(models, "pull", "fast", HF_ENDPOINT=endpoint)
+        assert ran.returncode == 0, ran.stderr
+        ready = card.load(models, "fast")
+        assert ready is not None
+        assert Path(ready.weights).is_relative_to(models)
+        assert weights.digest(ready.weights) == weights.digest(fast)
+        files.clear()
+        assert run(models, "pull", "fast").returncode == 0
+
+    def test_without_safetensors_is_told_from_no_hub(
+        self, models: Path, hub_here: tuple[str, dict[str, Path]]
+    ) -> None:
+        ran = run(models, "pull", "fast", HF_ENDPOINT=hub_here[0])
+        assert ran.returncode == 4
+        assert f"has no {WEIGHTS_FILE}" in ran.stderr
+
+    def test_that_gives_weights_of_another_model_is_refused(
+        self, models: Path, tmp_path: Path, hub_here: tuple[str, dict[str, Path]]
+    ) -> None:
+        endpoint, files = hub_here
+        small = write_zeros(tmp_path / "small.safetensors", shapes_of(SMALL))
+        files[f"/{FAST.repository}/resolve/main/{WEIGHTS_FILE}"] = small
+        ran = run(models, "pull", "fast", HF_ENDPOINT=endpoint)
+        assert ran.returncode == 4
+        assert "does not fit ViT-B-32-256" in ran.stderr
+        assert card.load(models, "fast") is None
+
+
+class TestUse:
+    def test_remembers_a_model_that_is_there(self, models: Path) -> None:
+        ran = run(models, "use", BUILTIN)
+        assert ran.returncode == 0, ran.stderr
+        settings = models.parent / "home" / "settings.toml"
+        assert settings.read_text() == 'model = "builtin"\n'
+        # Without a name it is the one in use that is looked at.
+        assert run(models, "use").returncode == 0
+
+    def test_forgets_one_that_is_not(self, models: Path) -> None:
+        assert run(models, "use", "fast").returncode == 4
+        assert not (models.parent / "home" / "settings.toml").exists()

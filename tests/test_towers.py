@@ -1,0 +1,221 @@
+"""The split towers against open_clip's own whole model, with the same weights and real pixels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from imgq.errors import ModelMissing, Refused
+from imgqd.embedder.device import Device
+from imgqd.embedder.image import ImageTower
+from imgqd.embedder.tower import OutOfMemory
+from imgqd.models import architecture, card, text, tokenizer, towers
+from imgqd.models.card import Card
+from imgqd.models.presets import BUILTIN_ARCHITECTURE
+
+# A ViT of open_clip's, convolutions of timm's, a ViT of timm's with its text tower under "text.".
+DEFAULT, CONVOLUTIONS, CUSTOM = "ViT-B-32-256", BUILTIN_ARCHITECTURE, "PE-Core-T-16-384"
+PLAIN = "ViT-S-32-alt"
+TEXTS = [
+    "a red car",
+    "x",
+    "",
+    "Sonnenuntergang am Meer, 日没, 🌅",
+    "a long walk on the beach at sunset " * 20,
+]
+
+Model = tuple[Card, Callable[..., torch.Tensor], Callable[..., torch.Tensor]]
+
+
+def build(name: str, folder: Path, quick_gelu: bool = False, under_text: bool = False) -> Model:
+    """A card on random weights, and open_clip's own encode_image and encode_text, normalized."""
+    torch.manual_seed(0)
+    model = open_clip.create_model(name, force_quick_gelu=quick_gelu).eval()
+    for parameter in model.parameters():
+        # As made, biases are zero and scales one: nothing would show a tensor in the wrong place.
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    state = {key: value.half() for key, value in model.state_dict().items()}
+    model.load_state_dict(state)
+    if under_text:
+        state = open_clip.factory.convert_to_custom_text_state_dict(state)
+    path = folder / f"{name}.safetensors"
+    save_file({key: value.contiguous() for key, value in state.items()}, path)
+    blank = architecture.blank_card(name, name, None)
+    made = replace(blank, weights=str(path), quick_gelu=quick_gelu)
+    return made, model.encode_image, model.encode_text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="module", params=[DEFAULT, CONVOLUTIONS, CUSTOM])
+def model(request: pytest.FixtureRequest, folder: Path) -> Model:
+    return build(request.param, folder)
+
+
+def pictures(of: Card) -> np.ndarray:
+    """uint8 (4, height, width, 3): noise, a ramp, a red one and a black one."""
+    height, width = of.pixels.height, of.pixels.width
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    ramp = np.broadcast_to(np.linspace(0, 255, width)[None, :, None], (height, width, 3))
+    red = np.broadcast_to(np.array([200, 30, 20]), (height, width, 3))
+    return np.stack([noise, ramp.astype(np.uint8), red.astype(np.uint8), np.zeros_like(noise)])
+
+
+def seen_by_open_clip(of: Card, pixels: np.ndarray) -> torch.Tensor:
+    """What open_clip's own preprocessing makes of the pictures."""
+    visual = open_clip.create_model(of.architecture, device="meta").visual
+    preprocess = open_clip.transform.image_transform_v2(
+        open_clip.transform.PreprocessCfg(**visual.preprocess_cfg), is_train=False
+    )
+    return torch.stack([preprocess(Image.fromarray(each)) for each in pixels])
+
+
+def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (one * other).sum(axis=1)
+    return found
+
+
+class TestImages:
+    def test_are_embedded_as_by_open_clip(self, model: Model) -> None:
+        made, encode_image, _ = model
+        # Without a tag, open_clip normalizes every model as CLIP.
+        made = replace(made, mean=card.OPENAI_MEAN, std=card.OPENAI_STD)
+        pixels = pictures(made)
+        with torch.inference_mode():
+            wanted = encode_image(seen_by_open_clip(made, pixels), normalize=True).numpy()
+        exact = ImageTower(made, Device("cpu", "f32"), towers.load(made, "visual")).embed(pixels)
+        assert exact.dtype == np.float32
+        np.testing.assert_allclose(exact, wanted, atol=2e-5)
+        quick = ImageTower(made, Device("cpu", "bf16"), towers.load(made, "visual")).embed(pixels)
+        assert cosines(quick, wanted).min() >= 0.999
+        assert np.abs(np.linalg.norm(quick, axis=1) - 1).max() < 1e-6
+
+    def test_out_of_memory_is_told_apart(self, model: Model) -> None:
+        made = model[0]
+        tower = ImageTower(made, Device("cpu", "f32"), _Failing(torch.OutOfMemoryError("no")))
+        with pytest.raises(OutOfMemory):
+            tower.embed(pictures(made))
+        said = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        tower = ImageTower(made, Device("cpu", "f32"), _Failing(said))
+        with pytest.raises(OutOfMemory):
+            tower.embed(pictures(made))
+        tower = ImageTower(made, Device("cpu", "f32"), _Failing(RuntimeError("a bug")))
+        with pytest.raises(RuntimeError, match="a bug"):
+            tower.embed(pictures(made))
+
+
+class TestTexts:
+    def test_are_embedded_as_by_open_clip(self, model: Model) -> None:
+        made, _, encode_text = model
+        tower = text.TextTower(made)
+        tokens = open_clip.get_tokenizer(made.architecture)(TEXTS)
+        with torch.inference_mode():
+            wanted = encode_text(tokens, normalize=True).numpy()
+        # Short and long ones by themselves and together, since padding is cut.
+        np.testing.assert_allclose(tower.embed(TEXTS), wanted, atol=2e-5)
+        for each, vector in zip(TEXTS, wanted, strict=True):
+            np.testing.assert_allclose(tower.embed([each])[0], vector, atol=2e-5)
+        np.testing.assert_allclose(tower.embed(TEXTS), wanted, atol=2e-5)
+        assert tower.embed([]).shape == (0, made.dim)
+
+    def test_are_cut_only_where_the_tower_is_causal(self) -> None:
+        with torch.device("meta"):
+            for name, cut in {
+                PLAIN: True,
+                CUSTOM: True,
+                "ViT-B-32-SigLIP2-256": False,
+                "MobileCLIP2-S0": False,
+                "coca_ViT-B-32": False,
+            }.items():
+                config = architecture.config(name)
+                tower = open_clip.model._build_text_tower(config["embed_dim"], config["text_cfg"])
+                assert (text._last_token(tower) is not None) == cut, name
+
+    def test_of_a_fake_need_no_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IMGQ_TEST_TEXT", "fake_embedder:FakeTexts")
+        builtin = card.builtin()
+        assert builtin is not None
+        red, car, green = text.open_text_tower(builtin).embed(["red", "a red car", "green"])
+        assert red @ car > 0.999 > 0.5 > red @ green
+
+
+class TestWeights:
+    def test_lie_at_the_root_or_under_text(self, folder: Path, tmp_path: Path) -> None:
+        at_root = build(PLAIN, folder)[0]
+        under_text = build(PLAIN, tmp_path, under_text=True)[0]
+        one, other = text.TextTower(at_root), text.TextTower(under_text)
+        np.testing.assert_array_equal(one.embed(TEXTS), other.embed(TEXTS))
+
+    def test_of_quick_gelu_are_used_with_it(self, tmp_path: Path) -> None:
+        made, encode_image, _ = build(PLAIN, tmp_path, quick_gelu=True)
+        pixels = pictures(made)
+        with torch.inference_mode():
+            wanted = encode_image(seen_by_open_clip(made, pixels), normalize=True).numpy()
+        found = ImageTower(made, Device("cpu", "f32"), towers.load(made, "visual")).embed(pixels)
+        np.testing.assert_allclose(found, wanted, atol=2e-5)
+        plain = replace(made, quick_gelu=False)
+        other = ImageTower(plain, Device("cpu", "f32"), towers.load(plain, "visual")).embed(pixels)
+        assert np.abs(other - wanted).max() > 1e-3
+
+    def test_that_do_not_fit_are_refused(self, folder: Path) -> None:
+        made = build(PLAIN, folder)[0]
+        for name in towers.TOWERS:
+            with pytest.raises(Refused, match="does not fit"):
+                towers.load(replace(made, architecture="ViT-S-16"), name)
+
+    def test_of_one_tower_alone_are_read(self, folder: Path, tmp_path: Path) -> None:
+        made = build(PLAIN, folder)[0]
+        state = towers.load(made, "text").state_dict()
+        save_file(
+            {key: value.contiguous() for key, value in state.items()},
+            tmp_path / "w.safetensors",
+        )
+        half = replace(made, weights=str(tmp_path / "w.safetensors"))
+        towers.load(half, "text")
+        with pytest.raises(Refused, match="missing"):
+            towers.load(half, "visual")
+
+
+class TestTokenizer:
+    def test_of_transformers_is_looked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        blank = architecture.blank_card("multilingual", "ViT-B-16-SigLIP2-256", "webli")
+        monkeypatch.setattr("imgqd.models.pull.find_spec", lambda name: None)
+        with pytest.raises(Refused, match="needs the package transformers"):
+            tokenizer.tokenizer(blank)
+        monkeypatch.setattr("imgqd.models.pull.find_spec", lambda name: name)
+        with pytest.raises(ModelMissing, match="not on disk"):
+            tokenizer.tokenizer(blank)
+
+
+def test_the_builtin_models_own_weights_survive_bf16() -> None:
+    builtin = card.builtin()
+    assert builtin is not None
+    pixels = pictures(builtin)
+    exact, quick = (
+        ImageTower(builtin, Device("cpu", precision), towers.load(builtin, "visual")).embed(pixels)
+        for precision in ("f32", "bf16")
+    )
+    assert cosines(exact, quick).min() >= 0.999
+    # And it tells them apart: a tower of random weights hardly does.
+    assert all(one @ other < 0.98 for one, other in itertools.combinations(exact, 2))
+
+
+class _Failing(torch.nn.Module):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        raise self._error
