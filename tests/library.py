@@ -28,6 +28,8 @@ TAKES_ANY_NAME = sys.platform != "darwin"
 def library(folder: Path) -> Iterator[Home]:
     """Settled when it is yielded; client and daemon of this process find each other."""
     environment = fake_embedder.environment(folder / "embedded")
+    # As in any locale but C's, in which Python lets names through that are no text.
+    environment["PYTHONIOENCODING"] = "utf-8:strict"
     home = Home(folder, environment)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])

@@ -53,6 +53,7 @@ def test_a_line_a_hit_best_first(home: Home) -> None:
 
 def test_search_is_the_same_for_words_that_are_a_command(home: Home) -> None:
     assert answer(home, "search", "red") == answer(home, "red")
+    assert json.loads(answer(home, "search", "red", "--json"))["query"] == "red"
     everything = len(home.indexed())
     assert len(answer(home, "search", "stop", "sign", "--jsonl").splitlines()) == everything
     assert len(names(home, "--", "stop")) == everything

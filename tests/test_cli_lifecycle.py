@@ -193,7 +193,7 @@ def test_a_second_daemon_is_refused_and_the_first_goes_on(home: Home) -> None:
 def test_what_goes_on_ends_at_an_interrupt(home: Home, words: list[str]) -> None:
     home.start()
     Path(places().logs).mkdir(exist_ok=True)
-    Path(places().log).write_text("a line\n")
+    Path(places().log).write_text("imgq one\nimgq two\n")
     with subprocess.Popen(
         [sys.executable, "-m", "imgq", *words],
         env=home.environment,
@@ -201,7 +201,9 @@ def test_what_goes_on_ends_at_an_interrupt(home: Home, words: list[str]) -> None
         stderr=subprocess.PIPE,
     ) as watching:
         assert watching.stdout
-        assert watching.stdout.readline()
+        for _ in range(2):
+            while not watching.stdout.readline().startswith(b"imgq "):
+                assert watching.poll() is None
         watching.send_signal(signal.SIGINT)
         _, said = watching.communicate(timeout=PATIENCE_S)
     assert (watching.returncode, said) == (130, b"")
@@ -252,7 +254,8 @@ def test_a_daemon_of_another_version_is_told_and_can_be_stopped() -> None:
             imgq = [sys.executable, "-m", "imgq"]
             asked = subprocess.run([*imgq, "red"], env=environment, capture_output=True)
             stopped = subprocess.run([*imgq, "stop"], env=environment, capture_output=True)
-            assert old.wait(PATIENCE_S) == -signal.SIGTERM
+            old.kill()
+            assert old.wait() == -signal.SIGTERM
     assert (asked.returncode, asked.stdout) == (5, b"")
     assert b"protocol 99" in asked.stderr
     assert b"`imgq restart` after an update" in asked.stderr

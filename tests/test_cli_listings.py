@@ -213,6 +213,7 @@ def test_info_of_other_files(home: Home) -> None:
     done = home.imgq("info", "/nowhere", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["state"] == "unknown"
+    assert json.loads(done.stdout)["path"] == "/nowhere"
     assert "missing argument" in failure(home, 2, "info")
     assert "AskInfo.path" in failure(home, 2, "info", "/" + "x" * 5000)
 
@@ -298,12 +299,19 @@ def test_a_score_is_the_cosine_of_the_exported_vectors(home: Home) -> None:
         ([], "export takes the file to write"),
         (["--npz"], "requires an argument"),
         (["--npz", "/nowhere/x.npz"], "cannot write '/nowhere/x.npz': No such file"),
-        (["--npz", "/dev/null"], "no regular file"),
-        (["--npz", "/"], "no regular file"),
     ],
 )
 def test_an_export_that_cannot_be_written(home: Home, words: list[str], complaint: str) -> None:
     assert complaint in failure(home, 2, "export", *words)
+
+
+def test_an_export_takes_the_place_of_no_device(home: Home) -> None:
+    fifo, folder = home.folder / "fifo", home.folder / "folder"
+    os.mkfifo(fifo)
+    folder.mkdir()
+    for target in (fifo, folder):
+        assert "no regular file" in failure(home, 2, "export", "--npz", str(target))
+    assert fifo.is_fifo()
 
 
 def test_an_export_that_fails_leaves_what_was_there(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -53,12 +54,22 @@ def refusal(home: Home, *words: str, stdin: bytes = b"") -> str:
         (["--like", "x" * 5000], "Wanted.path"),
         (["--socket"], "--socket takes an address"),
         (["--socket", "tcp://127.0.0.1:9", "red"], "is no address"),
+        (["--socket", "ipc:///nowhere/socket", "start"], "no daemon answers on ipc:///nowhere"),
     ],
 )
 def test_what_cannot_be_asked_is_one_clear_line(
     home: Home, words: list[str], complaint: str
 ) -> None:
     assert complaint in refusal(home, *words)
+
+
+def test_nobody_may_be_left_to_read_the_complaint(home: Home) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        command = [sys.executable, "-m", "imgq", "red", "--nope"]
+        done = subprocess.run(command, env=home.environment, stderr=closed)
+    assert done.returncode == 141
 
 
 def test_stdin_may_be_closed(home: Home) -> None:

@@ -107,6 +107,11 @@ def test_the_largest_picture_fits() -> None:
     assert wire.unpack_request(packed)[1] == search
 
 
+def test_as_many_paths_as_a_shell_makes_of_a_star_fit() -> None:
+    reindex = wire.Reindex(paths=[b"/p/a.jpg"] * wire.MOST_PATHS)
+    assert wire.unpack_request(wire.pack_request(reindex, 1)) == (1, reindex)
+
+
 def test_a_sentence_with_a_name_that_is_no_text_still_leaves() -> None:
     fault = wire.Fault(exit_code=4, message="caf\udce9.jpg is not watched")
     _, _, reply = wire.unpack_reply(wire.pack_reply(fault, 1))

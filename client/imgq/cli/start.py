@@ -14,7 +14,7 @@ from imgq.cli import progress
 from imgq.cli.lifecycle import end, lock_is_free
 from imgq.client import answers, ask
 from imgq.errors import CannotStart, Refused, UsageError
-from imgq.paths import places
+from imgq.paths import places, socket_address
 
 # Its interpreter, three libraries and a database have to come up; the model loads afterwards.
 STARTING_S = 60.0
@@ -48,6 +48,7 @@ def ensure(model: str | None = None) -> None:
             use_model(model)
             restart()
         return
+    _require_own_socket()
     _require_daemon()
     use_model(model)
     try:
@@ -105,6 +106,15 @@ class SystemExitWith(Refused):
     def __init__(self, exit_code: int) -> None:
         super().__init__("")
         self.exit_code = exit_code
+
+
+def _require_own_socket() -> None:
+    address = socket_address()
+    if address != f"ipc://{places().socket}":
+        raise UsageError(
+            f"no daemon answers on {address}, and here none can be started for it",
+            "without IMGQ_SOCKET, one of your own is started",
+        )
 
 
 def _require_daemon() -> None:

@@ -6,6 +6,7 @@ from imgq.record import Record, binary, boolean, integer, many, maybe, real, rec
 
 MOST_PICTURE = 64 << 20
 MOST_TOP = 100_000
+MOST_PATHS = 4096
 
 
 class Request(Record):
@@ -40,13 +41,13 @@ class AskStatus(Request):
 class Add(Request):
     """Watches folders. Answered by `Roots`."""
 
-    paths: tuple[bytes, ...] = many(binary(), most=256)
+    paths: tuple[bytes, ...] = many(binary(), most=MOST_PATHS)
 
 
 class Remove(Request):
     """No longer watches folders. Answered by `Roots`."""
 
-    paths: tuple[bytes, ...] = many(binary(), most=256)
+    paths: tuple[bytes, ...] = many(binary(), most=MOST_PATHS)
 
 
 class AskRoots(Request):
@@ -81,7 +82,7 @@ class AskFiles(Request):
 class Reindex(Request):
     """Embeds the pictures under these paths again, all of them if there are none. Answered by `Taken`."""
 
-    paths: tuple[bytes, ...] = many(binary(), most=256, default=())
+    paths: tuple[bytes, ...] = many(binary(), most=MOST_PATHS, default=())
 
 
 class Export(Request):

@@ -1,0 +1,233 @@
+"""The watched folders, and whether they are there: a real store, real folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgq.errors import Refused
+from imgqd.index import Index
+from imgqd.library import roots as module
+from imgqd.library.roots import Roots
+from imgqd.records import Indexed, Metadata, Stamp
+from imgqd.search.resident import Resident
+from imgqd.store import Store
+
+PHOTO = Metadata("JPEG", 40, 30)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    store = Store.open(tmp_path / "index.db", "decoder-1")
+    store.use_model("four", "four", 4)
+    yield Index(store, Resident(4))
+    store.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> bytes:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"1")
+    return os.fsencode(folder)
+
+
+@pytest.fixture
+def roots(index: Index, root: bytes) -> Roots:
+    """One root, seen once with a file in it, which is in the index."""
+    roots = Roots(index)
+    roots.add(root)
+    assert roots.check(root, False)
+    show(index, root + b"/a.jpg")
+    return roots
+
+
+def show(index: Index, path: bytes) -> None:
+    stamp = Stamp.of(os.lstat(path))
+    vector = np.array([1, 0, 0, 0], np.float32)
+    index.commit([Indexed(path, stamp, bytes(16), True, PHOTO, vector)])
+
+
+def path(root: bytes) -> Path:
+    return Path(os.fsdecode(root))
+
+
+def device(index: Index, path: bytes) -> int:
+    return index.store.rows(os.path.dirname(path))[os.path.basename(path)].stamp.device
+
+
+def test_a_root_is_there(roots: Roots, root: bytes) -> None:
+    assert roots.paths() == roots.online() == [root]
+    assert roots.offline() == []
+    assert roots.state(root) == "watching"
+    roots.scanning.add(root)
+    assert roots.state(root) == "scanning"
+
+
+def test_a_root_is_remembered(roots: Roots, root: bytes, index: Index) -> None:
+    assert Roots(index).paths() == [root]
+
+
+@pytest.mark.parametrize("what", ["missing", "a file", "nul"])
+def test_what_is_no_folder_is_refused(index: Index, tmp_path: Path, what: str) -> None:
+    (tmp_path / "a file").touch()
+    name = "n\0l" if what == "nul" else what
+    with pytest.raises(Refused, match="cannot be watched"):
+        Roots(index).add(os.fsencode(tmp_path / name))
+    assert Roots(index).paths() == []
+
+
+def test_a_missing_root_is_offline_and_keeps_its_files(
+    roots: Roots, root: bytes, index: Index, caplog: pytest.LogCaptureFixture
+) -> None:
+    path(root).rename(path(root).with_name("away"))
+    for _ in range(3):
+        assert not roots.check(root, False)
+    assert roots.state(root) == "offline"
+    assert index.store.counts().offline == 1
+    assert len(caplog.records) == 1
+    path(root).with_name("away").rename(path(root))
+    assert roots.check(root, False)
+    assert (roots.state(root), index.store.counts().files) == ("watching", 1)
+
+
+def test_a_missing_root_is_offline_even_where_deletions_were_seen(
+    roots: Roots, root: bytes
+) -> None:
+    path(root).rename(path(root).with_name("away"))
+    assert not roots.check(root, True)
+
+
+def test_a_root_that_is_empty_unseen_is_offline(roots: Roots, root: bytes, index: Index) -> None:
+    (path(root) / "a.jpg").unlink()
+    assert not roots.check(root, False)
+    assert index.store.counts().offline == 1
+    (path(root) / ".anything").touch()
+    assert roots.check(root, False)
+
+
+def test_a_root_whose_last_file_was_seen_to_go_is_empty(roots: Roots, root: bytes) -> None:
+    (path(root) / "a.jpg").unlink()
+    assert roots.check(root, True)
+    assert roots.check(root, False)
+
+
+def test_a_root_that_was_always_empty_is_there(index: Index, tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path / "empty")
+    path(root).mkdir()
+    roots = Roots(index)
+    roots.add(root)
+    assert roots.check(root, False)
+    assert roots.check(root, False)
+
+
+def test_a_root_that_may_not_be_read_is_denied(
+    roots: Roots, root: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "scandir", refuse)
+        assert not roots.check(root, False)
+    assert roots.state(root) == "denied"
+    assert roots.offline() == [root]
+    assert roots.check(root, False)
+    assert roots.state(root) == "watching"
+
+
+def test_another_file_system_at_its_place_is_not_the_root(
+    roots: Roots, root: bytes, index: Index
+) -> None:
+    (known,) = index.store.roots()
+    other = replace(known.identity, inode=known.identity.inode + 1, fsid="another", device=99)
+    index.store.set_root(root, identity=other)
+    again = Roots(index)
+    assert not again.check(root, False)
+    assert index.store.roots()[0].identity == other
+
+
+def test_a_folder_made_anew_is_the_root(roots: Roots, root: bytes, index: Index) -> None:
+    os.rename(root, root + b"-away")
+    path(root).mkdir()
+    (path(root) / "b.jpg").touch()
+    assert roots.check(root, False)
+    assert index.store.roots()[0].identity.inode == os.stat(root).st_ino
+
+
+def test_a_disk_under_another_number_is_the_same_disk(
+    roots: Roots, root: bytes, index: Index
+) -> None:
+    (known,) = index.store.roots()
+    index.store.set_root(root, identity=replace(known.identity, device=99, fsid="99"))
+    assert device(index, root + b"/a.jpg") == 99
+    assert Roots(index).check(root, False)
+    assert device(index, root + b"/a.jpg") == os.stat(root).st_dev
+
+
+def test_a_root_that_is_a_link_is_what_it_leads_to(index: Index, root: bytes) -> None:
+    link = root + b"-link"
+    os.symlink(root, link)
+    roots = Roots(index)
+    roots.add(link)
+    assert roots.check(link, False)
+    os.unlink(link)
+    assert not roots.check(link, False)
+
+
+def test_a_path_belongs_to_the_deepest_root(roots: Roots, root: bytes) -> None:
+    inner = root + b"/inner"
+    path(inner).mkdir()
+    roots.add(inner)
+    assert roots.of(inner + b"/a.jpg") == inner
+    assert roots.of(root + b"/a.jpg") == root
+    assert roots.of(b"/elsewhere") is None
+
+
+def test_a_removed_root_can_be_found_no_longer(roots: Roots, root: bytes, index: Index) -> None:
+    assert len(index.resident) == 1
+    roots.remove(root)
+    assert (roots.paths(), len(index.resident)) == ([], 0)
+    assert not roots.check(root, False)
+    assert roots.state(root) == "offline"
+    with pytest.raises(Refused, match="not watched"):
+        roots.remove(root)
+
+
+@pytest.mark.parametrize("call", ["stat", "statvfs", "scandir"])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_a_root_that_goes_between_two_looks_is_offline(
+    roots: Roots, root: bytes, monkeypatch: pytest.MonkeyPatch, call: str, after: int
+) -> None:
+    left = after
+    real = getattr(os, call)
+
+    def vanishing(*words: object) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise FileNotFoundError(2, "No such file or directory")
+        return real(*words)
+
+    monkeypatch.setattr(module.os, call, vanishing)
+    there = roots.check(root, False)
+    assert roots.state(root) == ("watching" if there else "offline")
+
+
+def test_a_root_that_is_removed_amid_a_look_is_no_matter(
+    roots: Roots, root: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def removing(where: bytes) -> object:
+        roots.remove(root)
+        os.rename(root, root + b"-away")
+        return real(where)
+
+    monkeypatch.setattr(module.os, "scandir", removing)
+    assert not roots.check(root, False)
