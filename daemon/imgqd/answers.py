@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from imgq import wire
-from imgq.errors import Refused, UsageError
+from imgq.errors import UsageError
 from imgqd import shown
 from imgqd.embedder.jobs import ThumbnailOf
 from imgqd.records import Failure
@@ -145,7 +145,7 @@ def _thumbnail(daemon: Daemon, path: bytes, longest: int) -> wire.Thumbnail:
     """Only of files that the index knows: a client reads no other file through the daemon."""
     known = daemon.index.store.info(path)
     if known is None or known.picture is None:
-        raise Refused(f"{os.fsdecode(path)} is not in the index")
+        return wire.Thumbnail(jpeg=None)
     work = ThumbnailOf(path, longest)
     daemon.pipeline.submit(work)
     try:

@@ -8,6 +8,9 @@ from typing import Any
 from imgq import wire
 from imgqd.store import Exported, FailedFile, FileInfo, Picture, Shown
 
+# More paths of one picture than these are not told one by one.
+MOST_COPIES = 1000
+
 
 def hit(shown: Shown, score: float) -> wire.Hit:
     return wire.Hit(score=score, **_fields(shown))
@@ -42,7 +45,7 @@ def file_error(failed: FailedFile) -> wire.FileError:
 def info(known: FileInfo) -> dict[str, Any]:
     """The fields of `wire.Info` that the store knows."""
     picture, ledger = known.picture, known.row.ledger
-    fields: dict[str, Any] = {"copies": tuple(known.copies)}
+    fields: dict[str, Any] = {"copies": tuple(known.copies[:MOST_COPIES])}
     if picture is not None:
         fields["file"] = seen(Shown(0, known.path, known.offline, known.row.stamp, picture))
         fields["lens"] = picture.metadata.lens

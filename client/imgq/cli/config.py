@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from imgq import package
 from imgq.paths import places
 
 
@@ -24,11 +25,4 @@ def path() -> None:
 @config.command()
 def show() -> None:
     """Print every setting with the value in force."""
-    import subprocess
-    import sys
-
-    from imgq.cli.start import SystemExitWith
-
-    child = subprocess.run([sys.executable, "-P", "-m", "imgqd.config"], check=False)
-    if child.returncode:
-        raise SystemExitWith(child.returncode)
+    package.run("imgqd.config")

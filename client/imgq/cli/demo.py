@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from imgq.cli import lifecycle, start
+from imgq import lifetime
+from imgq.cli import start
 
 
 @click.command()
@@ -32,12 +33,12 @@ def demo(folder: str | None, query: str | None, model: str, page: str | None) ->
     stage = Stage()
     tour = Tour(stage, scratch, library, query)
     try:
-        start.spawn(model)
+        lifetime.spawn(model)
         tour.run(target or scratch / "answer.html")
         tour.stop()
     finally:
         # Also after Ctrl-C, or a step that failed: nothing of the demo stays behind.
-        lifecycle.end()
+        lifetime.end()
         shutil.rmtree(scratch, ignore_errors=True)
     stage.title("Now on your own pictures")
     stage.say(

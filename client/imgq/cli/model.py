@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import click
 
-from imgq.cli.start import SystemExitWith, restart, running_model, use_model
+from imgq import lifetime, package
 from imgq.client import answers
 
 
@@ -20,23 +17,24 @@ def model() -> None:
 @click.option("--json", "as_json", is_flag=True, help="A JSON list.")
 def list_(as_json: bool) -> None:
     """List the models, and which weights are there."""
-    _run("list", *(["--json"] if as_json else []))
+    package.run("imgqd.models", "list", *(["--json"] if as_json else []))
 
 
 @model.command()
 @click.argument("name")
 def use(name: str) -> None:
     """Embed with this model from now on."""
-    use_model(name)
-    if answers() and running_model() != name:
-        restart()
+    if answers() and lifetime.running_model() != name:
+        lifetime.restart(name)
+    else:
+        lifetime.use_model(name)
 
 
 @model.command()
 @click.argument("name")
 def pull(name: str) -> None:
     """Fetch a model's weights."""
-    _run("pull", name)
+    package.run("imgqd.models", "pull", name)
 
 
 @model.command()
@@ -46,11 +44,4 @@ def pull(name: str) -> None:
 def add(name: str, weights: str, architecture: str | None) -> None:
     """Add a model from a file: a preset's, or any that open_clip can build."""
     extra = ["--architecture", architecture] if architecture else []
-    _run("add", name, "--weights", weights, *extra)
-
-
-def _run(*words: str) -> None:
-    sys.stdout.flush()
-    child = subprocess.run([sys.executable, "-P", "-m", "imgqd.models", *words], check=False)
-    if child.returncode:
-        raise SystemExitWith(child.returncode)
+    package.run("imgqd.models", "add", name, "--weights", weights, *extra)

@@ -11,21 +11,7 @@ import click
 from imgq import wire
 from imgq.client import ask
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _WIDTH = 28
-
-
-def poll(condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> bool:
-    """Whether the condition came true within so many seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True
 
 
 def status() -> wire.Status:

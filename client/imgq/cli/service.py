@@ -7,8 +7,8 @@ import sys
 
 import click
 
+from imgq import lifetime
 from imgq import service as services
-from imgq.cli import lifecycle
 
 
 @click.group(no_args_is_help=False)
@@ -20,7 +20,7 @@ def service() -> None:
 def install() -> None:
     """Start imgqd now, and whenever you log in."""
     # A daemon started by hand would hold the lock that the service needs.
-    lifecycle.end()
+    lifetime.end()
     # The program beside this interpreter: a service manager knows no environment.
     click.echo(services.install(os.path.join(os.path.dirname(sys.executable), "imgqd")))
 

@@ -7,8 +7,8 @@ import shutil
 import time
 from pathlib import Path
 
-from imgq import render, wire
-from imgq.cli import lifecycle, progress
+from imgq import lifetime, render, wire
+from imgq.cli import progress
 from imgq.cli import search as searching
 from imgq.cli.gallery import write_page
 from imgq.cli.options import parse
@@ -126,7 +126,7 @@ class Tour:
 
     def stop(self) -> None:
         self._stage.command("imgq stop")
-        lifecycle.end()
+        lifetime.end()
 
     def _base(self) -> bytes:
         return os.fsencode(self._library)
@@ -147,7 +147,7 @@ class Tour:
         """Does something to the disk, and says how long the index took to follow."""
         act()
         began = time.monotonic()
-        if not progress.poll(is_seen, SEEN_S, 0.02):
+        if not lifetime.poll(is_seen, SEEN_S, 0.02):
             raise Failure(f"the index did not follow within {SEEN_S:g} s when {what}")
         self._stage.say(f"{what:<32} in the index {time.monotonic() - began:.1f} s later")
         self._stage.pause(0.4)

@@ -1,0 +1,183 @@
+"""The daemon's beginning and its end, as its user sees them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from imgq import package, service, wire
+from imgq.client import answers, ask
+from imgq.errors import (
+    CannotStart,
+    NoDaemon,
+    ProtocolMismatch,
+    Refused,
+    TimedOut,
+    UsageError,
+)
+from imgq.paths import places, socket_address
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Its interpreter, three libraries and a database have to come up; the model loads afterwards.
+STARTING_S = 60.0
+STOPPING_S = 20.0
+
+
+def ensure(model: str | None = None) -> None:
+    """A daemon answers when this returns, with that model."""
+    if answers():
+        if model is not None and model != running_model():
+            restart(model)
+        return
+    _require_own_socket()
+    use_model(model)
+    try:
+        _launch()
+    except Refused:
+        # Another `imgq start` may have been faster by a moment.
+        if lock_is_free() or not poll(answers, STARTING_S):
+            raise
+
+
+def _launch() -> None:
+    """Starts the installed service, or else a process of its own."""
+    if service.in_charge():
+        service.start()
+        if not poll(lambda: answers(1.0), STARTING_S):
+            raise CannotStart(
+                "the service was started and does not answer", "`imgq logs` may tell why"
+            )
+    else:
+        _spawn()
+
+
+def spawn(model: str) -> None:
+    """A daemon of its own, whatever service there is."""
+    use_model(model)
+    _spawn()
+
+
+def restart(model: str | None = None) -> None:
+    """Another daemon than before answers when this returns. Where the model cannot be had, the one
+    before goes on."""
+    use_model(model)
+    end()
+    ensure()
+
+
+def running_model() -> str:
+    status = ask(wire.AskStatus())
+    assert isinstance(status, wire.Status)
+    return status.model.name
+
+
+def use_model(name: str | None) -> None:
+    """Makes sure of a model's weights and remembers it; by name, or the one in use."""
+    package.run("imgqd.models", "use", *([] if name is None else [name]))
+
+
+def end() -> bool:
+    """Ends the daemon and waits until it is gone; False where none was running."""
+    try:
+        ask(wire.Stop(), STOPPING_S)
+    except TimedOut:
+        raise
+    except NoDaemon:
+        return not lock_is_free() and _until_gone()
+    except ProtocolMismatch:
+        # A daemon from before an update: it heeds a signal all the same.
+        if lock_is_free():
+            raise
+        with open(_lock(), "rb") as lock:
+            os.kill(int(lock.read(32)), signal.SIGTERM)
+    return _until_gone()
+
+
+def _until_gone() -> bool:
+    if not poll(lock_is_free, STOPPING_S, 0.02):
+        raise TimedOut(
+            f"the daemon is still there after {STOPPING_S:g} s", "`imgq logs` may tell why"
+        )
+    return True
+
+
+def lock_is_free() -> bool:
+    """The daemon holds its lock until its children are gone and it is, too."""
+    try:
+        with open(_lock(), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _require_own_socket() -> None:
+    address = socket_address()
+    if address != f"ipc://{places().socket}":
+        raise UsageError(
+            f"no daemon answers on {address}, and here none can be started for it",
+            "without IMGQ_SOCKET, one of your own is started",
+        )
+
+
+def _spawn() -> None:
+    """The daemon's own session, its log, and one pipe on which it says that it answers, or why not."""
+    reading, writing = os.pipe()
+    log = _open_log()
+    try:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "imgqd", "--ready", str(writing)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        os.close(writing)
+        os.close(log)
+    with open(reading, "rb") as pipe:
+        _heed(pipe.readline())
+
+
+def _open_log() -> int:
+    folder = places().logs
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    return os.open(places().log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _heed(line: bytes) -> None:
+    if not line:
+        raise CannotStart(
+            "the daemon ended before it answered", f"its last words are in {places().log}"
+        )
+    said = json.loads(line)
+    if said["exit_code"]:
+        failure = Refused(said["message"], said["hint"])
+        failure.exit_code = said["exit_code"]
+        raise failure
+
+
+def _lock() -> str:
+    return os.path.join(os.path.dirname(socket_address().removeprefix("ipc://")), "lock")
+
+
+def poll(condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> bool:
+    """Whether the condition came true within so many seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True

@@ -1,0 +1,36 @@
+"""The daemon's package, run in a process of its own: the client never imports it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from imgq.errors import CannotStart, Refused
+
+
+class Ended(Refused):
+    """A child of ours has said on stderr what is wrong, and how it ended is how we end."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code
+
+
+def run(module: str, *words: str) -> None:
+    """Runs a module of the package in the foreground. Raises Ended where it fails."""
+    require()
+    sys.stdout.flush()
+    # -P, since a folder one happens to be in is no place to import from.
+    child = subprocess.run([sys.executable, "-P", "-m", module, *words], check=False)
+    if child.returncode:
+        raise Ended(child.returncode)
+
+
+def require() -> None:
+    """Raises CannotStart where the client is installed alone."""
+    from importlib.util import find_spec
+
+    if find_spec("imgqd") is None or find_spec("apsw") is None:
+        raise CannotStart(
+            "this is the client alone", "the daemon comes with: pip install 'imgq[daemon]'"
+        )
