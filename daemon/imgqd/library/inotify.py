@@ -95,8 +95,9 @@ class InotifyWatch:
         return False
 
     def forget(self, folders: Collection[bytes]) -> None:
+        gone = frozenset(folders)
         with self._lock:
-            self._let_go([path for path in self._by_path if _is_in(path, folders)])
+            self._let_go([path for path in self._by_path if _is_in(path, gone)])
 
     def stop(self) -> None:
         if self._reader is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import Refused
@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """What lies at a root's path."""
+
+    identity: Identity
+    is_empty: bool
+
+
 class Roots:
     """The roots as the store remembers them, and what was last seen of each."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._lock = threading.Lock()
         self._denied: set[bytes] = set()
         self.scanning: set[bytes] = set()
         self._roots: dict[bytes, Root] = {}
@@ -44,25 +51,25 @@ class Roots:
 
     def state(self, path: bytes) -> str:
         """The word of `imgq status` for a root."""
+        root = self._roots.get(path)
         if path in self._denied:
             return "denied"
-        if self._roots[path].state == "offline":
+        if root is None or root.state == "offline":
             return "offline"
         return "scanning" if path in self.scanning else "watching"
 
     def add(self, path: bytes) -> None:
         """Raises Refused where there is no folder that can be read."""
         try:
-            identity = _identity(path)
-            os.scandir(path).close()
-        except OSError as error:
+            identity = _glance(path).identity
+        except (OSError, ValueError) as error:
             raise Refused(
-                f"{os.fsdecode(path)} cannot be watched: {error.strerror}",
+                f"{os.fsdecode(path)} cannot be watched: {_words(error)}",
                 "give a folder you can read",
             ) from None
         with self._index.lock:
             self._index.store.add_root(path, identity)
-        self._read()
+            self._read()
 
     def remove(self, path: bytes) -> None:
         """What is under the root can be found no longer, unless another root holds it."""
@@ -70,7 +77,7 @@ class Roots:
             raise Refused(f"{os.fsdecode(path)} is not watched", "`imgq roots` lists the folders")
         with self._index.lock:
             self._index.hide(self._index.store.remove_root(path, time.time()))
-        self._read()
+            self._read()
 
     def check(self, path: bytes, emptied: bool) -> bool:
         """Looks whether a root is there, and remembers it; `emptied` says that its last entry was seen
@@ -78,55 +85,59 @@ class Roots:
         root = self._roots.get(path)
         if root is None:
             return False
-        reason = self._absence(root, emptied)
-        state = "offline" if reason else "online"
-        if state != root.state:
-            log.warning("%s is %s%s", os.fsdecode(path), state, reason and f": {reason}")
-        self._remember(root, state == "online")
-        return state == "online"
-
-    def _absence(self, root: Root, emptied: bool) -> str:
-        """Why the root is not there; empty where it is."""
-        self._denied.discard(root.path)
+        self._denied.discard(path)
         try:
-            identity = _identity(root.path)
-            with os.scandir(root.path) as entries:
-                is_empty = next(entries, None) is None
-        except PermissionError:
-            self._denied.add(root.path)
-            return "it may not be read"
+            seen = _glance(path)
         except OSError as error:
-            return error.strerror or str(error)
-        # The inode alone changes when a folder is made anew, the file system's name alone when a disk
-        # is numbered anew; both together, when something else lies at its place.
-        if identity.fsid != root.identity.fsid and identity.inode != root.identity.inode:
-            return "another file system lies at its place"
-        if is_empty and root.had_entries and not emptied:
-            return "it is empty, and nobody saw its pictures deleted"
-        return ""
+            if isinstance(error, PermissionError):
+                self._denied.add(path)
+            self._note(replace(root, state="offline"), _words(error))
+            return False
+        reason = _absence(root, seen, emptied)
+        if reason:
+            self._note(replace(root, state="offline"), reason)
+        else:
+            known = replace(root, state="online", identity=seen.identity)
+            self._note(replace(known, had_entries=not seen.is_empty))
+        return not reason
 
-    def _remember(self, root: Root, there: bool) -> None:
+    def _note(self, now: Root, reason: str = "") -> None:
+        """Remembers what a root is now; unless it was removed meanwhile."""
         with self._index.lock:
-            if there:
-                with os.scandir(root.path) as entries:
-                    had = next(entries, None) is not None
-                known = Root(root.path, _identity(root.path), "online", had, root.mount)
-            else:
-                known = Root(root.path, root.identity, "offline", root.had_entries, root.mount)
-            if known != root:
-                self._index.store.set_root(
-                    root.path,
-                    state=known.state,
-                    identity=known.identity,
-                    had_entries=known.had_entries,
-                )
-                self._read()
+            before = self._roots.get(now.path)
+            if before is None or before == now:
+                return
+            if before.state != now.state:
+                words = f": {reason}" if reason else ""
+                log.warning("%s is %s%s", os.fsdecode(now.path), now.state, words)
+            self._index.store.set_root(
+                now.path, state=now.state, identity=now.identity, had_entries=now.had_entries
+            )
+            self._read()
 
     def _read(self) -> None:
-        with self._lock:
-            self._roots = {root.path: root for root in self._index.store.roots() if not root.mount}
+        self._roots = {root.path: root for root in self._index.store.roots() if not root.mount}
 
 
-def _identity(path: bytes) -> Identity:
+def _absence(root: Root, seen: _Glance, emptied: bool) -> str:
+    """Why what is seen is not the root; empty where it is."""
+    # The inode alone changes when a folder is made anew, the file system's name alone when a disk
+    # is numbered anew; both together, when something else lies at its place.
+    known, found = root.identity, seen.identity
+    if found.fsid != known.fsid and found.inode != known.inode:
+        return "another file system lies at its place"
+    if seen.is_empty and root.had_entries and not emptied:
+        return "it is empty, and nobody saw its pictures deleted"
+    return ""
+
+
+def _glance(path: bytes) -> _Glance:
+    """Raises OSError where there is no folder that can be read."""
     status = os.stat(path)
-    return Identity(status.st_dev, status.st_ino, f"{os.statvfs(path).f_fsid:x}")
+    identity = Identity(status.st_dev, status.st_ino, f"{os.statvfs(path).f_fsid:x}")
+    with os.scandir(path) as entries:
+        return _Glance(identity, next(entries, None) is None)
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -40,7 +40,8 @@ def nearest(
     scores = snapshot.vectors @ query if 4 * len(rows) > len(eligible) else None
     scores = snapshot.vectors[rows] @ query if scores is None else scores[rows]
     if top < len(rows):
-        best = np.argpartition(-scores, top - 1)[:top]
+        # With all that equal the last of them: which of equals are found is for their ids to say.
+        best = scores >= -np.partition(-scores, top - 1)[top - 1]
         rows, scores = rows[best], scores[best]
-    order = np.lexsort((snapshot.ids[rows], -scores))
+    order = np.lexsort((snapshot.ids[rows], -scores))[:top]
     return [(int(snapshot.ids[rows[at]]), float(scores[at])) for at in order]

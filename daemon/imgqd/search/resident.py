@@ -19,7 +19,7 @@ _FIRST_ROWS = 1024
 class Snapshot:
     """What one search looks at: ids int64 (n,), vectors float32 (n, dim), alive bool (n,).
 
-    Rows are only ever added behind, or marked dead: a reader needs no lock.
+    It stays as it is: rows are only ever added behind it, and marked dead in a copy.
     """
 
     ids: Ids
@@ -54,8 +54,7 @@ class Resident:
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Makes pictures findable; those that are already keep their place with the new vector."""
         with self._lock:
-            for known in self._rows.keys() & ids.tolist():
-                self._bury(known)
+            self._bury(ids.tolist())
             self._reserve(len(ids))
             start, end = self._count, self._count + len(ids)
             self._ids[start:end], self._vectors[start:end] = ids, vectors
@@ -67,16 +66,17 @@ class Resident:
     def remove(self, ids: Iterable[int]) -> None:
         """Pictures can be found no longer; unknown ones are no matter."""
         with self._lock:
-            for each in ids:
-                if each in self._rows:
-                    self._bury(each)
+            self._bury(ids)
             if self._dead > _FIRST_ROWS and self._dead > self._count // 4:
                 self._move(len(self._rows))
             self._snapshot = self._seen()
 
-    def _bury(self, known: int) -> None:
-        self._alive[self._rows.pop(known)] = False
-        self._dead += 1
+    def _bury(self, ids: Iterable[int]) -> None:
+        rows = [self._rows.pop(each) for each in ids if each in self._rows]
+        if rows:
+            self._alive = self._alive.copy()
+            self._alive[rows] = False
+            self._dead += len(rows)
 
     def _reserve(self, more: int) -> None:
         if self._count + more > len(self._ids):

@@ -34,6 +34,20 @@ class Meant:
     own: frozenset[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which files an answer may show: those under `folders`, or all without any; and those on roots
+    that are offline."""
+
+    folders: tuple[bytes, ...]
+    offline: bool
+
+    def holds(self, path: bytes, offline: bool) -> bool:
+        if offline and not self.offline:
+            return False
+        return not self.folders or any(under(path, folder) for folder in self.folders)
+
+
 class Searcher:
     """Answers searches; any number of threads at once."""
 
@@ -46,33 +60,33 @@ class Searcher:
     def hits(self, request: wire.Search) -> Iterator[wire.Hit]:
         """The files that are found, best first, equals by path."""
         meant = self._meant(request)
+        scope = Scope(tuple(map(os.path.normpath, request.within)), request.offline)
         own = [self._index.store.known(hash) for hash in meant.own]
         pictures = nearest(
             self._index.resident.snapshot(),
             meant.vector,
             request.top,
-            self._allowed(request),
+            self._allowed(scope),
             [each for each in own if each is not None],
         )
-        return self._files(request, pictures)
+        return self._files(scope, pictures, request.top)
 
     def left_out(self) -> int:
         """How many files are left out of answers because their root is offline."""
         return self._index.store.counts().offline if self._roots.offline() else 0
 
-    def _allowed(self, request: wire.Search) -> np.ndarray | None:
+    def _allowed(self, scope: Scope) -> np.ndarray | None:
         """The pictures with a file that passes, int64; None where all do."""
         store = self._index.store
-        if not request.within:
-            hides = self._roots.offline() and not request.offline
+        if not scope.folders:
+            hides = self._roots.offline() and not scope.offline
             return store.showing(None) if hides else None
-        found = [store.showing(folder, offline=request.offline) for folder in request.within]
+        found = [store.showing(folder, offline=scope.offline) for folder in scope.folders]
         return np.unique(np.concatenate(found))
 
     def _files(
-        self, request: wire.Search, pictures: Sequence[tuple[int, float]]
+        self, scope: Scope, pictures: Sequence[tuple[int, float]], left: int
     ) -> Iterator[wire.Hit]:
-        left = request.top
         for start in range(0, len(pictures), _FILES_AT_ONCE):
             some = pictures[start : start + _FILES_AT_ONCE]
             files = self._index.store.files_of([picture for picture, _ in some])
@@ -80,7 +94,7 @@ class Searcher:
                 hit(shown, score)
                 for picture, score in some
                 for shown in files.get(picture, ())
-                if _passes(request, shown.path, shown.offline)
+                if scope.holds(shown.path, shown.offline)
             ]
             found.sort(key=lambda each: (-each.score, each.path))
             yield from found[:left]
@@ -122,12 +136,6 @@ class Searcher:
 def _refusal(failure: Failure) -> UsageError | Refused:
     kind = UsageError if failure.kind in ("damaged", "unsupported", "too_large") else Refused
     return kind(f"the picture of the query cannot be used: {failure.reason}")
-
-
-def _passes(request: wire.Search, path: bytes, offline: bool) -> bool:
-    if offline and not request.offline:
-        return False
-    return not request.within or any(under(path, folder) for folder in request.within)
 
 
 def _as_file(data: bytes) -> int:

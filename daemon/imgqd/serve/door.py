@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 def lock(path: str) -> int:
     """Takes the daemon's lock, which lasts until the descriptor is closed, or the process is gone.
 
-    Raises CannotStart where another daemon has it.
+    Raises CannotStart where another daemon has it, or the folder cannot be used.
     """
-    _make_private(os.path.dirname(path))
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        _make_private(os.path.dirname(path))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CannotStart(f"the lock {path} cannot be had: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

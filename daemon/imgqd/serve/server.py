@@ -1,8 +1,8 @@
-"""The ROUTER and its threads: one moves frames, two small pools think.
+"""The ROUTER and its threads: one moves frames, three small pools think.
 
-Prompt requests never wait behind patient ones, which may wait for a model, the embedder or the index.
-Queues are bounded, and so is what one client may have under way: who floods is told so, and harms
-nobody else.
+Prompt requests never wait behind patient ones, which may wait for a model or the embedder, and neither
+behind those that wait for the index. Queues are bounded, and so is what one client may have under way:
+who floods is told so, and harms nobody else.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import zmq
 
 from imgq import wire
+from imgq.errors import CannotStart
 from imgqd.serve import door
 from imgqd.serve.job import Answer, Job
 
@@ -27,13 +28,18 @@ log = logging.getLogger(__name__)
 
 PROMPT_THREADS = 3
 PATIENT_THREADS = 12
+SETTLING_THREADS = 12
 MOST_WAITING = 256
 MOST_OF_ONE_PEER = 8
+# Who does not even read that it is refused gets no more answers.
+MOST_UNREAD = 64
 # A client that does not read for so long is given up, and its answer with it.
 UNREAD_S = 30.0
-_BUSY = wire.Fault(
-    exit_code=4, message="the daemon has too many requests", hint="try again in a moment"
-)
+
+
+_PATIENT = tuple(name.encode() for name, cls in wire.REQUESTS.items() if cls.patient)
+
+Lane = queue.Queue[Job | None]
 
 
 class Server:
@@ -44,8 +50,10 @@ class Server:
         self._answer = answer
         self._context: zmq.Context[Any] = zmq.Context()
         self._router: zmq.Socket[Any] = self._context.socket(zmq.ROUTER)
-        self._prompt: queue.Queue[Job | None] = queue.Queue(MOST_WAITING)
-        self._patient: queue.Queue[Job | None] = queue.Queue(MOST_WAITING)
+        self._prompt: Lane = queue.Queue(MOST_WAITING)
+        self._patient: Lane = queue.Queue(MOST_WAITING)
+        self._settling: Lane = queue.Queue(MOST_WAITING)
+        self._handed_over = _handed_over()
         self._done: queue.SimpleQueue[tuple[Job, bytes, bool]] = queue.SimpleQueue()
         self._stalled: list[tuple[Job, bytes, bool]] = []
         self._under_way: Counter[bytes] = Counter()
@@ -56,8 +64,13 @@ class Server:
     def start(self) -> None:
         """Binds and answers from now on. Raises CannotStart where the path is taken."""
         _raise_descriptor_limit()
-        self._bind()
+        try:
+            self._bind()
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
         lanes = [self._prompt] * PROMPT_THREADS + [self._patient] * PATIENT_THREADS
+        lanes += [self._settling] * SETTLING_THREADS
         self._threads = [threading.Thread(target=self._think, args=(lane,)) for lane in lanes]
         self._threads.append(threading.Thread(target=self._move_frames, name="socket"))
         for thread in self._threads:
@@ -69,30 +82,34 @@ class Server:
         self._running = False
         self._wake()
         self._threads[-1].join()
-        for lane in (self._prompt, self._patient):
+        for lane in (self._prompt, self._patient, self._settling):
             with contextlib.suppress(queue.Full):
                 for _ in self._threads:
                     lane.put_nowait(None)
         self._router.close(linger=500)
         self._context.term()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
+        if self._handed_over is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
 
     def _bind(self) -> None:
         self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._router.setsockopt(zmq.MAXMSGSIZE, wire.MOST_REQUEST)
         self._router.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+        # A Unix socket refuses at once who comes when this many wait to be let in.
+        self._router.setsockopt(zmq.BACKLOG, 1024)
         self._router.setsockopt(zmq.SNDHWM, 16)
         self._router.setsockopt(zmq.RCVHWM, 16)
-        handed_over = _handed_over()
-        if handed_over is not None:
-            self._router.setsockopt(zmq.USE_FD, handed_over)
+        if self._handed_over is not None:
+            self._router.setsockopt(zmq.USE_FD, self._handed_over)
         else:
             door.clear(self._path)
         # libzmq makes the socket by the umask; no moment may show it to others.
         before = os.umask(0o077)
         try:
             self._router.bind(f"ipc://{self._path}")
+        except zmq.ZMQError as error:
+            raise CannotStart(f"nothing can be bound to {self._path}: {error}") from None
         finally:
             os.umask(before)
 
@@ -116,15 +133,24 @@ class Server:
                 self._accept(frames[0].bytes, frames[1].bytes)
 
     def _accept(self, peer: bytes, frame: bytes) -> None:
-        job = Job(peer, frame, self._answer)
-        lane = self._patient if _is_patient(frame) else self._prompt
+        under_way = self._under_way[peer]
+        if under_way >= MOST_UNREAD:
+            return
+        job = Job(peer, frame, self._answer, self._lane(frame))
+        self._under_way[peer] += 1
         try:
-            if self._under_way[peer] >= MOST_OF_ONE_PEER:
+            if under_way >= MOST_OF_ONE_PEER:
                 raise queue.Full
-            lane.put_nowait(job)
-            self._under_way[peer] += 1
+            job.lane.put_nowait(job)
         except queue.Full:
-            self._deliver(job, wire.pack_reply(_BUSY, wire.request_number(frame)), False)
+            self._deliver(job, job.refused(), False)
+
+    def _lane(self, frame: bytes) -> Lane:
+        """By the name of the request near the frame's start; the message is read later."""
+        head = frame[:64]
+        if b"Settle" in head:
+            return self._settling
+        return self._patient if any(name in head for name in _PATIENT) else self._prompt
 
     def _send(self) -> None:
         os.set_blocking(self._woken, False)
@@ -156,16 +182,16 @@ class Server:
 
     def _resume(self, job: Job) -> None:
         try:
-            self._prompt.put_nowait(job)
+            job.lane.put_nowait(job)
         except queue.Full:
-            self._deliver(job, wire.pack_reply(_BUSY, job.number), False)
+            self._deliver(job, job.refused(), False)
 
     def _leave(self, job: Job) -> None:
         self._under_way[job.peer] -= 1
         if self._under_way[job.peer] <= 0:
             del self._under_way[job.peer]
 
-    def _think(self, lane: queue.Queue[Job | None]) -> None:
+    def _think(self, lane: Lane) -> None:
         while self._running and (job := lane.get()) is not None:
             frame, more = job.following() if job.is_begun else job.first()
             self._done.put((job, frame, more))
@@ -183,15 +209,6 @@ def _is_owner(frame: zmq.Frame) -> bool:
     except zmq.ZMQError:
         return False
     return words[-3:-2] == [str(os.getuid())]
-
-
-def _is_patient(frame: bytes) -> bool:
-    """Which lane, by the name of the request near the frame's start; the message is read later."""
-    head = frame[:64]
-    return any(cls.patient and name in head for name, cls in _NAMES)
-
-
-_NAMES = [(name.encode(), cls) for name, cls in wire.REQUESTS.items()]
 
 
 def _handed_over() -> int | None:
