@@ -29,7 +29,9 @@ def shared_pictures() -> Path:
     return SHARED
 
 
-def until(condition: Callable[[], Any], what: str = "the condition", patience: float = PATIENCE_S) -> Any:
+def until(
+    condition: Callable[[], Any], what: str = "the condition", patience: float = PATIENCE_S
+) -> Any:
     """The first true value of the condition; fails when it takes too long."""
     deadline = time.monotonic() + patience
     while not (value := condition()):
@@ -67,7 +69,16 @@ class Home:
         reading, writing = os.pipe()
         with open(self.folder / "log", "ab") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-m", "imgqd", "--model", "builtin", "--ready", str(writing), *words],
+                [
+                    sys.executable,
+                    "-m",
+                    "imgqd",
+                    "--model",
+                    "builtin",
+                    "--ready",
+                    str(writing),
+                    *words,
+                ],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -118,7 +129,9 @@ class Home:
         return reply
 
     def watch(self, *folders: Path) -> None:
-        self.ask(wire.Add(paths=tuple(os.fsencode(folder) for folder in folders or [self.pictures])))
+        self.ask(
+            wire.Add(paths=tuple(os.fsencode(folder) for folder in folders or [self.pictures]))
+        )
 
     def settle(self) -> wire.Status:
         """The status when everything that was changed until now is in the index."""
@@ -147,9 +160,7 @@ class Home:
 
 
 @pytest.fixture
-def new_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Home]]:
+def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Home]]:
     """Makes a home with the fake embedder; faults as in fake_embedder.environment."""
     homes: list[Home] = []
 
