@@ -128,7 +128,9 @@ def _card(where: Places, settings: Settings, model: str | None) -> Card:
     name = model or settings.model
     found = card.load(where.models, name)
     if found is None:
-        child = subprocess.run([sys.executable, "-P", "-m", "imgqd.models", "pull", name], check=False)
+        child = subprocess.run(
+            [sys.executable, "-P", "-m", "imgqd.models", "pull", name], check=False
+        )
         if child.returncode:
             # It has said on stderr what is wrong.
             failure = Refused("")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIBRARY = Path(__file__).with_name("library")
-QUERIES = ("a red car", "a cat", "pizza", "a sailboat on the sea")
+QUERIES = ("red car", "fox in the snow", "under water", "palm tree on the beach")
 SEEN_S = 30.0
 
 

@@ -1,0 +1,1 @@
+"""How the builtin model comes to be: data from packages, training, evaluation, sample pictures."""
