@@ -178,7 +178,7 @@ def test_errors_have_the_fields_of_the_contract(home: Home) -> None:
 
 
 def test_errors_are_tried_again(home: Home) -> None:
-    assert answer(home, "errors", "--retry") == b"1 files are taken again\n"
+    assert answer(home, "errors", "--retry") == b"1 file is taken again\n"
     home.settle()
     assert len(json.loads(answer(home, "errors", "--json"))) == 1
 
@@ -252,7 +252,7 @@ def hash_of(path: Path) -> str:
 
 def test_reindex_embeds_again(home: Home) -> None:
     before = home.embedded()
-    assert answer(home, "reindex", str(home.pictures / "red.jpg")) == b"1 files are taken again\n"
+    assert answer(home, "reindex", str(home.pictures / "red.jpg")) == b"1 file is taken again\n"
     home.settle()
     until(lambda: home.embedded() == before + 1, "one picture embedded again")
     everything = home.status().index

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imgq.paths import LONGEST_SOCKET, places, socket_address
+from imgq.paths import LONGEST_SOCKET, absolute, places, socket_address
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +120,15 @@ def test_asking_where_makes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("IMGQ_HOME", str(tmp_path / "home"))
     places()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_relative_path_keeps_the_name_the_person_came_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "Pictures").symlink_to(tmp_path / "disk")
+    monkeypatch.chdir(tmp_path / "Pictures")
+    monkeypatch.setenv("PWD", str(tmp_path / "Pictures"))
+    assert absolute("a/../b") == os.fsencode(tmp_path / "Pictures" / "b")
+    monkeypatch.setenv("PWD", str(tmp_path))
+    assert absolute("b") == os.fsencode(tmp_path / "disk" / "b")

@@ -54,6 +54,22 @@ def socket_address() -> str:
     return os.environ.get("IMGQ_SOCKET") or f"ipc://{places().socket}"
 
 
+def absolute(written: str) -> bytes:
+    """A path from the root on, whether or not anything is there, by the name the person came by: the
+    shell's PWD keeps the links that the system's own answer would resolve."""
+    path = os.path.expanduser(written)
+    if not os.path.isabs(path):
+        path = os.path.join(_working_folder(), path)
+    return os.fsencode(os.path.normpath(path))
+
+
+def _working_folder() -> str:
+    told = os.environ.get("PWD", "")
+    if os.path.isabs(told) and os.path.isdir(told) and os.path.samefile(told, os.curdir):
+        return told
+    return os.getcwd()
+
+
 def _in_one_folder(home: str) -> Places:
     return Places(
         settings=os.path.join(home, "settings.toml"),

@@ -7,8 +7,8 @@ import sys
 import click
 
 from imgq import render, wire
-from imgq.cli.roots import absolute
 from imgq.client import ask, stream
+from imgq.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def reindex(paths: tuple[str, ...]) -> None:
 
 def _taken(reply: wire.Reply) -> None:
     assert isinstance(reply, wire.Taken)
-    click.echo(f"{reply.files} files are taken again")
+    click.echo(f"{reply.files} {'file is' if reply.files == 1 else 'files are'} taken again")
 
 
 def _errors(piece: wire.Reply) -> tuple[wire.FileError, ...]:

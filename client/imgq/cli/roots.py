@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -10,6 +9,7 @@ import click
 from imgq import render, wire
 from imgq.cli.start import existing
 from imgq.client import ask, settle
+from imgq.paths import absolute
 
 
 @click.command()
@@ -41,8 +41,3 @@ def roots(as_json: bool) -> None:
     for root in reply.roots:
         path = render.path(root.path, sys.stdout.isatty())
         sys.stdout.buffer.write(f"{root.state}\t{root.files}\t".encode() + path + b"\n")
-
-
-def absolute(path: str) -> bytes:
-    """The path from the root on, whether or not anything is there."""
-    return os.fsencode(os.path.abspath(os.path.expanduser(path)))

@@ -8,6 +8,7 @@ import sys
 from imgq import pictures, query, render, wire
 from imgq.cli import options
 from imgq.client import settle, stream
+from imgq.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,14 +70,10 @@ def request(asked: Asked) -> wire.Search:
     return wire.Search(
         terms=tuple(map(pictures.term, wanted)),
         top=asked.top,
-        within=tuple(map(_folder, asked.all("--in"))),
+        within=tuple(map(absolute, asked.all("--in"))),
         offline="--all" in asked.flags,
         timeout=asked.timeout,
     )
-
-
-def _folder(written: str) -> bytes:
-    return os.fsencode(os.path.abspath(os.path.expanduser(written)))
 
 
 def answer(wanted: wire.Search) -> tuple[wire.Hits, list[wire.Hit]]:

@@ -11,6 +11,7 @@ from imgq import lifetime, wire
 from imgq.cli import progress
 from imgq.client import ask
 from imgq.errors import UsageError
+from imgq.paths import absolute
 
 
 @click.command()
@@ -28,7 +29,7 @@ def start(folders: tuple[str, ...], model: str | None) -> None:
 
 def existing(folder: str) -> bytes:
     """The absolute path of a folder that is there. Raises UsageError."""
-    path = os.path.abspath(os.path.expanduser(folder))
+    path = absolute(folder)
     if not os.path.isdir(path):
         raise UsageError(f"there is no folder {folder!r}", "`imgq start ~/Pictures`")
-    return os.fsencode(path)
+    return path
