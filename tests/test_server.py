@@ -27,10 +27,8 @@ from imgqd.serve import door
 from imgqd.serve.server import MOST_OF_ONE_PEER, PATIENT_THREADS, SETTLING_THREADS, Server
 
 PATIENCE_S = 30.0
-MEGABYTE = b"\xff" * (1 << 20)
-# A DEALER's greeting and its READY, as ZeroMQ's RFC 23 has them.
+# A greeting as ZeroMQ's RFC 23 has it.
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
 
 
 class Answers:

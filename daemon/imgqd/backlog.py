@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imgq import wire
 from imgqd.embedder.jobs import Job
+
+if TYPE_CHECKING:
+    from imgqd.store import FileState
 
 
 @dataclass(slots=True)
@@ -30,6 +35,7 @@ class Tally:
 @dataclass(slots=True)
 class _UnderWay:
     job: Job
+    state: FileState | None
     again: bool = False
 
 
@@ -39,8 +45,8 @@ class Backlog:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._under_way: dict[bytes, _UnderWay] = {}
-        self._unready: dict[bytes, set[bytes]] = {}
-        self._known: set[bytes] = set()
+        self._unready: dict[bytes, Mapping[bytes, FileState | None]] = {}
+        self._states: Counter[FileState | None] = Counter()
         self.tally = Tally()
 
     @property
@@ -48,21 +54,20 @@ class Backlog:
         with self._changed:
             return len(self._under_way) + sum(map(len, self._unready.values()))
 
-    @property
-    def pending_known(self) -> int:
-        """How many of the pending are in the index already, with what they showed before."""
+    def counted(self, state: FileState) -> int:
+        """How many of the pending the store has in this state, from when they were read before."""
         with self._changed:
-            return len(self._known)
+            return self._states[state]
 
-    def begin(self, job: Job, known: bool) -> bool:
-        """Whether the job is to be done now; otherwise its path is under way already."""
+    def begin(self, job: Job, state: FileState | None) -> bool:
+        """Whether the job is to be done now; otherwise its path is under way already. state: the
+        store's, None where it does not know the path."""
         with self._changed:
             if job.path in self._under_way:
                 self._under_way[job.path].again |= self._under_way[job.path].job.stamp != job.stamp
                 return False
-            self._under_way[job.path] = _UnderWay(job)
-            if known:
-                self._known.add(job.path)
+            self._under_way[job.path] = _UnderWay(job, state)
+            self._states[state] += 1
             return True
 
     def finish(self, path: bytes, look_again: Callable[[bytes], None]) -> None:
@@ -70,22 +75,24 @@ class Backlog:
         first: nobody may find everything settled in between."""
         with self._changed:
             done = self._under_way.pop(path, None)
-            if done is not None and done.again:
-                look_again(os.path.dirname(path))
-            self._known.discard(path)
+            if done is not None:
+                self._states[done.state] -= 1
+                if done.again:
+                    look_again(os.path.dirname(path))
             self._changed.notify_all()
 
     def is_under_way(self, path: bytes) -> bool:
         with self._changed:
             return path in self._under_way
 
-    def unready(self, folder: bytes, names: Collection[bytes]) -> None:
-        """The files of a folder that are still being written: pending, but not to be read yet."""
+    def unready(self, folder: bytes, states: Mapping[bytes, FileState | None]) -> None:
+        """The files of a folder that are still being written, with their states in the store: pending,
+        but not to be read yet."""
         with self._changed:
-            if names:
-                self._unready[folder] = set(names)
-            else:
-                self._unready.pop(folder, None)
+            self._states.subtract(self._unready.pop(folder, {}).values())
+            if states:
+                self._unready[folder] = states
+                self._states.update(states.values())
             self._changed.notify_all()
 
     def notify(self) -> None:

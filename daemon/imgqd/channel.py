@@ -7,6 +7,7 @@ one is bounded before it is read, and anything that is no message ends the chann
 from __future__ import annotations
 
 import array
+import os
 import socket
 import struct
 import time
@@ -61,32 +62,37 @@ class Channel:
         timeout: seconds until TimeoutError, None for ever.
         """
         self._deadline = None if timeout is None else time.monotonic() + timeout
+        descriptors: list[int] = []
         try:
-            head, descriptors = self._head()
-            (length,) = _LENGTH.unpack(head)
+            start = self._start(descriptors)
+            (length,) = _LENGTH.unpack(start + self._exactly(_LENGTH.size - len(start)))
             if length > MOST_BYTES:
                 raise ChannelClosed(f"a message of {length} bytes")
             return _unpack(self._exactly(length)), descriptors
-        except TimeoutError:
-            raise
-        except OSError as error:
+        except (OSError, ChannelClosed) as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if isinstance(error, TimeoutError | ChannelClosed):
+                raise
             raise ChannelClosed(str(error)) from error
 
     def close(self) -> None:
         self._end.close()
 
-    def _head(self) -> tuple[bytes, list[int]]:
+    def _start(self, descriptors: list[int]) -> bytes:
+        """The first bytes of a message; the descriptors that come with them are put into the list."""
         space = socket.CMSG_SPACE(array.array("i").itemsize)
         self._within_deadline()
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-        head, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space, flags)
-        descriptors = array.array("i")
+        start, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space, flags)
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-        if not head:
+                found = array.array("i")
+                found.frombytes(data[: len(data) - len(data) % found.itemsize])
+                descriptors += found
+        if not start:
             raise ChannelClosed("the other side is gone")
-        return head + self._exactly(_LENGTH.size - len(head)), list(descriptors)
+        return start
 
     def _exactly(self, count: int) -> bytes:
         parts = bytearray()

@@ -37,7 +37,8 @@ class Settings:
     offline: bool = False  # never ask the model hub
 
 
-# The least that makes sense for a number; every other value is checked by its type alone.
+# The least that makes sense for a number, and what no queue or clock chokes on; every other value is
+# checked by its type alone.
 _LEAST = {
     "batch_size": 0,
     "decoders": 0,
@@ -48,6 +49,7 @@ _LEAST = {
     "rescan_unwatched": 1,
     "idle_unload": 1,
 }
+_MOST = 10**9
 _CHOICES = {"device": DEVICES, "precision": PRECISIONS}
 DEFAULTS = Settings()
 NAMES = tuple(field.name for field in fields(Settings))
@@ -67,14 +69,16 @@ def load(path: str) -> Settings:
 
 def remember(path: str, name: str, value: object) -> None:
     """Sets one key in the file and keeps all else in it, comments too; written beside, then renamed."""
-    file = Path(path)
-    document = tomlkit.parse(file.read_text()) if file.exists() else tomlkit.document()
+    # Where the file is a link, as those who keep their settings in a repository have it.
+    file = Path(path).resolve()
+    written = file.read_text("utf-8") if file.exists() else ""
+    document = tomlkit.parse(written)
     if document.get(name) == value:
         return
     document[name] = value
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(tomlkit.dumps(document))
+    beside.write_text(tomlkit.dumps(document), "utf-8")
     beside.replace(file)
 
 
@@ -93,7 +97,7 @@ def _checked(path: str, name: str, value: Any) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(NAMES)}"
         raise SettingsError(f"{path}: there is no setting {name!r}", hint)
     kind = type(getattr(DEFAULTS, name))
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= _MOST:
         value = float(value)
     if kind is tuple:
         return _texts(path, name, value)
@@ -101,6 +105,8 @@ def _checked(path: str, name: str, value: Any) -> Any:
         raise SettingsError(f"{path}: {name} is a {kind.__name__}, not {value!r}")
     if name in _LEAST and not value >= _LEAST[name]:
         raise SettingsError(f"{path}: {name} is at least {_LEAST[name]}, not {value!r}")
+    if name in _LEAST and value > _MOST:
+        raise SettingsError(f"{path}: {name} is at most {_MOST}, not {value!r}")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise SettingsError(f"{path}: {name} is one of {', '.join(_CHOICES[name])}, not {value!r}")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from imgq import __version__, wire
+from imgq.errors import StoreError
 from imgqd.backlog import Backlog
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
@@ -19,6 +21,8 @@ from imgqd.models.card import Card
 from imgqd.reconciler import Reconciler
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +47,22 @@ class Daemon:
         self.ending.set()
 
     def is_well(self) -> bool:
-        """Whether watcher, indexer and store are alive: what a service manager's watchdog wants to know."""
-        self.index.store.counts()
-        return self.indexer.is_alive() and self.reconciler.is_alive()
+        """Whether all that works is alive, and the store can be read: what a service manager's watchdog
+        wants to know."""
+        try:
+            self.index.store.counts()
+        except StoreError as error:
+            log.error("the index cannot be read: %s", error.message)
+            return False
+        parts = (self.indexer, self.reconciler, self.pipeline)
+        return all(part.is_alive() for part in parts)
 
     def freshness(self) -> wire.Freshness:
         counts, backlog = self.index.store.counts(), self.backlog
         return wire.Freshness(
-            files=max(counts.files - backlog.pending_known, 0),
+            files=max(counts.files - backlog.counted("indexed"), 0),
             pending=backlog.pending,
-            failed=counts.failed,
+            failed=max(counts.failed - backlog.counted("failed"), 0),
             settled=self.reconciler.is_settled,
         )
 
@@ -100,9 +110,9 @@ class Daemon:
             files=fresh.files,
             pictures=counts.pictures,
             pending=fresh.pending,
-            failed=counts.failed,
+            failed=fresh.failed,
             offline=counts.offline,
-            ignored=counts.ignored,
+            ignored=max(counts.ignored - self.backlog.counted("ignored"), 0),
             bytes=self.index.store.size(),
         )
 

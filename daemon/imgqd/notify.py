@@ -24,6 +24,6 @@ def notify(state: str) -> None:
 def watchdog_interval() -> float | None:
     """Seconds between signs of life that the manager asks for, None where it asks for none."""
     usec = os.environ.get("WATCHDOG_USEC", "")
-    if not usec.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        return None
-    return int(usec) / 1e6 / 2
+    told = int(usec) if usec.isdecimal() else 0
+    ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return told / 1e6 / 2 if told and ours else None

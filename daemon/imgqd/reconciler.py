@@ -42,7 +42,9 @@ class Reconciler(threading.Thread):
         self._submit = submit
         self._ending = threading.Event()
         self._walker = Walker(library, index, backlog, self._ending)
+        self._asking = threading.Lock()
         self._wanted = self._completed = 0
+        self._overflows = 0
         self._next_scan = 0.0
         self.replaced = 0
         self.watch: Watch = open_watch(library.dirty)
@@ -53,9 +55,8 @@ class Reconciler(threading.Thread):
         self._library.dirty.hurry()
         while not self._ending.is_set():
             hints = self._library.dirty.take(HEARTBEAT_S)
-            self._beat()
+            self._take(hints)
             if hints:
-                self._take(hints)
                 self._library.dirty.done()
                 self._backlog.notify()
         self.watch.stop()
@@ -77,8 +78,9 @@ class Reconciler(threading.Thread):
 
     def settle(self, timeout: float) -> bool:
         """Waits until every change made on disk before the call is in the index or in the ledger."""
-        self._wanted += 1
-        wanted = self._wanted + 1
+        with self._asking:
+            self._wanted += 1
+            wanted = self._wanted + 1
         self._library.dirty.mark_everything()
         self._library.dirty.hurry()
         return self._backlog.wait_for(
@@ -93,10 +95,11 @@ class Reconciler(threading.Thread):
     def _take(self, hints: Hints) -> None:
         serves = self._wanted + 1
         try:
+            self._beat()
             if hints.everything:
                 self._scan(hints)
                 self._completed = serves
-            else:
+            elif hints:
                 self._look_at(hints)
         except StoreError as error:
             log.error("the index cannot be brought up to date: %s", error.message)
@@ -115,7 +118,7 @@ class Reconciler(threading.Thread):
         roots, found = self._library.roots, Pass(hints.closed)
         for root in roots.paths():
             roots.scanning.add(root)
-            if roots.check(root, root in hints.emptied) and not self._ending.is_set():
+            if self._check(root, root in hints.emptied) and not self._ending.is_set():
                 self._walker.walk(root, found, self.watch, deep=True)
             roots.scanning.discard(root)
         self._apply(found, Urgency.BACKLOG)
@@ -128,13 +131,23 @@ class Reconciler(threading.Thread):
         there: dict[bytes, bool] = {}
         for folder in sorted(hints.folders | hints.deep):
             root = self._library.roots.of(folder)
-            if root is None:
-                continue
-            if root not in there:
-                there[root] = self._library.roots.check(root, root in hints.emptied)
-            if there[root] and self._library.rules.reaches(root, folder):
+            if root is not None and root not in there:
+                there[root] = self._check(root, root in hints.emptied)
+            if root is not None and there[root] and self._library.rules.reaches(root, folder):
                 self._walker.walk(folder, found, self.watch, deep=folder in hints.deep)
+            else:
+                # Whatever was being written there is waited for no longer.
+                self._backlog.unready(folder, {})
         self._apply(found, Urgency.FRESH)
+
+    def _check(self, root: bytes, emptied: bool) -> bool:
+        """Whether a root is there. When one went or came, nothing is known of what is watched under it."""
+        before = root in self._library.roots.online()
+        there = self._library.roots.check(root, emptied)
+        if there != before:
+            self.watch.forget([root])
+            self._library.dirty.mark_everything()
+        return there
 
     def _apply(self, found: Pass, urgency: Urgency) -> None:
         """Moves first, so that what moved is not taken for gone; then what is gone; then the reading."""
@@ -148,13 +161,13 @@ class Reconciler(threading.Thread):
         if folders:
             self.watch.forget(folders)
         for path in folders:
-            self._backlog.unready(path, ())
+            self._backlog.unready(path, {})
         for path in committed.again if committed else ():
             self._library.dirty.mark(os.path.dirname(path))
         for each in found.seen:
             if each.path not in moved:
                 job = Job(each.path, each.stamp, urgency)
-                if self._backlog.begin(job, each.known):
+                if self._backlog.begin(job, each.state):
                     self._submit(job)
 
     def _moves(self, seen: Iterable[Seen]) -> Iterable[Moved]:
@@ -198,14 +211,18 @@ class Reconciler(threading.Thread):
         return True
 
     def _beat(self) -> None:
-        """Looks after the watcher, and at the clock."""
+        """Looks after the watcher and the roots that are away, and at the clock."""
         if not self.watch.is_alive() and not self.watch.limited:
             log.warning("the watcher died; another takes its place")
             self.replaced += 1
+            self._overflows += self.watch.overflows
+            self.watch.stop()
             self.watch = open_watch(self._library.dirty)
             self.watch.start()
             self._library.dirty.mark_everything()
-        self._backlog.tally.overflows = self.watch.overflows
+        self._backlog.tally.overflows = self._overflows + self.watch.overflows
+        for root in self._library.roots.offline():
+            self._check(root, False)
         if time.monotonic() > self._next_scan > 0:
             self._next_scan = time.monotonic() + self._interval()
             self._library.dirty.mark_everything()

@@ -155,9 +155,13 @@ class Batches(threading.Thread):
 
     def _collect(self) -> None:
         for key in self._feed.slabs.collect():
-            if key in self._attached and self._embedder is not None:
-                self._embedder.detach(key)
+            if key not in self._attached or self._embedder is None:
+                continue
             self._attached.discard(key)
+            try:
+                self._embedder.detach(key)
+            except EmbedderError as error:
+                self._lost(str(error))
 
     def _load(self) -> bool:
         """Starts an embedder and waits until its model is loaded."""
@@ -165,7 +169,7 @@ class Batches(threading.Thread):
         try:
             self._embedder = self._new_embedder()
             self.ready = self._embedder.ready()
-        except EmbedderError as error:
+        except (EmbedderError, OSError) as error:
             self._lost(str(error))
             return False
         self.state, self.trouble = "ready", None

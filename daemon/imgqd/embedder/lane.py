@@ -92,13 +92,19 @@ class Lane(threading.Thread):
             self.busy = True
             self._do(work)
             self.busy = False
-        self._decoder.close()
+        if self.pid is not None:
+            self._decoder.close()
 
     def end(self) -> None:
         """Lets the thread go that may wait for a slot."""
         self._ending.set()
         if self.pid is not None:
             self._slab.end()
+
+    def kill(self) -> None:
+        """Ends the work under way, which may take longer than anybody wants to wait."""
+        if self.pid is not None:
+            self._decoder.kill()
 
     def _do(self, work: Work) -> None:
         try:
@@ -117,13 +123,14 @@ class Lane(threading.Thread):
         while not self._ending.is_set():
             try:
                 self._decoder, slots = self._new_decoder()
-                break
             except CannotStart as error:
                 log.error("%s", error)
                 self._ending.wait(RESTART_S)
-        self._slab = Slab(self._decoder.slab, slots)
-        self._out.slabs.add(self._slab)
-        self.pid = self._decoder.pid
+                continue
+            self._slab = Slab(self._decoder.slab, slots)
+            self._out.slabs.add(self._slab)
+            self.pid = self._decoder.pid
+            return
 
     def _replace(self, error: DecoderLost) -> None:
         log.warning("a decoder is replaced: %s", error.failure.reason)
@@ -185,7 +192,7 @@ class Lane(threading.Thread):
                 self._out.results.put(Result(job, Indexed(job.path, before, hash, trusted)))
             else:
                 self._decode(job, descriptor, before, hash)
-        except DecoderLost:
+        except Exception:
             self._again(hash)
             raise
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,13 +71,22 @@ class Pipeline:
             self._work.put(Turn.nothing())
             lane.end()
         self.batches.end()
+        deadline = time.monotonic() + GRACE_S
         self.batches.join(GRACE_S)
         if self.batches.is_alive() and (pid := self.batches.pid) is not None:
             # In the middle of loading a model, or of a large batch.
             os.kill(pid, signal.SIGKILL)
+        for lane in self.lanes:
+            lane.join(max(deadline - time.monotonic(), 0))
+            if lane.is_alive():
+                lane.kill()
         for thread in (*self.lanes, self.batches):
             thread.join()
         self._slabs.close()
+
+    def is_alive(self) -> bool:
+        """Whether everything works that was started."""
+        return all(thread.is_alive() for thread in (*self.lanes, self.batches))
 
     def submit(self, work: Job | QueryPicture | ThumbnailOf) -> None:
         if isinstance(work, QueryPicture) or (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from imgqd.embedder.lane import STILL_S
 from imgqd.library.scan import Look
 from imgqd.records import Stamp
-from imgqd.store import Row
+from imgqd.store import FileState, Row
 
 # Read errors are tried again after so long, and after ever longer.
 FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 86400.0
@@ -19,23 +19,23 @@ CRASH_RETRY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file that is not as the store knows it; `known` says that the store has a row at its path."""
+    """A file that is not as the store knows it; `state` is that of the row at its path, if any."""
 
     path: bytes
     stamp: Stamp
-    known: bool
+    state: FileState | None
 
 
 @dataclass(slots=True)
 class Differences:
     """What is to be done for a folder.
 
-    changed: to be read now. unready: names still being written, to be looked at in `unready_s` seconds.
+    changed: to be read now. unready: still being written, to be looked at in `unready_s` seconds.
     later: seconds until a read error is due again. gone: names that are no more.
     """
 
     changed: list[Seen] = field(default_factory=list)
-    unready: list[bytes] = field(default_factory=list)
+    unready: list[Seen] = field(default_factory=list)
     unready_s: float = STILL_S
     later: float | None = None
     gone: list[bytes] = field(default_factory=list)
@@ -69,13 +69,13 @@ class Comparison:
                 if wait > 0:
                     found.later = min(wait, found.later or wait)
                     continue
-            path = os.path.join(folder, name)
-            wait = 0.0 if path in closed else self._unstill(path, stamp)
+            each = Seen(os.path.join(folder, name), stamp, row.state if row else None)
+            wait = 0.0 if each.path in closed else self._unstill(each.path, stamp)
             if wait:
-                found.unready.append(name)
+                found.unready.append(each)
                 found.unready_s = min(found.unready_s, wait)
             else:
-                found.changed.append(Seen(path, stamp, row is not None))
+                found.changed.append(each)
         found.gone = [name for name in rows if name not in look.files]
         return found
 

@@ -108,23 +108,22 @@ class Walker:
     def _compare(self, folder: bytes, seen: Look, found: Pass, steady: bool) -> None:
         rows = self._index.store.rows(folder)
         differences = self._comparison.of(folder, seen, rows, closed=found.closed, steady=steady)
-        self._note_whole(folder, seen, differences)
+        self._note_whole(differences)
         found.seen += differences.changed
         found.gone += [os.path.join(folder, name) for name in differences.gone]
         found.gone_folders += self._gone_below(folder, seen.folders)
-        self._backlog.unready(folder, differences.unready)
+        self._backlog.unready(folder, {each.path: each.state for each in differences.unready})
         if differences.unready:
             self._library.dirty.mark_later(folder, differences.unready_s)
         if differences.later is not None:
             self._library.dirty.mark_later(folder, differences.later, counts=False)
 
-    def _note_whole(self, folder: bytes, seen: Look, differences: Differences) -> None:
+    def _note_whole(self, differences: Differences) -> None:
         """A young file whose bytes are known at another path has only moved: nobody writes to it."""
-        for name in [*differences.unready]:
-            stamp = seen.files[name]
-            if self._is_known(stamp):
-                differences.unready.remove(name)
-                differences.changed.append(Seen(os.path.join(folder, name), stamp, False))
+        for each in [*differences.unready]:
+            if self._is_known(each.stamp):
+                differences.unready.remove(each)
+                differences.changed.append(each)
 
     def _is_known(self, stamp: Stamp) -> bool:
         same = (stamp.size, stamp.mtime_ns)

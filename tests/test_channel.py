@@ -1,0 +1,205 @@
+"""Messages between the daemon and its children, over real sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+
+import msgpack
+import pytest
+
+from conftest import until
+from imgqd import channel as module
+from imgqd.channel import MOST_BYTES, Channel, ChannelClosed
+
+PATIENCE_S = 30.0
+Ends = tuple[Channel, socket.socket]
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """A channel, and the bare socket at its other end."""
+    ours, theirs = Channel.pair()
+    channel = Channel(ours)
+    with theirs:
+        yield channel, theirs
+    channel.close()
+
+
+def framed(body: bytes) -> bytes:
+    return struct.pack("<I", len(body)) + body
+
+
+def descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def test_a_message_comes_as_it_went() -> None:
+    ours, theirs = map(Channel, Channel.pair())
+    messages = [{"a": 1, "b": [1.5, None, b"\x00\xff", "é"]}, {}, {"long": b"x" * 1_000_000}]
+    sender = threading.Thread(target=lambda: [ours.send(message) for message in messages])
+    sender.start()
+    assert [theirs.receive(PATIENCE_S) for _ in messages] == [(each, []) for each in messages]
+    sender.join()
+    ours.close()
+    theirs.close()
+
+
+def test_a_descriptor_comes_with_its_message() -> None:
+    ours, theirs = map(Channel, Channel.pair())
+    reading, writing = os.pipe()
+    ours.send({"take": "this"}, reading)
+    ours.send({"take": "nothing"})
+    message, (copy,) = theirs.receive(PATIENCE_S)
+    assert message == {"take": "this"}
+    assert theirs.receive(PATIENCE_S) == ({"take": "nothing"}, [])
+    os.write(writing, b"yes")
+    assert os.read(copy, 3) == b"yes"
+    assert not os.get_inheritable(copy)
+    for descriptor in (reading, writing, copy):
+        os.close(descriptor)
+    ours.close()
+    theirs.close()
+
+
+def test_a_message_in_pieces_is_one_message(ends: Ends) -> None:
+    channel, other = ends
+    data = framed(msgpack.packb({"a": "b" * 50}))
+
+    def drip() -> None:
+        for position in range(len(data)):
+            other.sendall(data[position : position + 1])
+
+    sender = threading.Thread(target=drip)
+    sender.start()
+    assert channel.receive(PATIENCE_S) == ({"a": "b" * 50}, [])
+    sender.join()
+
+
+def test_silence_is_a_timeout_and_the_channel_goes_on(ends: Ends) -> None:
+    channel, other = ends
+    with pytest.raises(TimeoutError):
+        channel.receive(0.01)
+    other.sendall(framed(msgpack.packb({"late": True})))
+    assert channel.receive(PATIENCE_S) == ({"late": True}, [])
+
+
+def test_a_byte_now_and_then_does_not_prolong_the_time(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever took a decoder over could hold the daemon for as long as it likes."""
+    channel, other = ends
+    other.sendall(framed(bytes(1000))[:500])
+    moments = iter(range(0, 100_000, 4))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(moments)))
+    dripped = 0
+    real = socket.socket.recv
+
+    class Dripping:
+        """Gives one byte a call."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(channel_end, name)
+
+        def recv(self, _count: int) -> bytes:
+            nonlocal dripped
+            dripped += 1
+            return real(channel_end, 1)
+
+    channel_end, channel._end = channel._end, Dripping()  # type: ignore[assignment]
+    with pytest.raises(TimeoutError):
+        channel.receive(10.0)
+    assert dripped < 5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x01\x00",
+        framed(msgpack.packb({"a": 1}))[:-1],
+        struct.pack("<I", MOST_BYTES + 1),
+        b"\xff\xff\xff\xff",
+        framed(b""),
+        framed(b"\xc1"),
+        framed(b"\xc1" * 100),
+        framed(msgpack.packb([1, 2])),
+        framed(msgpack.packb("text")),
+        framed(msgpack.packb({"a": 1}) + b"\x00"),
+        framed(msgpack.packb({str(n): n for n in range(65)})),
+        framed(b"\x91" * 100_000 + b"\x90"),
+        framed(b"\xdd\xff\xff\xff\xff"),
+        framed(b"\xdf\xff\xff\xff\xff"),
+        framed(msgpack.packb({"a": msgpack.ExtType(1, b"x")})),
+        framed(b"\x81\xa1\xff\x01"),
+        framed(b"\x81\x90\x01"),
+    ],
+)
+def test_what_is_no_message_ends_the_channel(ends: Ends, data: bytes) -> None:
+    channel, other = ends
+    other.sendall(data)
+    other.shutdown(socket.SHUT_WR)
+    with pytest.raises(ChannelClosed):
+        channel.receive(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x01", struct.pack("<I", MOST_BYTES + 1), framed(b"\xc1"), framed(b"\x90")]
+)
+def test_descriptors_that_come_with_nonsense_are_closed(ends: Ends, data: bytes) -> None:
+    channel, other = ends
+    before = descriptors()
+    socket.send_fds(other, [data], [0, 0])
+    other.shutdown(socket.SHUT_WR)
+    with pytest.raises(ChannelClosed):
+        channel.receive(PATIENCE_S)
+    assert descriptors() == before
+
+
+def test_descriptors_that_nobody_asked_for_are_counted(ends: Ends) -> None:
+    channel, other = ends
+    before = descriptors()
+    socket.send_fds(other, [framed(msgpack.packb({}))], [0] * 50)
+    _, strays = channel.receive(PATIENCE_S)
+    assert 1 <= len(strays) <= 2
+    for stray in strays:
+        os.close(stray)
+    assert descriptors() == before
+
+
+def test_the_other_side_may_be_gone(ends: Ends) -> None:
+    channel, other = ends
+    other.close()
+    with pytest.raises(ChannelClosed):
+        channel.receive(PATIENCE_S)
+    with pytest.raises(ChannelClosed):
+        channel.send({"x": b"y" * 1_000_000})
+
+
+def test_a_side_that_takes_nothing_is_as_good_as_gone(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, _ = ends
+    monkeypatch.setattr(module, "SEND_S", 0.05)
+    with pytest.raises(ChannelClosed):
+        channel.send({"x": bytes(MOST_BYTES)})
+
+
+def test_a_close_from_elsewhere_wakes_who_receives(ends: Ends) -> None:
+    channel, other = ends
+    ended: list[Exception] = []
+
+    def receive() -> None:
+        try:
+            channel.receive()
+        except ChannelClosed as error:
+            ended.append(error)
+
+    receiver = threading.Thread(target=receive)
+    receiver.start()
+    other.shutdown(socket.SHUT_RDWR)
+    until(lambda: ended, "the end of the channel")
+    receiver.join()

@@ -1,0 +1,193 @@
+"""The settings: read, checked, remembered, shown."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomlkit
+
+from imgq.errors import SettingsError
+from imgqd import config
+from imgqd.config import DEFAULTS, NAMES, Settings, load, remember, shown
+
+
+def settings(folder: Path, text: str | bytes) -> str:
+    path = folder / "settings.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return os.fspath(path)
+
+
+def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
+    assert load(os.fspath(tmp_path / "none.toml")) == DEFAULTS
+    assert load(settings(tmp_path, "")) == DEFAULTS
+    assert DEFAULTS.model == "fast"
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    read = load(
+        settings(
+            tmp_path,
+            'model = "builtin"\ndevice = "cpu"\nprecision = "f32"\nbatch_size = 8\ndecoders = 3\n'
+            'exclude = ["*.tmp", "drafts/"]\nfollow_symlinks = true\nmax_megapixels = 10\n'
+            "max_megapixels_jpeg = 20\nmax_megabytes = 30\nrescan = 60\nrescan_unwatched = 1.5\n"
+            "idle_unload = 2\noffline = true\n",
+        )
+    )
+    assert read == Settings(
+        "builtin", "cpu", "f32", 8, 3, ("*.tmp", "drafts/"), True, 10, 20, 30, 60.0, 1.5, 2.0, True
+    )
+    assert type(read.rescan) is float
+
+
+@pytest.mark.parametrize(
+    ("written", "nearest"),
+    [("modle", "model"), ("max_megapixel", "max_megapixels"), ("idle_unlod", "idle_unload")],
+)
+def test_an_unknown_key_is_named_with_the_nearest(
+    tmp_path: Path, written: str, nearest: str
+) -> None:
+    path = settings(tmp_path, f"{written} = 1\n")
+    with pytest.raises(SettingsError) as error:
+        load(path)
+    assert written in error.value.message
+    assert path in error.value.message
+    assert f"'{nearest}'" in error.value.hint
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("written", ["colour", "[model]\nname", "x.y"])
+def test_a_key_like_no_other_is_answered_with_all(tmp_path: Path, written: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(settings(tmp_path, f"{written} = 1\n"))
+    if "model" not in written:
+        assert all(name in error.value.hint for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "model = 1",
+        "model = ['fast']",
+        'device = "tpu"',
+        'precision = "f64"',
+        "batch_size = -1",
+        "batch_size = 1.0",
+        "batch_size = true",
+        f"batch_size = {10**30}",
+        'decoders = "2"',
+        'exclude = "*.tmp"',
+        "exclude = [1]",
+        "exclude = [['*.tmp']]",
+        "follow_symlinks = 1",
+        'follow_symlinks = "yes"',
+        "max_megapixels = 0",
+        "rescan = 0",
+        "rescan = -5",
+        "rescan = nan",
+        "rescan = inf",
+        "rescan = true",
+        'rescan = "1h"',
+        f"rescan = {10**400}",
+        f"rescan_unwatched = -{10**400}",
+        "idle_unload = inf",
+        "idle_unload = 1e10",
+        "offline = 0",
+        "rescan = 1979-05-27",
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(tmp_path: Path, line: str) -> None:
+    path = settings(tmp_path, line + "\n")
+    with pytest.raises(SettingsError) as error:
+        load(path)
+    assert line.split()[0] in error.value.message
+    assert path in error.value.message
+
+
+@pytest.mark.parametrize("text", [b"model = ", b"= 1", b"\xff\xfe", b"model = 'a'\nmodel = 'b'"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes) -> None:
+    path = settings(tmp_path, text)
+    with pytest.raises(SettingsError, match=r"settings\.toml"):
+        load(path)
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot read"):
+        load(os.fspath(tmp_path))
+
+
+def test_what_is_remembered_keeps_all_else(tmp_path: Path) -> None:
+    text = '# über alles\nmodel = "fast"  # the default\n\nexclude = [\n  "*.tmp", # drafts\n]\n'
+    path = settings(tmp_path, text)
+    remember(path, "model", "builtin")
+    assert Path(path).read_text("utf-8") == text.replace('"fast"', '"builtin"')
+    remember(path, "device", "cpu")
+    assert Path(path).read_text("utf-8").startswith("# über alles\n")
+    assert (load(path).model, load(path).device, load(path).exclude) == (
+        "builtin",
+        "cpu",
+        ("*.tmp",),
+    )
+    assert os.listdir(tmp_path) == ["settings.toml"]
+
+
+def test_what_is_remembered_makes_the_file_and_its_folders(tmp_path: Path) -> None:
+    path = os.fspath(tmp_path / "home" / "deep" / "settings.toml")
+    remember(path, "model", "builtin")
+    assert load(path) == Settings(model="builtin")
+    assert os.stat(tmp_path / "home" / "deep").st_mode & 0o077 == 0
+
+
+def test_what_is_remembered_already_is_not_written(tmp_path: Path) -> None:
+    path = settings(tmp_path, 'model = "fast"')
+    before = os.stat(path)
+    remember(path, "model", "fast")
+    assert os.stat(path) == before
+
+
+def test_a_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    """As those have it who keep their settings in a repository."""
+    (tmp_path / "dotfiles").mkdir()
+    there = settings(tmp_path / "dotfiles", 'model = "fast"\n')
+    link = tmp_path / "settings.toml"
+    link.symlink_to(there)
+    remember(os.fspath(link), "model", "builtin")
+    assert link.is_symlink()
+    assert load(there).model == "builtin"
+
+
+def test_what_is_shown_can_be_read_again(tmp_path: Path) -> None:
+    some = Settings(model="x/y", exclude=("a b", 'quo"te', "ü"), rescan=1.5, offline=True)
+    assert load(settings(tmp_path, shown(some))) == some
+    assert list(tomlkit.parse(shown(DEFAULTS))) == list(NAMES)
+
+
+def test_it_prints_itself_for_the_client(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("decoders = 5\n")
+
+    def printed() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "imgqd.config"],
+            env=os.environ | {"IMGQ_HOME": os.fspath(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = printed()
+    assert (done.returncode, done.stdout) == (0, shown(Settings(decoders=5)))
+    (tmp_path / "settings.toml").write_text("decoder = 5\n")
+    done = printed()
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "decoders" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_setting_says_what_it_is() -> None:
+    """The comments are what `imgq config init` and the README are made of."""
+    source = Path(config.__file__).read_text("utf-8")
+    assert all(f"    {name}: " in source for name in NAMES)

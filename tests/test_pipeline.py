@@ -1,0 +1,712 @@
+"""From paths to changes: real decoders, and an embedder that does as it is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import xxhash
+
+from conftest import Home, until
+from imgq import client, wire
+from imgq.errors import Refused
+from imgqd.embedder import batches, lane
+from imgqd.embedder import pipeline as module
+from imgqd.embedder.embedder import EmbedderDied
+from imgqd.embedder.jobs import Job, QueryPicture, QueryVector, Result, ThumbnailOf, Urgency
+from imgqd.embedder.lane import STILL_S, Memory
+from imgqd.embedder.pipeline import Pipeline, Plant
+from imgqd.embedder.tower import Ready
+from imgqd.pictures.handle import Decoder
+from imgqd.pictures.limits import Limits
+from imgqd.records import Failed, Failure, Ignored, Indexed, PixelSpec, Stamp
+from pictures import encoded, jpeg, painted
+
+DIM = 4
+PATIENCE_S = 60.0
+SPEC = PixelSpec(16, 16)
+LONG_AGO = (10**9, 10**9)
+
+
+class Told:
+    """What the embedders of a test are to do, and what they did."""
+
+    def __init__(self) -> None:
+        self.batch = 4
+        self.embedded: list[int] = []
+        self.alive = 0
+        self.detached = 0
+        self.dies_at: list[str] = []
+        self.go = threading.Event()
+        self.go.set()
+        self.at_work = threading.Event()
+
+    def maybe_die(self, where: str) -> None:
+        if self.dies_at[:1] == [where]:
+            self.dies_at.pop(0)
+            raise EmbedderDied(f"told to die at {where}")
+
+
+class Embedding:
+    """Stands where the handle of the embedder's process stands; vectors are the pictures' first color."""
+
+    pid = 0
+
+    def __init__(self, told: Told) -> None:
+        told.maybe_die("start")
+        self._told = told
+        self._slabs: dict[int, int] = {}
+        told.alive += 1
+
+    def ready(self) -> Ready:
+        self._told.maybe_die("load")
+        return Ready(DIM, "cpu", "f32", self._told.batch)
+
+    def attach(self, key: int, slab: int, slots: int) -> None:
+        self._told.maybe_die("attach")
+        self._slabs[key] = os.dup(slab)
+
+    def detach(self, key: int) -> None:
+        self._told.maybe_die("detach")
+        self._told.detached += 1
+        os.close(self._slabs.pop(key))
+
+    def embed(self, slots: Sequence[tuple[int, int]]) -> list[np.ndarray | None]:
+        self._told.at_work.set()
+        self._told.go.wait(PATIENCE_S)
+        self._told.maybe_die("embed")
+        self._told.embedded.append(len(slots))
+        return [self._vector(*each) for each in slots]
+
+    def close(self) -> None:
+        self._told.alive -= 1
+        for slab in self._slabs.values():
+            os.close(slab)
+
+    def _vector(self, key: int, slot: int) -> np.ndarray | None:
+        color = os.pread(self._slabs[key], 3, slot * SPEC.nbytes)
+        vector = np.array([*color, 1], np.float32)
+        return None if color[0] > 250 and color[1] < 5 else vector / np.linalg.norm(vector)
+
+
+class Known:
+    """What the store would know."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[bytes, np.ndarray] = {}
+        self.failures: dict[bytes, Failure] = {}
+        self.asked: Callable[[bytes], None] = lambda _: None
+
+    def memory(self) -> Memory:
+        return Memory(self._is_known, self.vectors.get, self.failures.get, False)
+
+    def _is_known(self, hash: bytes) -> bool:
+        self.asked(hash)
+        return hash in self.vectors
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    monkeypatch.setattr(batches, "FIRST_PAUSE_S", 0.01)
+    return Told()
+
+
+@pytest.fixture
+def known() -> Known:
+    return Known()
+
+
+@pytest.fixture
+def new_pipeline(told: Told, known: Known) -> Iterator[Callable[..., Pipeline]]:
+    made: list[Pipeline] = []
+
+    def new(decoders: int = 1, idle_unload: float = 60.0) -> Pipeline:
+        plant = Plant(SPEC, Limits(), decoders, idle_unload, lambda: Embedding(told))  # type: ignore[arg-type,return-value]
+        made.append(Pipeline(plant, known.memory()))
+        return made[-1]
+
+    yield new
+    told.go.set()
+    for pipeline in made:
+        if pipeline.batches.ident is not None:
+            pipeline.stop()
+        assert not any(thread.is_alive() for thread in (*pipeline.lanes, pipeline.batches))
+
+
+@pytest.fixture
+def pipeline(new_pipeline: Callable[..., Pipeline]) -> Pipeline:
+    pipeline = new_pipeline()
+    pipeline.start()
+    return pipeline
+
+
+def job(path: Path, urgency: Urgency = Urgency.BACKLOG) -> Job:
+    return Job(os.fsencode(path), Stamp.of(os.lstat(path)), urgency)
+
+
+def old(path: Path) -> Path:
+    """As if it had been written long ago."""
+    os.utime(path, LONG_AGO)
+    return path
+
+
+def result(pipeline: Pipeline) -> Result:
+    found = pipeline.results.get(timeout=PATIENCE_S)
+    assert found is not None
+    return found
+
+
+def made_of(pipeline: Pipeline, path: Path) -> Result:
+    pipeline.submit(job(path))
+    return result(pipeline)
+
+
+def hash_of(path: Path) -> bytes:
+    return xxhash.xxh3_128_digest(path.read_bytes())
+
+
+# ── one file ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_picture_becomes_its_hash_metadata_and_vector(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue", size=(40, 30))
+    found = made_of(pipeline, path)
+    assert (found.decoded, found.embedded, found.again) == (True, True, None)
+    change = found.change
+    assert isinstance(change, Indexed)
+    assert (change.path, change.hash) == (os.fsencode(path), hash_of(path))
+    assert change.stamp == Stamp.of(os.lstat(path))
+    assert change.metadata is not None
+    assert (change.metadata.format, change.metadata.width) == ("JPEG", 40)
+    assert change.embedding is not None
+    assert change.embedding.argmax() == 2
+
+
+def test_a_known_picture_is_neither_decoded_nor_embedded(
+    pipeline: Pipeline, known: Known, told: Told, tmp_path: Path
+) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    known.vectors[hash_of(path)] = np.zeros(DIM, np.float32)
+    found = made_of(pipeline, path)
+    assert isinstance(found.change, Indexed)
+    assert (found.change.hash, found.change.embedding) == (hash_of(path), None)
+    assert (found.decoded, found.embedded, told.embedded) == (False, False, [])
+
+
+def test_a_stamp_as_young_as_the_look_is_not_trusted(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    now = os.stat(path).st_mtime_ns + 10**7
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lane.time, "time_ns", lambda: now)
+        young = made_of(pipeline, path).change
+        patch.setattr(lane.time, "time_ns", lambda: now + 10**9)
+        later = made_of(pipeline, path).change
+    assert isinstance(young, Indexed)
+    assert isinstance(later, Indexed)
+    assert (young.trusted, later.trusted) == (False, True)
+
+
+def test_what_is_no_picture_is_ignored(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text("a note")
+    assert made_of(pipeline, path).change == Ignored(os.fsencode(path), Stamp.of(os.lstat(path)))
+
+
+def test_a_broken_picture_waits_while_it_is_young_and_fails_when_it_is_old(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path = tmp_path / "half.jpg"
+    path.write_bytes(encoded(painted(1), "JPEG")[:2000])
+    found = made_of(pipeline, path)
+    assert (found.change, found.again) == (None, STILL_S)
+    before = lane.YOUNG_S
+    with pytest.MonkeyPatch.context() as patch:
+        # Its ctime cannot be made old.
+        patch.setattr(lane, "YOUNG_S", -before)
+        change = made_of(pipeline, path).change
+    assert isinstance(change, Failed)
+    assert (change.failure.kind, change.hash) == ("damaged", hash_of(path))
+
+
+def test_what_failed_before_is_not_decoded_again(
+    pipeline: Pipeline, known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    known.failures[hash_of(path)] = Failure("unsupported", "a known reason")
+    monkeypatch.setattr(Decoder, "decode", None)
+    change = made_of(pipeline, path).change
+    assert isinstance(change, Failed)
+    assert change.failure.reason == "a known reason"
+
+
+def test_a_file_that_is_gone_is_no_failure(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "deep" / "blue.jpg", "blue")
+    work = job(path)
+    for take_away in (path.unlink, path.parent.rmdir, path.parent.touch):
+        take_away()
+        pipeline.submit(work)
+        found = result(pipeline)
+        assert (found.change, found.again) == (None, 0.0)
+
+
+@pytest.mark.parametrize("what", ["fifo", "folder"])
+def test_a_file_that_became_something_else_blocks_nobody(
+    pipeline: Pipeline, tmp_path: Path, what: str
+) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    work = job(path)
+    path.unlink()
+    os.mkfifo(path) if what == "fifo" else path.mkdir()
+    pipeline.submit(work)
+    assert result(pipeline).change is None
+
+
+def test_a_file_that_became_a_link_is_not_followed(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    work = job(path)
+    path.rename(tmp_path / "there.jpg")
+    path.symlink_to("there.jpg")
+    pipeline.submit(work)
+    assert not isinstance(result(pipeline).change, Indexed)
+
+
+def swap(path: Path) -> None:
+    """A save beside, then a rename."""
+    jpeg(path.with_name("new.jpg"), "green").rename(path)
+
+
+def append(path: Path) -> None:
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+def rewrite(path: Path) -> None:
+    """In place, to the same size."""
+    with open(path, "r+b") as file:
+        data = file.read()
+        file.seek(0)
+        file.write(data)
+
+
+@pytest.mark.parametrize("when", ["look", "decode"])
+@pytest.mark.parametrize("change", [swap, append, rewrite])
+def test_a_file_that_changes_while_it_is_read_is_taken_again(
+    new_pipeline: Callable[..., Pipeline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    when: str,
+) -> None:
+    path = old(jpeg(tmp_path / "blue.jpg", "blue"))
+    real = getattr(Decoder, when)
+
+    def changing(self: Decoder, *words: object) -> object:
+        found = real(self, *words)
+        change(path)
+        return found
+
+    pipeline = new_pipeline()
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoder, when, changing)
+        pipeline.start()
+        found = made_of(pipeline, path)
+        assert (found.change, found.again) == (None, STILL_S)
+    again = made_of(pipeline, path).change
+    assert isinstance(again, Indexed)
+    assert again.hash == hash_of(path)
+
+
+# ── many files ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_files_with_the_same_bytes_are_decoded_once(
+    new_pipeline: Callable[..., Pipeline], told: Told, tmp_path: Path
+) -> None:
+    path = jpeg(tmp_path / "0.jpg", "blue")
+    for number in range(1, 10):
+        shutil.copy(path, tmp_path / f"{number}.jpg")
+    pipeline = new_pipeline(decoders=2)
+    told.go.clear()
+    pipeline.start()
+    for each in sorted(tmp_path.iterdir()):
+        pipeline.submit(job(each))
+    until(lambda: len(pipeline.twins._waiting.get(hash_of(path), [])) == 9, "the twins to wait")
+    told.go.set()
+    assert isinstance(result(pipeline).change, Indexed)
+    assert told.embedded == [1]
+    twins = pipeline.twins.part(hash_of(path))
+    assert len({twin.job.path for twin in twins}) == 9
+    assert pipeline.twins.part(hash_of(path)) == []
+
+
+def test_the_twins_of_a_broken_picture_fail_with_it(
+    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "YOUNG_S", -10.0)
+    (tmp_path / "0.jpg").write_bytes(encoded(painted(1), "JPEG")[:2000])
+    for number in range(1, 5):
+        shutil.copy(tmp_path / "0.jpg", tmp_path / f"{number}.jpg")
+    pipeline = new_pipeline(decoders=2)
+    pipeline.start()
+    for each in tmp_path.iterdir():
+        pipeline.submit(job(each))
+    changes = [result(pipeline).change for _ in range(5)]
+    assert all(isinstance(change, Failed) for change in changes)
+    assert len({change.path for change in changes if change}) == 5
+
+
+def test_a_store_that_fails_amid_a_look_leaves_no_twin_behind(
+    pipeline: Pipeline, known: Known, tmp_path: Path
+) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    asked = 0
+
+    def failing(_hash: bytes) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise OSError("the store is busy")
+
+    known.asked = failing
+    assert isinstance(made_of(pipeline, path).change, Failed)
+    assert isinstance(made_of(pipeline, path).change, Indexed)
+
+
+def test_work_is_done_by_urgency_then_newest_first(
+    new_pipeline: Callable[..., Pipeline], told: Told, tmp_path: Path
+) -> None:
+    told.batch = 1
+    told.go.clear()
+    pipeline = new_pipeline()
+    names = []
+    for urgency in (Urgency.BACKLOG, Urgency.FRESH):
+        for age in (300, 100, 200):
+            path = jpeg(tmp_path / f"{urgency.name}-{age}.jpg", age + urgency)
+            os.utime(path, (10**9 - age, 10**9 - age))
+            pipeline.submit(job(path, urgency))
+            names.append(path.name)
+    query = QueryPicture(os.open(jpeg(tmp_path / "query.jpg", 7), os.O_RDONLY))
+    pipeline.submit(query)
+    pipeline.start()
+    told.go.set()
+    assert isinstance(query.answer.result(PATIENCE_S), QueryVector)
+    done = [Path(os.fsdecode(result(pipeline).job.path)).stem for _ in names]
+    assert done == [f"{kind}-{age}" for kind in ("FRESH", "BACKLOG") for age in (100, 200, 300)]
+
+
+def test_more_pictures_than_there_is_memory_for_pass_through(
+    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOTS", 2)
+    pipeline = new_pipeline(decoders=2)
+    pipeline.start()
+    for number in range(40):
+        pipeline.submit(job(jpeg(tmp_path / f"{number}.jpg", number, size=(20, 20))))
+    found = [result(pipeline) for _ in range(40)]
+    assert len({each.job.path for each in found if isinstance(each.change, Indexed)}) == 40
+
+
+# ── a person who waits ──────────────────────────────────────────────────────────────────────────────
+
+
+def asked(pipeline: Pipeline, data: bytes, folder: Path) -> QueryPicture:
+    path = folder / "asked"
+    path.write_bytes(data)
+    query = QueryPicture(os.open(path, os.O_RDONLY))
+    pipeline.submit(query)
+    return query
+
+
+def test_a_query_picture_is_embedded_and_known_ones_are_not(
+    pipeline: Pipeline, known: Known, told: Told, tmp_path: Path
+) -> None:
+    data = encoded(painted("green"), "PNG")
+    answer = asked(pipeline, data, tmp_path).answer.result(PATIENCE_S)
+    assert isinstance(answer, QueryVector)
+    assert answer.hash == xxhash.xxh3_128_digest(data)
+    assert answer.vector.argmax() == 1
+    known.vectors[answer.hash] = np.full(DIM, 0.5, np.float32)
+    again = asked(pipeline, data, tmp_path).answer.result(PATIENCE_S)
+    assert isinstance(again, QueryVector)
+    assert (again.vector == 0.5).all()
+    assert told.embedded == [1]
+    assert pipeline.results.empty()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"a note", "unsupported"),
+        (b"\xff\xd8\xff\xe0 and no more", None),
+        (encoded(painted("red"), "PNG"), "damaged"),
+    ],
+)
+def test_a_query_picture_that_shows_nothing_is_a_failure(
+    pipeline: Pipeline, tmp_path: Path, data: bytes, kind: str | None
+) -> None:
+    answer = asked(pipeline, data, tmp_path).answer.result(PATIENCE_S)
+    assert isinstance(answer, Failure)
+    assert kind in (None, answer.kind)
+
+
+def test_the_descriptors_of_queries_are_closed(
+    pipeline: Pipeline, known: Known, tmp_path: Path
+) -> None:
+    samples = [b"a note", b"\xff\xd8\xff\xe0", encoded(painted("blue"), "PNG")]
+    for data in samples:
+        asked(pipeline, data, tmp_path).answer.result(PATIENCE_S)
+    before = len(os.listdir("/dev/fd"))
+    for data in samples * 5:
+        asked(pipeline, data, tmp_path).answer.result(PATIENCE_S)
+    known.vectors[xxhash.xxh3_128_digest(samples[2])] = np.zeros(DIM, np.float32)
+    asked(pipeline, samples[2], tmp_path).answer.result(PATIENCE_S)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_thumbnails_are_drawn(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue", size=(400, 300))
+    drawn, missing = (
+        ThumbnailOf(os.fsencode(each), 64) for each in (path, tmp_path / "missing.jpg")
+    )
+    for work in (drawn, missing):
+        pipeline.submit(work)
+    thumbnail = drawn.answer.result(PATIENCE_S)
+    assert isinstance(thumbnail, bytes)
+    assert thumbnail.startswith(b"\xff\xd8\xff")
+    assert isinstance(missing.answer.result(PATIENCE_S), Failure)
+
+
+# ── children that die ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("where", ["start", "load", "attach", "embed"])
+def test_an_embedder_that_dies_is_started_again_and_nothing_is_lost(
+    pipeline: Pipeline, told: Told, tmp_path: Path, where: str
+) -> None:
+    told.dies_at = [where] * 3
+    for number in range(6):
+        pipeline.submit(job(jpeg(tmp_path / f"{number}.jpg", number)))
+    found = [result(pipeline) for _ in range(6)]
+    assert len({each.job.path for each in found if isinstance(each.change, Indexed)}) == 6
+    assert (pipeline.restarts, told.alive) == (3, 1)
+    assert (pipeline.batches.state, pipeline.batches.trouble) == ("ready", None)
+
+
+def test_an_embedder_that_cannot_be_started_is_tried_again(
+    new_pipeline: Callable[..., Pipeline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, failures = Embedding.__init__, iter([OSError("no process to be had")] * 2)
+
+    def failing(self: Embedding, told: Told) -> None:
+        for error in failures:
+            raise error
+        real(self, told)
+
+    monkeypatch.setattr(Embedding, "__init__", failing)
+    pipeline = new_pipeline()
+    pipeline.start()
+    assert isinstance(made_of(pipeline, jpeg(tmp_path / "blue.jpg", "blue")).change, Indexed)
+    assert pipeline.restarts == 2
+
+
+def test_a_query_does_not_wait_for_an_embedder_that_does_not_come_up(
+    pipeline: Pipeline, told: Told, tmp_path: Path
+) -> None:
+    told.dies_at = ["load"] * 10_000
+    query = asked(pipeline, encoded(painted("green"), "PNG"), tmp_path)
+    with pytest.raises(Refused, match="told to die at load"):
+        query.answer.result(PATIENCE_S)
+    assert pipeline.batches.state == "failed"
+    pipeline.submit(job(jpeg(tmp_path / "blue.jpg", "blue")))
+    told.dies_at = []
+    assert isinstance(result(pipeline).change, Indexed)
+
+
+def test_a_picture_without_a_vector_fails_and_its_neighbours_do_not(
+    pipeline: Pipeline, told: Told, tmp_path: Path
+) -> None:
+    told.go.clear()
+    for name, color in (("a", "blue"), ("b", "red"), ("c", "green")):
+        pipeline.submit(job(jpeg(tmp_path / f"{name}.jpg", color)))
+    told.go.set()
+    found = {result(pipeline) for _ in range(3)}
+    failed = [each for each in found if isinstance(each.change, Failed)]
+    assert [os.path.basename(each.job.path) for each in failed] == [b"b.jpg"]
+    assert (failed[0].decoded, failed[0].embedded) == (True, False)
+    assert failed[0].change.hash == hash_of(tmp_path / "b.jpg")  # type: ignore[union-attr]
+
+
+def test_an_embedder_without_work_ends_and_comes_back(
+    new_pipeline: Callable[..., Pipeline], told: Told, tmp_path: Path
+) -> None:
+    pipeline = new_pipeline(idle_unload=0.05)
+    pipeline.start()
+    for number in range(3):
+        path = jpeg(tmp_path / f"{number}.jpg", number)
+        assert isinstance(made_of(pipeline, path).change, Indexed)
+        until(lambda: not told.alive, "the end of the embedder")
+        assert (pipeline.batches.state, pipeline.batches.pid) == ("unloaded", None)
+    assert pipeline.restarts == 0
+
+
+def test_the_model_is_loaded_while_the_first_picture_is_decoded(
+    pipeline: Pipeline, told: Told, known: Known, tmp_path: Path
+) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    known.vectors[hash_of(path)] = np.zeros(DIM, np.float32)
+    made_of(pipeline, path)
+    until(lambda: told.alive, "the embedder")
+
+
+def test_a_decoder_that_dies_between_two_pictures_costs_nothing(
+    pipeline: Pipeline, told: Told, tmp_path: Path
+) -> None:
+    for number in range(5):
+        path = jpeg(tmp_path / f"{number}.jpg", number)
+        assert isinstance(made_of(pipeline, path).change, Indexed)
+        (one,) = pipeline.lanes
+        assert one.pid is not None
+        os.kill(one.pid, signal.SIGKILL)
+        until(lambda one=one: psutil.Process(one.pid).status() == "zombie", "its end")
+    assert pipeline.restarts == 4
+    # The memory of decoders that are gone is given back.
+    assert told.detached >= 3
+    assert len(pipeline._slabs._by_key) <= 2
+
+
+def test_a_decoder_that_dies_of_a_picture_costs_that_picture_once(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Decoder.decode
+
+    def dying(self: Decoder, descriptor: int, slot: int) -> object:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("poison.jpg"):
+            os.kill(self.pid, signal.SIGSTOP)
+            killer = threading.Timer(0, lambda: os.kill(self.pid, signal.SIGKILL))
+            killer.start()
+        return real(self, descriptor, slot)
+
+    monkeypatch.setattr(Decoder, "decode", dying)
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("/proc tells which file a descriptor is")
+    for seed, name in enumerate(("a", "poison", "b")):
+        pipeline.submit(job(jpeg(tmp_path / f"{name}.jpg", seed)))
+    results = [result(pipeline) for _ in range(3)]
+    found = {os.path.basename(each.job.path): each.change for each in results}
+    assert isinstance(found[b"a.jpg"], Indexed)
+    assert isinstance(found[b"b.jpg"], Indexed)
+    poison = found[b"poison.jpg"]
+    assert isinstance(poison, Failed)
+    assert poison.failure.kind == "crashed"
+
+
+def test_an_embedder_that_dies_while_old_memory_is_let_go_is_replaced(
+    pipeline: Pipeline, told: Told, tmp_path: Path
+) -> None:
+    assert isinstance(made_of(pipeline, jpeg(tmp_path / "0.jpg", 0)).change, Indexed)
+    (one,) = pipeline.lanes
+    assert one.pid is not None
+    os.kill(one.pid, signal.SIGKILL)
+    told.dies_at = ["detach"]
+    for number in range(1, 4):
+        path = jpeg(tmp_path / f"{number}.jpg", number)
+        assert isinstance(made_of(pipeline, path).change, Indexed)
+    assert told.dies_at == []
+    assert pipeline.is_alive()
+
+
+# ── the end ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_ends_amid_a_batch_and_with_work_left(
+    new_pipeline: Callable[..., Pipeline], told: Told, tmp_path: Path
+) -> None:
+    pipeline = new_pipeline(decoders=2)
+    pipeline.start()
+    told.go.clear()
+    for number in range(60):
+        pipeline.submit(job(jpeg(tmp_path / f"{number}.jpg", number, size=(20, 20))))
+    assert told.at_work.wait(PATIENCE_S)
+    stopping = threading.Thread(target=pipeline.stop)
+    stopping.start()
+    told.go.set()
+    stopping.join(PATIENCE_S)
+    assert not stopping.is_alive()
+    assert told.alive == 0
+
+
+def test_it_does_not_wait_for_a_decoder_that_hangs(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_S", 0.05)
+    (one,) = pipeline.lanes
+    until(lambda: one.pid, "the decoder")
+    pid = one.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    pipeline.submit(job(jpeg(tmp_path / "blue.jpg", "blue")))
+    until(lambda: one.busy, "the work to be begun")
+    pipeline.stop()
+    assert not psutil.pid_exists(pid)
+
+
+def test_it_ends_while_its_decoders_are_being_started(
+    new_pipeline: Callable[..., Pipeline],
+) -> None:
+    pipeline = new_pipeline(decoders=2)
+    pipeline.start()
+    pipeline.stop()
+    assert not pipeline.is_alive()
+
+
+def test_it_ends_while_no_decoder_can_be_started(
+    new_pipeline: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Decoder, "PROGRAM", ("-c", "raise SystemExit(1)"))
+    pipeline = new_pipeline()
+    with monkeypatch.context() as patch:
+        patch.setattr(lane, "RESTART_S", 60.0)
+        failed = threading.Event()
+        patch.setattr(lane.log, "error", lambda *_: failed.set())
+        pipeline.start()
+        assert failed.wait(PATIENCE_S)
+        pipeline.stop()
+
+
+# ── through a daemon ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_embedder_gives_its_memory_back_and_comes_again_on_demand(
+    new_home: Callable[..., Home],
+) -> None:
+    home = new_home()
+    home.settings("idle_unload = 1\n")
+    home.start().watch()
+
+    def embedders() -> list[int]:
+        return [each.pid for each in home.status().processes if each.role == "embedder"]
+
+    jpeg(home.pictures / "red.jpg", "red")
+    home.settle()
+    (first,) = embedders() or [0]
+    until(lambda: not embedders(), "the end of the embedder")
+    assert home.status().model.state == "unloaded"
+    assert not psutil.pid_exists(first)
+    # A text needs none of it; a picture that is asked with does.
+    assert len(home.search("red")) == 1
+    assert embedders() == []
+    term = wire.Term(picture=encoded(painted("red"), "PNG"))
+    (hits,) = client.stream(wire.Search(terms=(term,)), PATIENCE_S)
+    assert isinstance(hits, wire.Hits)
+    assert hits.hits[0].score > 0.99
+    assert embedders() != [first]
+    assert (home.status().counters.embedded, home.status().counters.restarts) == (1, 0)
