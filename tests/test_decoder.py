@@ -127,7 +127,7 @@ def test_a_file_above_the_cap_is_not_read(tmp_path: Path) -> None:
         found = decoder.look(file, b"huge.jpg")
         assert isinstance(found, Failure)
         assert found.kind == "too_large"
-        assert "max_bytes (1,048,576)" in found.reason
+        assert "max_megabytes (1)" in found.reason
         assert decoder.look(file, b"disk.img") == Look(None, False)
     decoder.close()
 

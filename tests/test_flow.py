@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from conftest import Home, until
@@ -150,3 +152,64 @@ def test_a_root_that_is_away_is_offline_and_back_at_once(home: Home) -> None:
     home.settle()
     assert len(home.search("red")) == 1
     assert home.embedded() == 1
+
+
+def test_a_folder_that_is_made_anew_is_watched_again(home: Home) -> None:
+    jpeg(home.pictures / "red.jpg", "red")
+    home.settle()
+    home.pictures.rename(home.folder / "away")
+    until(lambda: home.status().index.offline, "the root to be missed")
+    (home.folder / "away").rename(home.pictures)
+    until(lambda: home.status().index.files, "the root to be found again")
+    jpeg(home.pictures / "blue.jpg", "blue")
+    until(lambda: home.status().index.files == 2, "the new picture")
+    assert home.embedded() == 2
+
+
+def test_a_link_that_leads_elsewhere_is_followed(home: Home) -> None:
+    for color in ("red", "blue"):
+        (home.folder / color).mkdir()
+        jpeg(home.folder / color / f"{color}.jpg", color)
+    link = home.folder / "link"
+    link.symlink_to(home.folder / "red")
+    home.watch(link)
+    home.settle()
+    link.unlink()
+    link.symlink_to(home.folder / "blue")
+    until(lambda: list(home.indexed()) == [link / "blue.jpg"], "the new target")
+
+
+def test_a_file_half_written_when_its_root_goes_is_waited_for_no_longer(home: Home) -> None:
+    whole = home.folder / "whole.jpg"
+    jpeg(whole, "red", size=(900, 600))
+    home.settle()
+    with open(home.pictures / "slow.jpg", "wb") as file:
+        file.write(whole.read_bytes()[:1000])
+        file.flush()
+        until(lambda: home.status().index.pending, "the file to be noticed")
+        home.imgq("remove", str(home.pictures))
+    assert home.settle().index.pending == 0
+
+
+def test_a_decoder_that_is_killed_costs_no_picture(new_home: Callable[..., Home]) -> None:
+    home = new_home().start()
+    for number in range(60):
+        jpeg(home.pictures / f"{number}.jpg", number, size=(1600, 1200))
+    home.watch()
+    decoders = [each.pid for each in home.status().processes if each.role == "decoder"]
+    until(lambda: home.status().counters.decoded or home.embedded(), "the first picture")
+    for pid in decoders:
+        os.kill(pid, signal.SIGKILL)
+    status = home.settle()
+    assert (status.index.files, status.index.failed) == (60, 0)
+    assert status.counters.restarts >= 1
+
+
+def test_a_start_while_another_daemon_ends_leaves_one_running(home: Home) -> None:
+    home.settle()
+    assert home.daemon is not None
+    home.daemon.send_signal(signal.SIGTERM)
+    assert home.imgq("start").returncode == 0
+    home.daemon.wait()
+    assert home.imgq("status").returncode == 0
+    assert home.imgq("stop").returncode == 0

@@ -98,7 +98,8 @@ def answers(timeout: float = 2.0) -> bool:
     """Whether a daemon answers on the socket."""
     try:
         ask(wire.AskRoots(), timeout)
-    except NoDaemon:
+    except (NoDaemon, Refused):
+        # One that is ending refuses.
         return False
     return True
 

@@ -39,6 +39,8 @@ def ensure(model: str | None = None) -> None:
         return
     _require_own_socket()
     use_model(model)
+    # One that is ending holds the lock for a moment, and so does one that another `imgq start` began.
+    poll(lambda: lock_is_free() or answers(), STARTING_S)
     try:
         _launch()
     except Refused:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from imgq import wire
-from imgq.errors import UsageError
+from imgq.errors import Refused, UsageError
 from imgqd import shown
 from imgqd.embedder.jobs import ThumbnailOf
 from imgqd.records import Failure
@@ -23,6 +23,8 @@ THUMBNAIL_S = 15.0
 
 def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
     """The replies to a request, made one by one as they are taken."""
+    if daemon.ending.is_set():
+        raise Refused("the daemon is ending", "`imgq start` starts it again")
     match request:
         case wire.Search():
             return _search(daemon, request)

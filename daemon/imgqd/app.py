@@ -52,13 +52,15 @@ log = logging.getLogger(__name__)
 def run(model: str | None, ready: int | None) -> int:
     """Runs until a signal or `imgq stop`; the exit code. `ready` is a descriptor that is told, in one
     line, that the daemon answers, or why it cannot."""
-    journal.open_log(places())
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
+    # Who closes a terminal does not mean the daemon.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
+        _log_to(places())
         with ExitStack() as stack:
-            daemon = start(stack, model, ending)
+            daemon = _started(stack, model, ending)
             _tell(ready, None)
             notify("READY=1\nSTATUS=answering")
             log.info("imgqd answers, with the model %s", daemon.card.name)
@@ -72,6 +74,20 @@ def run(model: str | None, ready: int | None) -> int:
         return failure.exit_code
     log.info("imgqd ended")
     return 0
+
+
+def _log_to(where: Places) -> None:
+    try:
+        journal.open_log(where)
+    except OSError as error:
+        raise CannotStart(f"cannot use {error.filename}: {error.strerror}") from error
+
+
+def _started(stack: ExitStack, model: str | None, ending: threading.Event) -> Daemon:
+    try:
+        return start(stack, model, ending)
+    except OSError as error:
+        raise CannotStart(f"cannot use {error.filename}: {error.strerror}") from error
 
 
 def start(stack: ExitStack, model: str | None, ending: threading.Event) -> Daemon:
@@ -146,15 +162,17 @@ def _card(where: Places, settings: Settings, model: str | None) -> Card:
     return found
 
 
-def _store(stack: ExitStack, where: Places, used: Card) -> tuple[Store, Resident]:
+def _store(stack: ExitStack, where: Places, used: Card) -> tuple[Store, Resident, Path | None]:
     """The store and its vectors in memory. A store that is not sound is moved aside, and a new one filled
     from the disk."""
     path = Path(where.store)
     decoder = f"pillow {version('pillow')}, pillow-heif {version('pillow-heif')}"
+    aside: Path | None = None
     try:
         store = Store.open(path, decoder)
     except StoreDamaged as error:
-        log.error("%s; it is kept as %s, and a new index is made", error.message, set_aside(path))
+        aside = set_aside(path)
+        log.error("%s; it is kept as %s, and a new index is made", error.message, aside)
         store = Store.open(path, decoder)
     stack.callback(store.close)
     store.use_model(used.identity, used.name, used.dim)
@@ -164,7 +182,7 @@ def _store(stack: ExitStack, where: Places, used: Card) -> tuple[Store, Resident
         resident.add(block.ids, block.vectors)
         damaged += block.damaged
     store.forget_embeddings(damaged)
-    return store, resident
+    return store, resident, aside
 
 
 def _plant(used: Card, settings: Settings) -> Plant:

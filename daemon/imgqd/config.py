@@ -50,6 +50,7 @@ _LEAST = {
     "idle_unload": 1,
 }
 _MOST = 10**9
+_MOST_OF = {"decoders": 64, "batch_size": 4096}
 _CHOICES = {"device": DEVICES, "precision": PRECISIONS}
 DEFAULTS = Settings()
 NAMES = tuple(field.name for field in fields(Settings))
@@ -105,8 +106,9 @@ def _checked(path: str, name: str, value: Any) -> Any:
         raise SettingsError(f"{path}: {name} is a {kind.__name__}, not {value!r}")
     if name in _LEAST and not value >= _LEAST[name]:
         raise SettingsError(f"{path}: {name} is at least {_LEAST[name]}, not {value!r}")
-    if name in _LEAST and value > _MOST:
-        raise SettingsError(f"{path}: {name} is at most {_MOST}, not {value!r}")
+    most = _MOST_OF.get(name, _MOST)
+    if name in _LEAST and value > most:
+        raise SettingsError(f"{path}: {name} is at most {most}, not {value!r}")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise SettingsError(f"{path}: {name} is one of {', '.join(_CHOICES[name])}, not {value!r}")
     return value

@@ -24,6 +24,9 @@ from imgqd.search.texts import TextTower
 
 log = logging.getLogger(__name__)
 
+# So many folders of one trouble are named in the status.
+MOST_NAMED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
@@ -129,6 +132,13 @@ class Daemon:
         )
 
     def _troubles(self) -> Iterator[wire.Trouble]:
+        if self.index.damaged is not None:
+            yield wire.Trouble(
+                code="rebuilt",
+                path=os.fsencode(self.index.damaged),
+                message=f"the index was damaged and is made anew; it is kept as {self.index.damaged}",
+                remedy="add the folders again that `imgq roots` does not list: `imgq add DIR`",
+            )
         if self.texts.trouble:
             yield wire.Trouble(
                 code="text_tower",
@@ -152,6 +162,13 @@ class Daemon:
                 code="watch_limit",
                 message="not every folder can be watched; changes there are found by scanning",
                 remedy="raise it: sudo sysctl fs.inotify.max_user_watches=1048576",
+            )
+        for path in sorted(self.reconciler.denied())[:MOST_NAMED]:
+            yield wire.Trouble(
+                code="denied",
+                path=path,
+                message=f"{os.fsdecode(path)} may not be read; what was known in it is kept",
+                remedy="give yourself the right to read it, or leave it out with `exclude`",
             )
         for path in self.roots.offline():
             yield wire.Trouble(

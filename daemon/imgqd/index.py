@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from imgqd.records import Change
     from imgqd.search.resident import Resident
     from imgqd.store import Store
@@ -23,10 +25,12 @@ class Index:
     compares a folder with its rows, and by whoever records what was read of a file.
     """
 
-    def __init__(self, store: Store, resident: Resident) -> None:
+    def __init__(self, store: Store, resident: Resident, damaged: Path | None = None) -> None:
+        """damaged: where the index lies that this one was made in place of, if any."""
         self.lock = threading.RLock()
         self.store = store
         self.resident = resident
+        self.damaged = damaged
 
     def commit(self, changes: Sequence[Change]) -> Committed:
         """One transaction, and then the same in memory."""

@@ -20,12 +20,13 @@ log = logging.getLogger(__name__)
 
 MOST_IN_A_BATCH = 512
 # After a crash or a hang a file has its second and last attempt so much later.
-SECOND_ATTEMPT_S = 5.0
+SECOND_ATTEMPT_S = 1.0
 # Read errors are the disk's: tried again, at first after so long.
 UNREADABLE_S = 30.0
 # A stamp as young as the look may hide another write: the bytes are hashed once more.
 UNTRUSTED_S = 2.0
 STORE_PAUSE_S = 5.0
+PUT_OFF_S = 60.0
 
 
 class Indexer(threading.Thread):
@@ -43,20 +44,32 @@ class Indexer(threading.Thread):
     def run(self) -> None:
         while not self._ending.is_set():
             batch = self._batch()
-            try:
-                self._record(batch)
-                self.trouble = None
-            except StoreError as error:
-                self._put_off(batch, error.message)
-            except Exception as error:
-                log.exception("a batch could not be recorded: this is a bug")
-                self._put_off(batch, f"{type(error).__name__}: {error}")
+            while not self._is_recorded(batch) and not self._ending.wait(STORE_PAUSE_S):
+                continue
 
     def stop(self) -> None:
         """Returns when the batch under way is recorded."""
         self._ending.set()
         self._pipeline.results.put(None)
         self.join()
+
+    def _is_recorded(self, batch: list[Result]) -> bool:
+        """Where the store cannot be written, the batch waits, and no more files are taken meanwhile:
+        nothing is decoded and embedded for nothing."""
+        try:
+            self._record(batch)
+        except StoreError as error:
+            if self.trouble != error.message:
+                log.error("the index cannot be written: %s", error.message)
+            self.trouble = error.message
+            self._pipeline.hold()
+            return False
+        except Exception:
+            log.exception("a batch could not be recorded: this is a bug")
+            self._put_off(batch)
+        self.trouble = None
+        self._pipeline.release()
+        return True
 
     def _batch(self) -> list[Result]:
         results = self._pipeline.results
@@ -121,16 +134,12 @@ class Indexer(threading.Thread):
             tally.failed += isinstance(result.change, Failed)
             tally.reused += isinstance(result.change, Indexed) and not result.embedded
 
-    def _put_off(self, batch: list[Result], trouble: str) -> None:
-        """Nothing of the batch is recorded: its folders are looked at again when the store may work."""
-        if self.trouble != trouble:
-            log.error("the index cannot be written: %s", trouble)
-        self.trouble = trouble
+    def _put_off(self, batch: list[Result]) -> None:
+        """Nothing of the batch is recorded: its folders are looked at again, later."""
         for result in batch:
-            self._dirty.mark_later(os.path.dirname(result.job.path), STORE_PAUSE_S)
+            self._dirty.mark_later(os.path.dirname(result.job.path), PUT_OFF_S)
             self._part_twins(result, False)
             self._backlog.finish(result.job.path, self._dirty.mark)
-        self._ending.wait(STORE_PAUSE_S / 5)
 
     def _still_holds(self, change: Change | None) -> bool:
         """Whether the file is what it was when it was read; asked under the index's lock."""

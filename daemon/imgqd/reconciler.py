@@ -87,6 +87,10 @@ class Reconciler(threading.Thread):
             lambda: self._completed >= wanted and self.is_settled, timeout
         )
 
+    def denied(self) -> frozenset[bytes]:
+        """The folders that may not be read."""
+        return frozenset(self._walker.denied.copy())
+
     def forget(self, root: bytes) -> None:
         """A root is watched no longer; what lies under another one is watched again."""
         self.watch.forget([root])
@@ -221,11 +225,21 @@ class Reconciler(threading.Thread):
             self.watch.start()
             self._library.dirty.mark_everything()
         self._backlog.tally.overflows = self._overflows + self.watch.overflows
-        for root in self._library.roots.offline():
-            self._check(root, False)
+        self._look_after_roots()
         if time.monotonic() > self._next_scan > 0:
             self._next_scan = time.monotonic() + self._interval()
             self._library.dirty.mark_everything()
+
+    def _look_after_roots(self) -> None:
+        """A mount, an unmount, or a link that leads elsewhere makes no event."""
+        roots = self._library.roots
+        for root in roots.offline():
+            self._check(root, False)
+        for root in roots.online():
+            if roots.looks_changed(root):
+                self.watch.forget([root])
+                self._check(root, False)
+                self._library.dirty.mark_deep(root)
 
     def _interval(self) -> float:
         """Seconds to the next scan of everything."""

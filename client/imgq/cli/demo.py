@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def demo(folder: str | None, query: str | None, model: str, page: str | None) ->
     os.environ.pop("IMGQ_SOCKET", None)
     stage = Stage()
     tour = Tour(stage, scratch, library, query)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         lifetime.spawn(model)
         tour.run(target or scratch / "answer.html")
@@ -44,3 +47,8 @@ def demo(folder: str | None, query: str | None, model: str, page: str | None) ->
     stage.say(
         "imgq start ~/Pictures" if model != "builtin" else "imgq start ~/Pictures --model builtin"
     )
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Whatever ends the demo ends its daemon, too."""
+    raise KeyboardInterrupt

@@ -6,7 +6,7 @@ import os
 import sys
 from errno import ENOSPC
 
-from imgq.errors import Failure, UsageError
+from imgq.errors import Failure, Refused, UsageError
 from imgq.record import BadField
 
 TYPE_CHECKING = False
@@ -52,11 +52,10 @@ def run(words: list[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return PIPE_CLOSED
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == ENOSPC:
-            sys.stderr.write(f"imgq: cannot write the answer: {error.strerror}\n")
-        else:
-            _report_bug()
+    except OSError as error:
+        return _failed_by_system(error)
+    except Exception:
+        _report_bug()
         return BUG
 
 
@@ -85,6 +84,18 @@ def _with_socket(words: list[str]) -> list[str]:
             os.environ["IMGQ_SOCKET"] = address
             return words[:place] + words[after:]
     return words
+
+
+def _failed_by_system(error: OSError) -> int:
+    """A file that is not as it must be is told in a sentence."""
+    if error.filename is not None:
+        sys.stderr.write(f"imgq: cannot use {os.fsdecode(error.filename)}: {error.strerror}\n")
+        return Refused.exit_code
+    if error.errno == ENOSPC:
+        sys.stderr.write(f"imgq: cannot write the answer: {error.strerror}\n")
+    else:
+        _report_bug()
+    return BUG
 
 
 def _report_bug() -> None:

@@ -33,6 +33,8 @@ _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 YOUNG_S = 10.0
 STILL_S = 2.0
 RESTART_S = 2.0
+# While no file is to be taken, a query waits no longer than this.
+HELD_S = 0.5
 # Stamps are no finer than the kernel's tick; on FAT, than two seconds. One as young as the look may
 # belong to two contents.
 TICK_NS = 50_000_000
@@ -61,6 +63,7 @@ class Outlets:
     results: queue.SimpleQueue[Result | None]
     slabs: Slabs
     twins: Twins
+    open_gate: threading.Event
 
 
 class Lane(threading.Thread):
@@ -89,6 +92,10 @@ class Lane(threading.Thread):
         self._open()
         while (work := self._work.get().work) is not None:
             assert not isinstance(work, Decoded)
+            if isinstance(work, Job) and not self._out.open_gate.is_set():
+                self._work.put(Turn.of(work))
+                self._out.open_gate.wait(HELD_S)
+                continue
             self.busy = True
             self._do(work)
             self.busy = False

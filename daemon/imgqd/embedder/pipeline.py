@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,11 +47,13 @@ class Pipeline:
     def __init__(self, plant: Plant, memory: Memory) -> None:
         self.results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         self.twins = Twins()
+        self._open_gate = threading.Event()
+        self._open_gate.set()
         self.follow_symlinks = memory.follow_symlinks
         self._work: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._decoded: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._slabs = Slabs()
-        outlets = Outlets(self._decoded, self.results, self._slabs, self.twins)
+        outlets = Outlets(self._decoded, self.results, self._slabs, self.twins, self._open_gate)
         count = plant.decoders or min(os.cpu_count() or 1, MOST_DECODERS)
 
         def new_decoder() -> tuple[Decoder, int]:
@@ -83,6 +86,13 @@ class Pipeline:
         for thread in (*self.lanes, self.batches):
             thread.join()
         self._slabs.close()
+
+    def hold(self) -> None:
+        """No more files are taken until `release`; queries are."""
+        self._open_gate.clear()
+
+    def release(self) -> None:
+        self._open_gate.set()
 
     def is_alive(self) -> bool:
         """Whether everything works that was started."""

@@ -14,7 +14,6 @@ from imgqd.store import FileState, Row
 
 # Read errors are tried again after so long, and after ever longer.
 FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 86400.0
-CRASH_RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,8 @@ class Comparison:
         if kind == "unreadable":
             pause = min(FIRST_RETRY_S * 2 ** min(attempts - 1, 16), LONGEST_RETRY_S)
         else:
-            pause = CRASH_RETRY_S if kind in ("crashed", "timeout") else 0.0
+            # The second and last attempt after a crash or a hang is due at the next look.
+            pause = 0.0
         return max(row.ledger.last_seen + pause - time.time(), 0.0)
 
     def _unstill(self, path: bytes, stamp: Stamp) -> float:

@@ -101,6 +101,17 @@ class Roots:
             self._note(replace(known, had_entries=not seen.is_empty))
         return not reason
 
+    def looks_changed(self, path: bytes) -> bool:
+        """Whether another folder than the one remembered, or none, lies at a root's path."""
+        root = self._roots.get(path)
+        if root is None:
+            return False
+        try:
+            status = os.stat(path)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != (root.identity.device, root.identity.inode)
+
     def _note(self, now: Root, reason: str = "") -> None:
         """Remembers what a root is now; unless it was removed meanwhile."""
         with self._index.lock:

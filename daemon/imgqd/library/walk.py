@@ -63,7 +63,7 @@ class Walker:
         self._backlog = backlog
         self._ending = ending
         self._comparison = Comparison(index.store.decoder)
-        self._denied: set[bytes] = set()
+        self.denied: set[bytes] = set()
 
     def walk(self, top: bytes, found: Pass, watch: Watch, *, deep: bool) -> None:
         """Looks at a folder, at every folder under it that is new, and with `deep` at all of them."""
@@ -95,14 +95,14 @@ class Walker:
         except OSError as error:
             self._deny(folder, error)
             return None
-        self._denied.discard(folder)
+        self.denied.discard(folder)
         return seen
 
     def _deny(self, folder: bytes, error: OSError) -> None:
         """A folder that may not be read keeps its rows, and is tried again."""
-        if folder not in self._denied:
+        if folder not in self.denied:
             log.warning("%s cannot be read: %s", os.fsdecode(folder), error.strerror)
-            self._denied.add(folder)
+            self.denied.add(folder)
         self._library.dirty.mark_later(folder, DENIED_RETRY_S, counts=False)
 
     def _compare(self, folder: bytes, seen: Look, found: Pass, steady: bool) -> None:

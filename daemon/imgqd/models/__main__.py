@@ -65,7 +65,12 @@ def pull_(name: str, hub_timeout: float, offline: bool, models: Path) -> None:
 @MODELS
 def use(name: str | None, hub_timeout: float, offline: bool, models: Path) -> None:
     """Fetch what a model needs and remember it; without a name, what the one in use needs."""
-    pull.ensure(models, name or _settings_model(), hub_timeout, offline or _settings_offline())
+    pull.ensure(
+        models,
+        _settings_model() if name is None else name,
+        hub_timeout,
+        offline or _settings_offline(),
+    )
     if name is not None:
         from imgqd.config import remember
 
@@ -114,6 +119,9 @@ def main() -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except OSError as error:
+        sys.stderr.write(f"imgq: cannot use {error.filename}: {error.strerror}\n")
+        return 4
     finally:
         sys.stderr.flush()
     return 0

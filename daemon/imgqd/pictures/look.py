@@ -26,7 +26,9 @@ def look(descriptor: int, name: bytes, limits: Limits) -> Look | Failure:
             return Look(None, False)
         size = os.fstat(descriptor).st_size
         if size > limits.max_bytes:
-            reason = f"it has {size:,} bytes, above max_bytes ({limits.max_bytes:,})"
+            reason = (
+                f"it has {size:,} bytes, above max_megabytes ({limits.max_bytes // 1_000_000:,})"
+            )
             return Failure("too_large", reason)
         return Look(_hash(descriptor, limits.max_bytes), True)
     except OSError as error:
