@@ -52,6 +52,8 @@ def refusal(home: Home, *words: str, stdin: bytes = b"") -> str:
         (["--like", "-"], "the picture on stdin is empty"),
         (["red", *["--in=/p"] * 65], "Search.within"),
         (["--like", "x" * 5000], "Wanted.path"),
+        (["add", ""], "no folder ''"),
+        (["model", "use", ""], "no model ''"),
         (["--socket"], "--socket takes an address"),
         (["--socket", "tcp://127.0.0.1:9", "red"], "is no address"),
         (["--socket", "ipc:///nowhere/socket", "start"], "no daemon answers on ipc:///nowhere"),
