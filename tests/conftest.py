@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from imgq import client, wire
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "pictures"
 PATIENCE_S = 60.0
+
+# A shell that runs the tests in the background has them ignore the interrupt, and their children, too.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import xxhash
 
 from conftest import Home, until
 from imgq import client, wire
-from imgq.errors import Refused
+from imgq.errors import CannotStart, Refused
 from imgqd.embedder import batches, lane
 from imgqd.embedder import pipeline as module
 from imgqd.embedder.embedder import EmbedderDied
@@ -135,8 +135,9 @@ def known() -> Known:
 def new_pipeline(told: Told, known: Known) -> Iterator[Callable[..., Pipeline]]:
     made: list[Pipeline] = []
 
-    def new(decoders: int = 1, idle_unload: float = 60.0) -> Pipeline:
-        plant = Plant(SPEC, Limits(), decoders, idle_unload, lambda: Embedding(told))  # type: ignore[arg-type,return-value]
+    def new(decoders: int = 1, idle_unload: float = 60.0, limits: Limits | None = None) -> Pipeline:
+        limits = limits or Limits()
+        plant = Plant(SPEC, limits, decoders, idle_unload, lambda: Embedding(told))  # type: ignore[arg-type,return-value]
         made.append(Pipeline(plant, known.memory()))
         return made[-1]
 
@@ -334,6 +335,24 @@ def test_a_file_that_changes_while_it_is_read_is_taken_again(
     assert again.hash == hash_of(path)
 
 
+def test_a_known_file_that_changes_while_it_is_hashed_is_taken_again(
+    pipeline: Pipeline, known: Known, tmp_path: Path
+) -> None:
+    path = old(jpeg(tmp_path / "blue.jpg", "blue"))
+    known.vectors[hash_of(path)] = np.zeros(DIM, np.float32)
+    real = Decoder.look
+
+    def changing(self: Decoder, *words: object) -> object:
+        found = real(self, *words)  # type: ignore[arg-type]
+        append(path)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Decoder, "look", changing)
+        found = made_of(pipeline, path)
+    assert (found.change, found.again) == (None, STILL_S)
+
+
 # ── many files ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -424,6 +443,19 @@ def test_more_pictures_than_there_is_memory_for_pass_through(
         pipeline.submit(job(jpeg(tmp_path / f"{number}.jpg", number, size=(20, 20))))
     found = [result(pipeline) for _ in range(40)]
     assert len({each.job.path for each in found if isinstance(each.change, Indexed)}) == 40
+
+
+def test_broken_pictures_give_their_memory_back(
+    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOTS", 2)
+    pipeline = new_pipeline()
+    pipeline.start()
+    for number in range(5):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(encoded(painted(number), "JPEG")[:2000])
+        assert made_of(pipeline, path).again == STILL_S
+    assert isinstance(made_of(pipeline, jpeg(tmp_path / "blue.jpg", "blue")).change, Indexed)
 
 
 # ── a person who waits ──────────────────────────────────────────────────────────────────────────────
@@ -627,6 +659,23 @@ def test_a_decoder_that_dies_of_a_picture_costs_that_picture_once(
     assert poison.failure.kind == "crashed"
 
 
+def test_a_decoder_that_does_not_start_is_tried_again(
+    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "RESTART_S", 0.01)
+    real, failures = Decoder.__init__, iter([CannotStart("no memory")] * 3)
+
+    def failing(self: Decoder, *words: object) -> None:
+        for error in failures:
+            raise error
+        real(self, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Decoder, "__init__", failing)
+    pipeline = new_pipeline()
+    pipeline.start()
+    assert isinstance(made_of(pipeline, jpeg(tmp_path / "blue.jpg", "blue")).change, Indexed)
+
+
 def test_an_embedder_that_dies_while_old_memory_is_let_go_is_replaced(
     pipeline: Pipeline, told: Told, tmp_path: Path
 ) -> None:
@@ -662,13 +711,13 @@ def test_it_ends_amid_a_batch_and_with_work_left(
 
 
 def test_it_does_not_wait_for_a_decoder_that_hangs(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "GRACE_S", 0.05)
+    pipeline = new_pipeline(limits=Limits(deadline_s=1000.0))
+    pipeline.start()
     (one,) = pipeline.lanes
-    until(lambda: one.pid, "the decoder")
-    pid = one.pid
-    assert pid is not None
+    pid = until(lambda: one.pid, "the decoder")
     os.kill(pid, signal.SIGSTOP)
     pipeline.submit(job(jpeg(tmp_path / "blue.jpg", "blue")))
     until(lambda: one.busy, "the work to be begun")
