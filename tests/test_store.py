@@ -10,10 +10,12 @@ import pytest
 from imgq.errors import StoreError
 from imgqd.records import (
     Change,
+    Embedded,
     Failed,
     Failure,
     FailureKind,
     Gone,
+    GoneFolder,
     Ignored,
     Indexed,
     Metadata,
@@ -148,9 +150,9 @@ def test_file_becomes_ignored_and_its_picture_is_hidden(store: Store) -> None:
 def test_gone_file_and_gone_folder_take_nothing_else_along(store: Store) -> None:
     names = [b"/r/a/x", b"/r/a/b/y", b"/r/a/b/c/z", b"/r/ab/x", b"/r/a-b/x", b"/r/z"]
     commit(store, *(indexed(path, n) for n, path in enumerate(names)))
-    commit(store, Gone(b"/r/a/x"))
+    commit(store, Gone(b"/r/a/x"), Gone(b"/r/a/b"), GoneFolder(b"/r/z"))
     assert paths(store) == set(names) - {b"/r/a/x"}
-    committed = commit(store, Gone(b"/r/a"))
+    committed = commit(store, GoneFolder(b"/r/a"))
     assert paths(store) == {b"/r/ab/x", b"/r/a-b/x", b"/r/z"}
     assert len(committed.hidden) == 2
     assert store.folders_under(b"/r") == [b"/r", b"/r/a-b", b"/r/ab"]
@@ -200,7 +202,7 @@ def test_file_in_place_of_a_folder_takes_the_folder_away(store: Store) -> None:
 
 
 def test_folder_that_goes_and_comes_in_one_commit_is_there(store: Store) -> None:
-    commit(store, indexed(b"/r/a/x", 1), Gone(b"/r/a"), indexed(b"/r/a/y", 2))
+    commit(store, indexed(b"/r/a/x", 1), GoneFolder(b"/r/a"), indexed(b"/r/a/y", 2))
     assert paths(store) == {b"/r/a/y"}
 
 
@@ -299,7 +301,7 @@ def test_failure_is_final_for_its_decoder_alone(store: Store, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "cure", [indexed(b"/r/x", 1), Ignored(b"/r/x", stamp(1)), Gone(b"/r/x"), Gone(b"/r")]
+    "cure", [indexed(b"/r/x", 1), Ignored(b"/r/x", stamp(1)), Gone(b"/r/x"), GoneFolder(b"/r")]
 )
 def test_failure_ends_with_what_comes_after_it(store: Store, cure: Change) -> None:
     commit(store, failed(b"/r/x", "damaged"))
@@ -322,6 +324,30 @@ def test_orphan_comes_back_without_an_embedding(store: Store) -> None:
     committed = commit(store, reused(b"/r/y", 1), now=300)
     assert (committed.added, committed.shown) == ([], [id])
     assert store.forget_orphans(1000) == []
+
+
+def test_embedded_picture_waits_as_an_orphan_for_a_file(store: Store) -> None:
+    assert commit(store, Embedded(hash_of(1), PHOTO, vector(1)), now=200) == Committed()
+    assert paths(store) == set()
+    id = picture(store, 1)
+    assert next(store.resident()).ids.size == 0
+    assert commit(store, reused(b"/r/x", 1), now=300).shown == [id]
+    np.testing.assert_array_equal(store.vectors([id])[id], vector(1))
+    commit(store, Embedded(hash_of(2), PHOTO, vector(2)), now=200)
+    assert store.forget_orphans(201) == [id + 1]
+
+
+def test_embedded_picture_that_a_file_shows_is_embedded_again(store: Store) -> None:
+    commit(store, indexed(b"/r/x", 1))
+    [(id, _)] = commit(store, Embedded(hash_of(1), PHOTO, vector(5))).added
+    np.testing.assert_array_equal(store.vectors([id])[id], vector(5))
+
+
+def test_embedded_picture_without_a_true_vector_is_dropped(store: Store) -> None:
+    broken = Embedded(hash_of(1), PHOTO, np.zeros(4, np.float32))
+    assert commit(store, broken, indexed(b"/r/y", 2)).rejected == []
+    assert store.known(hash_of(1)) is None
+    assert paths(store) == {b"/r/y"}
 
 
 def test_orphans_are_forgotten_with_their_vectors_when_their_time_has_come(store: Store) -> None:

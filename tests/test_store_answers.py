@@ -10,7 +10,7 @@ import pytest
 import sqlite_vec
 
 from imgq.errors import StoreError
-from imgqd.records import Failed, Failure, Gone, Ignored, Indexed, Metadata, Stamp
+from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Stamp
 from imgqd.store import Block, Counts, Identity, Store, Tally
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_resident_has_every_vector_once_and_equal_to_what_was_stored(store: Stor
 
 def test_resident_and_vectors_agree_with_what_a_shell_reads(store: Store, tmp_path: Path) -> None:
     many(store, 300)
-    store.commit([Gone(b"/r/3")], 100.0)
+    store.commit([GoneFolder(b"/r/3")], 100.0)
     rows = shell(tmp_path / "index.db").execute("SELECT picture, embedding FROM embeddings_1")
     asked = dict(rows.fetchall())
     block = loaded(store)
@@ -208,7 +208,7 @@ def test_holes_are_filled_and_given_back(store: Store, tmp_path: Path) -> None:
     ids = many(store, 2000)
     store.maintain()
     before = store.size()
-    store.commit([Gone(b"/r/%d" % n) for n in range(5)], 200.0)
+    store.commit([GoneFolder(b"/r/%d" % n) for n in range(5)], 200.0)
     forgotten = store.forget_orphans(300.0)
     assert len(forgotten) > 1400
     store.maintain()

@@ -18,7 +18,7 @@ from imgqd.library.compare import Seen
 from imgqd.library.dirty import Hints
 from imgqd.library.walk import Library, Pass, Walker
 from imgqd.library.watch import Watch, open_watch
-from imgqd.records import Change, Gone, Moved, Stamp
+from imgqd.records import Change, Gone, GoneFolder, Moved, Stamp
 
 log = logging.getLogger(__name__)
 
@@ -157,9 +157,9 @@ class Reconciler(threading.Thread):
         """Moves first, so that what moved is not taken for gone; then what is gone; then the reading."""
         with self._index.lock:
             folders = [path for path in found.gone_folders if not self._is_there(path)]
-            gone = folders + [path for path in found.gone if not self._is_there(path)]
+            gone = [path for path in found.gone if not self._is_there(path)]
             moved = {move.path: move for move in self._moves(found.seen)}
-            changes: list[Change] = [*moved.values(), *(Gone(path) for path in gone)]
+            changes: list[Change] = [*moved.values(), *map(GoneFolder, folders), *map(Gone, gone)]
             committed = self._index.commit(changes) if changes else None
         self._backlog.tally.reused += len(moved)
         if folders:

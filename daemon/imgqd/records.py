@@ -130,9 +130,26 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A file, or a folder with all that is under it, is no more."""
+    """A file is no more. A folder that took its name stays."""
 
     path: bytes
 
 
-Change = Indexed | Failed | Ignored | Moved | Gone
+@dataclass(frozen=True, slots=True)
+class GoneFolder:
+    """A folder is no more, nor is what was under it. A file that took its name stays."""
+
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A picture was embedded whose file has moved or gone meanwhile: it is kept for whoever shows
+    it next. embedding: float32, (dim,), unit norm."""
+
+    hash: bytes
+    metadata: Metadata
+    embedding: np.ndarray
+
+
+Change = Indexed | Failed | Ignored | Moved | Gone | GoneFolder | Embedded

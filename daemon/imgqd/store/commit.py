@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgq.errors import StoreError
-from imgqd.records import Failed, Failure, Gone, Ignored, Indexed, Moved
+from imgqd.records import Embedded, Failed, Failure, Gone, GoneFolder, Ignored, Indexed, Moved
 from imgqd.store.embeddings import fault, has_embedding, put_embedding
 from imgqd.store.part import Part, text
 from imgqd.store.pictures import find_picture, put_picture
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import apsw
+    from numpy.typing import NDArray
 
-    from imgqd.records import Change, Stamp
+    from imgqd.records import Change, Metadata, Stamp
     from imgqd.store.records import Committed, Model
 
 # Attempts count as long as it is the same trouble with the same bytes.
@@ -36,12 +38,16 @@ ON CONFLICT(file) DO UPDATE SET
 """
 
 
+class _BadVector(Exception):
+    """What is wrong with an embedding that was to be stored."""
+
+
 class Commits(Part):
     def commit(self, changes: Sequence[Change], now: float) -> Committed:
         """Takes the changes, all or none, in their order; moves that stand side by side take effect
         at once, so that two files can change places. `now` is in seconds since the epoch. A change
         to a path that no root is over is dropped: the root was removed meanwhile. Put a move before
-        the Gone of a folder over its source."""
+        the GoneFolder over its source."""
         with self._database.write() as connection:
             batch = _Batch(connection, self._model, self.decoder, now)
             for is_move, group in groupby(changes, key=lambda change: isinstance(change, Moved)):
@@ -74,8 +80,11 @@ class _Batch:
                 case Ignored(path, stamp):
                     self._place(path, stamp, None)
                 case Gone(path):
-                    if not self._writing.forget_file(path):
-                        self._writing.forget_folder(path)
+                    self._writing.forget_file(path)
+                case GoneFolder(path):
+                    self._writing.forget_folder(path)
+                case Embedded(hash, metadata, embedding):
+                    self._keep(hash, metadata, embedding)
 
     def finish(self) -> Committed:
         committed = self._writing.finish()
@@ -90,36 +99,55 @@ class _Batch:
                 self._writing.again.append(move.path)
 
     def _index(self, change: Indexed) -> None:
-        if self._model is None:
-            raise StoreError("a picture cannot be recorded before the model is known")
-        picture = self._picture(change, self._model)
+        picture = self._picture(change)
         if picture is not None:
             self._place(change.path, change.stamp, picture, trusted=change.trusted)
 
-    def _picture(self, change: Indexed, model: Model) -> int | None:
+    def _picture(self, change: Indexed) -> int | None:
         """The picture that the file shows, recorded where it is new; None where it cannot be."""
+        if change.embedding is not None:
+            try:
+                return self._embed(change.hash, change.metadata, change.embedding)
+            except _BadVector as bad:
+                self._reject(change, str(bad))
+                return None
         known = find_picture(self._connection, change.hash)
-        if change.embedding is None:
-            if known is not None and has_embedding(self._connection, model, known):
-                return known
-            self._writing.again.append(change.path)
-            return None
-        vector = np.ascontiguousarray(change.embedding, np.float32)
-        if reason := fault(vector, model.dim):
-            self._reject(change, reason, model)
-            return None
-        if change.metadata is not None:
-            known = put_picture(self._connection, change.hash, change.metadata, self._writing.now)
-        if known is None:
-            raise ValueError(f"{change.path!r}: a new picture came without its metadata")
-        put_embedding(self._connection, model, known, vector)
-        self._writing.embedded[known] = vector
-        return known
+        if known is not None and has_embedding(self._connection, self._known_model, known):
+            return known
+        self._writing.again.append(change.path)
+        return None
 
-    def _reject(self, change: Indexed, reason: str, model: Model) -> None:
+    def _keep(self, hash: bytes, metadata: Metadata, embedding: NDArray[np.float32]) -> None:
+        # no file shows it that could be marked as failed
+        with suppress(_BadVector):
+            self._embed(hash, metadata, embedding)
+
+    def _embed(self, hash: bytes, metadata: Metadata | None, embedding: NDArray[np.float32]) -> int:
+        """The picture, recorded with its embedding. Raises _BadVector."""
+        model, vector = self._known_model, np.ascontiguousarray(embedding, np.float32)
+        if reason := fault(vector, model.dim):
+            raise _BadVector(reason)
+        if metadata is not None:
+            picture = put_picture(self._connection, hash, metadata, self._writing.now)
+        else:
+            known = find_picture(self._connection, hash)
+            if known is None:
+                raise ValueError(f"{hash.hex()}: a new picture came without its metadata")
+            picture = known
+        put_embedding(self._connection, model, picture, vector)
+        self._writing.embedded[picture] = vector
+        return picture
+
+    @property
+    def _known_model(self) -> Model:
+        if self._model is None:
+            raise StoreError("a picture cannot be recorded before the model is known")
+        return self._model
+
+    def _reject(self, change: Indexed, reason: str) -> None:
         failed = Failed(change.path, change.stamp, Failure("crashed", reason), change.hash)
         self._rejected.append(failed)
-        self._fail(failed, model=model.id)
+        self._fail(failed, model=self._known_model.id)
 
     def _fail(self, change: Failed, model: int | None = None) -> None:
         file = self._writing.place(change.path, change.stamp, picture=None, trusted=True)
