@@ -7,14 +7,16 @@ import logging
 import os
 import queue
 import threading
+from dataclasses import dataclass
 
 from imgq.errors import StoreError
 from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Result
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
+from imgqd.library import reach
 from imgqd.library.dirty import Dirty
-from imgqd.records import Change, Failed, Ignored, Indexed, Stamp
+from imgqd.records import Change, Embedded, Failed, Ignored, Indexed, Stamp
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,14 @@ UNREADABLE_S = 30.0
 UNTRUSTED_S = 2.0
 STORE_PAUSE_S = 5.0
 PUT_OFF_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A result, and what is to be recorded of it: its change, or what is still true of it."""
+
+    result: Result
+    change: Change | None
 
 
 class Indexer(threading.Thread):
@@ -81,25 +91,23 @@ class Indexer(threading.Thread):
 
     def _record(self, batch: list[Result]) -> None:
         with self._index.lock:
-            sound = [result for result in batch if self._still_holds(result.change)]
-            changes = [result.change for result in sound if result.change]
+            found = [Outcome(result, self._as_it_is_now(result.change)) for result in batch]
+            changes = [outcome.change for outcome in found if outcome.change]
             committed = self._index.commit(changes) if changes else None
-        self._count(sound)
-        recorded = set(map(id, sound))
-        for result in batch:
-            self._part_twins(result, id(result) in recorded)
+        self._count(found)
+        for outcome in found:
+            self._part_twins(outcome)
         for path in committed.again if committed else ():
             self._dirty.mark(os.path.dirname(path))
-        for result in batch:
-            self._finish(result, id(result) in recorded)
+        for outcome in found:
+            self._finish(outcome)
 
-    def _finish(self, result: Result, recorded: bool) -> None:
-        path = result.job.path
+    def _finish(self, outcome: Outcome) -> None:
+        path, change, again = outcome.result.job.path, outcome.change, outcome.result.again
         folder = os.path.dirname(path)
-        change = result.change
-        if result.again:
-            self._dirty.mark_later(folder, result.again)
-        elif not recorded:
+        if again:
+            self._dirty.mark_later(folder, again)
+        elif change is None or isinstance(change, Embedded):
             self._dirty.mark(folder)
         elif isinstance(change, Failed):
             self._try_later(folder, change)
@@ -113,41 +121,61 @@ class Indexer(threading.Thread):
         elif failed.failure.kind == "unreadable":
             self._dirty.mark_later(folder, UNREADABLE_S, counts=False)
 
-    def _part_twins(self, result: Result, recorded: bool) -> None:
+    def _part_twins(self, outcome: Outcome) -> None:
         """The picture is stored, and files with the same bytes only need a row; or it is not, and they
         take their own turn."""
-        change = result.change
-        if not result.decoded or not isinstance(change, Indexed | Failed) or change.hash is None:
+        read = outcome.result.change
+        if (
+            not outcome.result.decoded
+            or not isinstance(read, Indexed | Failed)
+            or read.hash is None
+        ):
             return
-        for twin in self._pipeline.twins.part(change.hash):
-            again = Indexed(twin.job.path, twin.stamp, change.hash, twin.trusted)
-            if recorded and isinstance(change, Indexed):
-                self._pipeline.results.put(Result(twin.job, again))
-            else:
-                self._pipeline.results.put(Result(twin.job, again=0.0))
+        is_stored = isinstance(outcome.change, Indexed | Embedded)
+        for twin in self._pipeline.twins.part(read.hash):
+            row = Indexed(twin.job.path, twin.stamp, read.hash, twin.trusted)
+            result = Result(twin.job, row) if is_stored else Result(twin.job, again=0.0)
+            self._pipeline.results.put(result)
 
-    def _count(self, sound: list[Result]) -> None:
+    def _count(self, found: list[Outcome]) -> None:
         tally = self._backlog.tally
-        for result in sound:
-            tally.decoded += result.decoded
-            tally.embedded += result.embedded
-            tally.failed += isinstance(result.change, Failed)
-            tally.reused += isinstance(result.change, Indexed) and not result.embedded
+        for outcome in found:
+            tally.decoded += outcome.result.decoded
+            tally.embedded += outcome.result.embedded
+            tally.failed += isinstance(outcome.change, Failed)
+            tally.reused += isinstance(outcome.change, Indexed) and not outcome.result.embedded
 
     def _put_off(self, batch: list[Result]) -> None:
         """Nothing of the batch is recorded: its folders are looked at again, later."""
         for result in batch:
             self._dirty.mark_later(os.path.dirname(result.job.path), PUT_OFF_S)
-            self._part_twins(result, False)
+            self._part_twins(Outcome(result, None))
             self._backlog.finish(result.job.path, self._dirty.mark)
 
-    def _still_holds(self, change: Change | None) -> bool:
-        """Whether the file is what it was when it was read; asked under the index's lock."""
-        if not isinstance(change, Indexed | Failed | Ignored):
-            return False
+    def _as_it_is_now(self, change: Change | None) -> Change | None:
+        """What is still true of a change, by a look at its file under the index's lock. The embedding
+        of a picture whose file has moved, changed or gone is kept: its bytes may lie elsewhere."""
+        if not isinstance(change, Indexed | Failed | Ignored) or self._still_holds(change):
+            return change
+        if isinstance(change, Indexed) and change.metadata and change.embedding is not None:
+            return Embedded(change.hash, change.metadata, change.embedding)
+        return None
+
+    def _still_holds(self, change: Indexed | Failed | Ignored) -> bool:
+        """Whether the file is what it was when it was read."""
         try:
-            status = os.stat(change.path, follow_symlinks=self._pipeline.follow_symlinks)
+            status = reach.status(change.path, follow=self._pipeline.follow_symlinks)
             return Stamp.of(status) == change.stamp
         except OSError:
             # Unreadable for its folder's sake: that is the failure to record.
-            return isinstance(change, Failed) and os.path.lexists(change.path)
+            return isinstance(change, Failed) and _is_there(change.path)
+
+
+def _is_there(path: bytes) -> bool:
+    try:
+        reach.status(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
