@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PHOTO = Metadata("JPEG", 40, 30)
-DISK = Identity(device=1, inode=2, fsid="ext4:1")
+DISK = Identity(device=1, inode=2, fsid="ext4:1", kind="ext4")
 
 
 @pytest.fixture
@@ -393,7 +393,8 @@ def test_root_is_kept_as_it_was_told(store: Store) -> None:
 def test_files_follow_a_disk_that_comes_back_under_another_number(store: Store) -> None:
     store.add_root(b"/r/inner", Identity(5, 5, "other"))
     commit(store, indexed(b"/r/x", 1), Ignored(b"/r/inner/y", stamp(2)))
-    store.set_root(b"/r", identity=Identity(9, 2, "ext4:1"))
+    now = Identity(9, 2, "ext4:1", "fuse.ext4")
+    assert store.set_root(b"/r", identity=now).identity == now
     assert store.rows(b"/r")[b"x"].stamp.device == 9
     assert store.rows(b"/r/inner")[b"y"].stamp.device == 1
 

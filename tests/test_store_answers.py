@@ -11,7 +11,7 @@ import sqlite_vec
 
 from imgq.errors import StoreError
 from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Stamp
-from imgqd.store import Block, Counts, Identity, Store, Tally
+from imgqd.store import Block, Counts, Identity, Store, Tally, embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +131,9 @@ def test_vectors_leaves_out_what_is_not_there(store: Store) -> None:
         "UPDATE embeddings_1_chunks SET rowids = zeroblob(16)",
         "DELETE FROM embeddings_1_vector_chunks00",
         "DELETE FROM embeddings_1_chunks",
+        "DROP TABLE embeddings_1_vector_chunks00",
+        "UPDATE embeddings_1_chunks SET rowids = CAST(rowids AS TEXT)",
+        "UPDATE pictures SET hash = x'00112233445566778899aabbccddeeff' WHERE id = 2",
     ],
 )
 def test_damaged_vectors_are_named_and_can_be_made_again(
@@ -142,6 +145,24 @@ def test_damaged_vectors_are_named_and_can_be_made_again(
     assert ids[1] in block.damaged
     assert sorted(block.ids.tolist() + block.damaged) == ids
     assert all(row.tobytes() == vector(1).tobytes() for row in block.vectors)
+
+
+@pytest.mark.parametrize("block", [1, 64])
+def test_vector_that_the_table_holds_twice_is_given_once(
+    store: Store, tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "BLOCK", block)
+    ids = index(store, (b"/r/x", 1), (b"/r/y", 2))
+    connection = shell(tmp_path / "index.db")
+    for table in (
+        "embeddings_1_chunks(size, validity, rowids)",
+        "embeddings_1_vector_chunks00(vectors)",
+    ):
+        name, columns = table.rstrip(")").split("(")
+        key = "NULL" if name.endswith("_chunks") else "2"
+        connection.execute(f"INSERT INTO {name} SELECT {key}, {columns} FROM {name}")
+    found = loaded(store)
+    assert (sorted(found.ids.tolist()), found.damaged) == (ids, [])
 
 
 def test_forgotten_embedding_is_pending_until_it_is_made_again(store: Store) -> None:

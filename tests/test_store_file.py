@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import shutil
 import signal
@@ -19,12 +20,16 @@ import pytest
 
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreNewer
 from imgqd.records import Change, Gone, Indexed, Metadata, Stamp
-from imgqd.store import Identity, Store, database, schema, set_aside
+from imgqd.store import Counts, Identity, Root, Store, database, schema, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
 BATCH = 8
+# made by the last code that knew no other version
+VERSION_1 = Path(__file__).with_name("index-1.db.gz")
 
 
 @pytest.fixture
@@ -57,6 +62,11 @@ def batch(number: int) -> list[Change]:
         for n in range(first, first + BATCH)
     ]
     return [Gone(b"/r/%d" % (first - 1)), *new]
+
+
+def vector(n: int, dim: int) -> NDArray[np.float32]:
+    raw = np.random.default_rng(n).standard_normal(dim).astype(np.float32)
+    return raw / np.linalg.norm(raw)
 
 
 def batches_in(store: Store) -> int:
@@ -171,14 +181,48 @@ def test_older_index_is_brought_to_this_form(path: Path, monkeypatch: pytest.Mon
     store = opened(path)
     assert batches_in(store) == 1
     with store._database.read() as connection:
-        assert schema.version(connection) == 2
+        assert schema.version(connection) == len(schema.MIGRATIONS)
         assert connection.execute("SELECT max(rating) FROM pictures").get == 3
+    store.close()
+
+
+def test_index_of_version_1_is_brought_to_this_form(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(gzip.decompress(VERSION_1.read_bytes()))
+    store = Store.open(path, "decoder-1")
+    store.use_model("one", "one", 8)
+    away = Root(b"/away", Identity(3, 4, "vfat:1", ""), "offline", had_entries=True)
+    assert store.roots() == [away, Root(b"/r", Identity(1, 2, "ext4:1", ""))]
+    assert [shown.path for shown in store.files()] == [
+        b"/r/1",
+        b"/r/2",
+        b"/r/3",
+        b"/r/4",
+        b"/away/x",
+    ]
+    blocks = list(store.resident())
+    found = {
+        id: vector
+        for block in blocks
+        for id, vector in zip(block.ids.tolist(), block.vectors, strict=True)
+    }
+    # the checksum of the third was wrong before
+    assert [id for block in blocks for id in block.damaged] == [3]
+    assert found.keys() == {1, 2, 4, 6}
+    for n, id in ((1, 1), (2, 2), (4, 4), (9, 6)):
+        np.testing.assert_array_equal(found[id], vector(n, 8))
+    assert store.counts() == Counts(files=3, pending=1, failed=1, offline=1, ignored=1, pictures=5)
+    assert store.known((5).to_bytes(16, "big")) == 5
+    store.use_model("two", "two", 4)
+    [block] = store.resident()
+    assert (block.ids.tolist(), block.damaged) == ([1], [])
     store.close()
 
 
 def test_migration_that_fails_changes_nothing(path: Path) -> None:
     opened(path).close()
     connection = apsw.Connection(str(path))
+    older = schema.MIGRATIONS[: schema.version(connection)]
 
     def drop(connection: apsw.Connection) -> None:
         connection.execute("DROP TABLE failures")
@@ -187,8 +231,8 @@ def test_migration_that_fails_changes_nothing(path: Path) -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        schema.upgrade(connection, [schema.create, drop, fail])
-    assert schema.version(connection) == 1
+        schema.upgrade(connection, [*older, drop, fail])
+    assert schema.version(connection) == len(older)
     assert connection.execute("SELECT count(*) FROM failures").get == 0
     connection.close()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import Refused
+from imgqd.library import mounts
 from imgqd.library.scan import root_of
 from imgqd.store import Identity, Root
 
@@ -145,7 +146,8 @@ def _absence(root: Root, seen: _Glance, emptied: bool) -> str:
 def _glance(path: bytes) -> _Glance:
     """Raises OSError where there is no folder that can be read."""
     status = os.stat(path)
-    identity = Identity(status.st_dev, status.st_ino, f"{os.statvfs(path).f_fsid:x}")
+    fsid = f"{os.statvfs(path).f_fsid:x}"
+    identity = Identity(status.st_dev, status.st_ino, fsid, mounts.kind(path))
     with os.scandir(path) as entries:
         return _Glance(identity, next(entries, None) is None)
 

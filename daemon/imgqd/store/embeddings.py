@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xxhash
 
 from imgqd.store import vec0
 from imgqd.store.part import Part
 from imgqd.store.records import Block, Model
+from imgqd.store.sums import checksum, checksums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64  # chunks a block of `resident`
 UNIT = 0.02  # how far the square of a norm may lie from 1: bfloat16 comes this near
+SUM = np.dtype([("picture", np.int64), ("hash", "V16"), ("checksum", np.int64)])
 
 
 class Embeddings(Part):
@@ -55,7 +56,7 @@ class Embeddings(Part):
                 yield _checked(ids, vectors, sums, missing)
             if missing.any():
                 none = np.empty(0, np.int64), np.empty((0, self.model.dim), np.float32)
-                yield Block(*none, sums[missing, 0].tolist())
+                yield Block(*none, sums["picture"][missing].tolist())
 
     def vectors(self, pictures: Iterable[int]) -> dict[int, NDArray[np.float32]]:
         """The embeddings of those pictures that have one: float32, (dim,), read-only."""
@@ -97,9 +98,10 @@ def put_embedding(
     # an update leaves no hole
     if not known or not vec0.update(connection, model.id, picture, data):
         vec0.insert(connection, model.id, picture, data)
+    hash = connection.execute("SELECT hash FROM pictures WHERE id = ?", (picture,)).get
     connection.execute(
         "INSERT OR REPLACE INTO embedding_sums(picture, model, checksum) VALUES (?, ?, ?)",
-        (picture, model.id, checksum(data)),
+        (picture, model.id, checksum(hash, vector)),
     )
 
 
@@ -135,36 +137,31 @@ def _forget(connection: apsw.Connection, model: Model, picture: int) -> None:
     )
 
 
-def _sums(connection: apsw.Connection, model: Model) -> NDArray[np.int64]:
-    """(n, 2): the pictures that a file shows, ascending, each with the checksum of its vector."""
+def _sums(connection: apsw.Connection, model: Model) -> NDArray[np.void]:
+    """SUM, (n,): the pictures that a file shows, ascending, each with the checksum of its vector."""
     rows = connection.execute(
-        "SELECT picture, checksum FROM embedding_sums JOIN pictures ON id = picture"
+        "SELECT picture, hash, checksum FROM embedding_sums JOIN pictures ON id = picture"
         " WHERE model = ? AND orphaned_at IS NULL ORDER BY picture",
         (model.id,),
     )
-    return np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 2)
+    return np.fromiter(rows, SUM)
 
 
 def _checked(
     ids: NDArray[np.int64],
     vectors: NDArray[np.float32],
-    sums: NDArray[np.int64],
+    sums: NDArray[np.void],
     missing: NDArray[np.bool_],
 ) -> Block:
-    """A block of those vectors that `sums` knows; what was found is no longer `missing`."""
-    places = np.searchsorted(sums[:, 0], ids)
+    """A block of those vectors that are `missing` yet and whose checksum holds; they are no longer
+    missing."""
+    places = np.searchsorted(sums["picture"], ids)
     known = places < len(sums)
-    known[known] = sums[places[known], 0] == ids[known]
+    known[known] = sums["picture"][places[known]] == ids[known]
+    known[known] = missing[places[known]]
     ids, vectors, places = ids[known], vectors[known], places[known]
+    good = checksums(sums["hash"][places], vectors) == sums["checksum"][places]
+    # a damaged table may hold one twice
+    places, first = np.unique(places[good], return_index=True)
     missing[places] = False
-    found = np.fromiter((checksum(vector.data) for vector in vectors), np.int64, len(vectors))
-    good = found == sums[places, 1]
-    if good.all():
-        return Block(ids, vectors, [])
-    return Block(ids[good], vectors[good], ids[~good].tolist())
-
-
-def checksum(data: bytes | memoryview) -> int:
-    """XXH3-64 of a vector's bytes, as SQLite's signed integer."""
-    value: int = xxhash.xxh3_64_intdigest(data)
-    return value - (1 << 64) if value >> 63 else value
+    return Block(ids[good][first], vectors[good][first], [])

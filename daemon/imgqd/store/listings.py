@@ -32,7 +32,7 @@ CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = f
 """
 FAILED = """
 SELECT files.id, folders.path, name, roots.state = 'offline',
-    kind, reason, attempts, first_seen, last_seen, decoder
+    failures.kind, reason, attempts, first_seen, last_seen, decoder
 FROM failures CROSS JOIN files ON files.id = failures.file
 CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = folders.root
 """

@@ -20,11 +20,12 @@ FileState = Literal["indexed", "pending", "failed", "ignored"]
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What tells one root from another at the same path: its device, its inode, its file system's
-    name."""
+    name and its kind ("ext4", "fuse.sshfs"; empty where the platform does not tell)."""
 
     device: int
     inode: int
     fsid: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

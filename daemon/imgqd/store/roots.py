@@ -13,7 +13,7 @@ from imgqd.store.writing import Writing
 if TYPE_CHECKING:
     import apsw
 
-SELECT = "SELECT id, path, device, inode, fsid, state, had_entries, mount FROM roots"
+SELECT = "SELECT id, path, device, inode, fsid, kind, state, had_entries, mount FROM roots"
 
 
 class Roots(Part):
@@ -29,8 +29,9 @@ class Roots(Part):
             outer = _over(connection, path)
             if outer is None or outer[1] != path:
                 connection.execute(
-                    "INSERT INTO roots(path, device, inode, fsid, mount) VALUES (?, ?, ?, ?, ?)",
-                    (path, fit(identity.device), fit(identity.inode), identity.fsid, mount),
+                    "INSERT INTO roots(path, device, inode, fsid, kind, mount)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (path, *_columns(identity), mount),
                 )
             elif not mount:
                 connection.execute("UPDATE roots SET mount = 0 WHERE path = ?", (path,))
@@ -70,8 +71,8 @@ class Roots(Part):
             id, device = _row(connection, path)[0:3:2]
             if identity is not None:
                 connection.execute(
-                    "UPDATE roots SET device = ?, inode = ?, fsid = ? WHERE id = ?",
-                    (fit(identity.device), fit(identity.inode), identity.fsid, id),
+                    "UPDATE roots SET device = ?, inode = ?, fsid = ?, kind = ? WHERE id = ?",
+                    (*_columns(identity), id),
                 )
                 if identity.device != int(device):
                     connection.execute(
@@ -88,9 +89,14 @@ class Roots(Part):
 
 
 def _root(row: tuple[Any, ...]) -> Root:
-    _, path, device, inode, fsid, state, had_entries, mount = row
-    identity = Identity(int(device), int(inode), fsid)
+    _, path, device, inode, fsid, kind, state, had_entries, mount = row
+    identity = Identity(int(device), int(inode), fsid, kind)
     return Root(path, identity, state, bool(had_entries), bool(mount))
+
+
+def _columns(identity: Identity) -> tuple[int | str, ...]:
+    """device, inode, fsid, kind."""
+    return fit(identity.device), fit(identity.inode), identity.fsid, identity.kind
 
 
 def _row(connection: apsw.Connection, path: bytes) -> tuple[Any, ...]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgqd.store import version2
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -90,7 +92,7 @@ CREATE TABLE failures(
 );
 CREATE INDEX failures_hash ON failures(hash) WHERE hash IS NOT NULL;
 
--- one row a vector in the model's own table, embeddings_<model>; checksum: XXH3-64 of its bytes;
+-- one row a vector in the model's own table, embeddings_<model>; checksum: as in `sums`;
 -- stale: to be embedded again, and good for answers until then
 CREATE TABLE embedding_sums(
     picture INTEGER NOT NULL REFERENCES pictures ON DELETE CASCADE,
@@ -108,7 +110,7 @@ def create(connection: apsw.Connection) -> None:
 
 
 # The n-th takes a database of version n to version n + 1; none is ever changed once released.
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create,)
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create, version2.migrate)
 
 
 def version(connection: apsw.Connection) -> int:

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 CHUNK = 256  # vectors a chunk: small, for a long blob is slow to reach into
 
 
+CHUNKS = """
+SELECT size, validity, rowids, vectors FROM {name}_chunks
+JOIN {name}_vector_chunks00 parts ON parts.rowid = chunk_id
+WHERE chunk_id = coalesce(:chunk, chunk_id)
+    AND (typeof(validity), typeof(rowids), typeof(vectors)) = ('blob', 'blob', 'blob')
+    AND (length(validity) * 8, length(rowids), length(vectors)) = (size, size * 8, size * :dim * 4)
+"""
+
+
 def table(model: int) -> str:
     return f"embeddings_{model}"
 
@@ -57,17 +66,22 @@ def chunks(
     """The ids and vectors of each chunk of the vec0 table, or of one. A chunk that is not of the
     form that vec0 gives it is passed over: what it held is then missing."""
     name = table(model.id)
-    rows = connection.execute(
-        f"SELECT size, validity, rowids, vectors FROM {name}_chunks c"
-        f" JOIN {name}_vector_chunks00 v ON v.rowid = c.chunk_id"
-        " WHERE c.chunk_id = coalesce(?, c.chunk_id)",
-        (chunk,),
-    )
+    if not _has_chunks(connection, name):
+        return
+    rows = connection.execute(CHUNKS.format(name=name), {"dim": model.dim, "chunk": chunk})
     for size, validity, ids, vectors in rows:
-        if (len(validity) * 8, len(ids), len(vectors)) == (size, size * 8, size * model.dim * 4):
-            used = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").view(bool)
-            matrix = np.frombuffer(vectors, np.float32).reshape(size, model.dim)
-            yield np.frombuffer(ids, np.int64)[used], matrix[used]
+        used = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").view(bool)
+        matrix = np.frombuffer(vectors, np.float32).reshape(size, model.dim)
+        yield np.frombuffer(ids, np.int64)[used], matrix[used]
+
+
+def _has_chunks(connection: apsw.Connection, name: str) -> bool:
+    return bool(
+        connection.execute(
+            "SELECT count(*) = 2 FROM sqlite_master WHERE name IN (?, ?)",
+            (f"{name}_chunks", f"{name}_vector_chunks00"),
+        ).get
+    )
 
 
 def sparse(connection: apsw.Connection, model: int) -> list[int]:
