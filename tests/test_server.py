@@ -698,6 +698,8 @@ server.start()
 print("ready", flush=True)
 sys.stdin.read()
 server.stop()
+# A daemon that starts anew finds it where it was.
+os.fstat(3)
 """
 
 

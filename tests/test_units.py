@@ -51,6 +51,7 @@ def test_the_unit_exposes_little(tmp_path: Path) -> None:
     ("key", "expected"),
     [
         ("Type", "notify"),
+        ("ExecReload", "/usr/bin/env kill -HUP $MAINPID"),
         ("Restart", "on-failure"),
         ("RestartPreventExitStatus", "2 4"),
         ("KillMode", "mixed"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, sleep
 
 from imgq import wire
 from imgq.errors import (
@@ -26,6 +26,10 @@ TIMEOUT = 30.0
 # The daemon knows why it is late and says so; it is given this long to say it before the client gives up.
 _GRACE = 0.1
 
+# Between two attempts to reach a daemon that is about to answer.
+_PAUSE_S = 0.02
+_ABSENT = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
+
 _FAILURES: dict[int, type[Failure]] = {
     cls.exit_code: cls
     for cls in (NotSettled, UsageError, TimedOut, Refused, ProtocolMismatch, Failure)
@@ -46,28 +50,70 @@ def stream(request: wire.Request, timeout: float = TIMEOUT) -> Iterator[wire.Rep
             f"the request has {len(frame) >> 20} MiB, {wire.MOST_REQUEST >> 20} is the most",
             "ask with fewer or smaller pictures",
         )
-    deadline = monotonic() + timeout
-    dealer = _connected(timeout)
+    dealer, frame = _asked(frame, timeout)
     try:
-        dealer.send(frame, deadline)
-        more = True
+        more, reply = _read(frame)
+        yield reply
         while more:
-            frame = dealer.receive(deadline + _GRACE, wire.MOST_REPLY)
+            frame = dealer.receive(monotonic() + timeout + _GRACE, wire.MOST_REPLY)
             more, reply = _read(frame)
             yield reply
-            deadline = monotonic() + timeout
-    except TimeoutError:
-        raise TimedOut(
-            f"the daemon did not answer within {timeout:g} s",
-            "`imgq status` tells what it is doing",
-        ) from None
     except OSError as error:
-        raise NoDaemon(
-            f"the daemon went away while it answered ({error})",
-            "`imgq start` starts it again, `imgq logs` may tell why",
-        ) from None
+        raise _away(error, timeout) from None
     finally:
         dealer.close()
+
+
+def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
+    """The connection that the request went out on, and the first reply to it.
+
+    A daemon that starts, or starts anew with other settings, is waited for; to one that hangs up the
+    request goes once more, no matter whether it was heard: none does harm that is heard twice.
+    """
+    path, deadline, hung_up = _socket(), monotonic() + timeout, 0
+    while True:
+        dealer = None
+        try:
+            dealer = Dealer(path, deadline)
+            dealer.send(request, deadline)
+            return dealer, dealer.receive(deadline + _GRACE, wire.MOST_REPLY)
+        except OSError as error:
+            if dealer is not None:
+                dealer.close()
+            hung_up += not isinstance(error, _ABSENT)
+            if hung_up > 1 or not _comes_back(error):
+                raise _away(error, timeout) from None
+        if monotonic() > deadline:
+            raise _away(TimeoutError(), timeout)
+        sleep(_PAUSE_S)
+
+
+def _comes_back(error: OSError) -> bool:
+    """Whether a daemon that did not let in, or hung up, is about to answer."""
+    if isinstance(error, (*_ABSENT, ConnectionError)):
+        from imgq import lock
+
+        return not lock.is_free()
+    return False
+
+
+def _away(error: OSError, timeout: float) -> NoDaemon:
+    """Why there is no answer, as a person is told."""
+    if isinstance(error, TimeoutError):
+        return TimedOut(
+            f"the daemon did not answer within {timeout:g} s",
+            "`imgq status` tells what it is doing, and `imgq logs` may tell why",
+        )
+    if isinstance(error, _ABSENT):
+        return NoDaemon(
+            "no daemon is running", "start one and watch a folder with `imgq start ~/Pictures`"
+        )
+    if isinstance(error, ConnectionError):
+        return NoDaemon(
+            f"the daemon went away while it answered ({error})",
+            "`imgq start` starts it again, `imgq logs` may tell why",
+        )
+    return NoDaemon(f"no daemon can be asked on {socket_address()}: {error}")
 
 
 def settle(timeout: float) -> None:
@@ -104,21 +150,10 @@ def answers(timeout: float = 2.0) -> bool:
     return True
 
 
-def _connected(timeout: float) -> Dealer:
+def _socket() -> str:
     address = socket_address()
     if not address.startswith("ipc://"):
         raise UsageError(
             f"{address} is no address this imgq can ask", "addresses begin with ipc://"
         )
-    try:
-        return Dealer(address.removeprefix("ipc://"), monotonic() + timeout)
-    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-        raise NoDaemon(
-            "no daemon is running", "start one and watch a folder with `imgq start ~/Pictures`"
-        ) from None
-    except TimeoutError:
-        raise TimedOut(
-            f"the daemon did not answer within {timeout:g} s", "`imgq logs` may tell why"
-        ) from None
-    except OSError as error:
-        raise NoDaemon(f"no daemon can be asked on {address}: {error}") from None
+    return address.removeprefix("ipc://")

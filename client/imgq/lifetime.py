@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from imgq import package, service, wire
+from imgq import lock, package, service, wire
 from imgq.client import answers, ask
 from imgq.errors import (
     CannotStart,
@@ -40,12 +39,12 @@ def ensure(model: str | None = None) -> None:
     _require_own_socket()
     use_model(model)
     # One that is ending holds the lock for a moment, and so does one that another `imgq start` began.
-    poll(lambda: lock_is_free() or answers(), STARTING_S)
+    poll(lambda: lock.is_free() or answers(), STARTING_S)
     try:
         _launch()
     except Refused:
         # Another `imgq start` may have been faster by a moment.
-        if lock_is_free() or not poll(answers, STARTING_S):
+        if lock.is_free() or not poll(answers, STARTING_S):
             raise
 
 
@@ -88,38 +87,28 @@ def use_model(name: str | None) -> None:
 
 def end() -> bool:
     """Ends the daemon and waits until it is gone; False where none was running."""
+    if lock.is_free() and not answers():
+        return False
     try:
         ask(wire.Stop(), STOPPING_S)
     except TimedOut:
         raise
     except NoDaemon:
-        return not lock_is_free() and _until_gone()
+        # It was about to end.
+        return _until_gone()
     except ProtocolMismatch:
         # A daemon from before an update: it heeds a signal all the same.
-        if lock_is_free():
+        if lock.is_free():
             raise
-        with open(_lock(), "rb") as lock:
-            os.kill(int(lock.read(32)), signal.SIGTERM)
+        os.kill(lock.holder(), signal.SIGTERM)
     return _until_gone()
 
 
 def _until_gone() -> bool:
-    if not poll(lock_is_free, STOPPING_S, 0.02):
+    if not poll(lock.is_free, STOPPING_S, 0.02):
         raise TimedOut(
             f"the daemon is still there after {STOPPING_S:g} s", "`imgq logs` may tell why"
         )
-    return True
-
-
-def lock_is_free() -> bool:
-    """The daemon holds its lock until its children are gone and it is, too."""
-    try:
-        with open(_lock(), "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return True
-    except BlockingIOError:
-        return False
     return True
 
 
@@ -169,10 +158,6 @@ def _heed(line: bytes) -> None:
         failure = Refused(said["message"], said["hint"])
         failure.exit_code = said["exit_code"]
         raise failure
-
-
-def _lock() -> str:
-    return os.path.join(os.path.dirname(socket_address().removeprefix("ipc://")), "lock")
 
 
 def poll(condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 # A stalled spin of a thread pool costs a search 8 ms: one thread each, before numpy loads.
@@ -12,14 +13,23 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 
+BUG = 70
+
+
 def main() -> NoReturn:
     """Every part has been stopped in order when this is reached: what is left is torch's own good-bye,
     which takes seconds, and once took twenty."""
-    code = run()
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    code = BUG
+    try:
+        code = run()
+    except Exception:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            # The log's disk may be full.
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
 
 
 def run() -> int:
@@ -31,9 +41,10 @@ def run() -> int:
     @click.command(context_settings={"help_option_names": ["-h", "--help"]})
     @click.option("--model", metavar="NAME", help="The model to embed with; remembered.")
     @click.option("--ready", type=int, metavar="FD", hidden=True)
-    def imgqd(model: str | None, ready: int | None) -> int:
+    @click.option("--lock", type=int, metavar="FD", hidden=True)
+    def imgqd(model: str | None, ready: int | None, lock: int | None) -> int:
         """Run imgq's daemon in the foreground."""
-        return app.run(model, ready)
+        return app.run(app.CommandLine(model, ready, lock))
 
     try:
         result = imgqd.main(standalone_mode=False)

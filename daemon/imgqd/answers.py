@@ -23,7 +23,7 @@ THUMBNAIL_S = 15.0
 
 def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
     """The replies to a request, made one by one as they are taken."""
-    if daemon.ending.is_set():
+    if daemon.life.orders.is_ending and not isinstance(request, wire.Stop):
         raise Refused("the daemon is ending", "`imgq start` starts it again")
     match request:
         case wire.Search():
@@ -159,4 +159,4 @@ def _thumbnail(daemon: Daemon, path: bytes, longest: int) -> wire.Thumbnail:
 
 def _stop(daemon: Daemon) -> Iterator[wire.Reply]:
     yield wire.Stopping(processes=daemon.processes())
-    daemon.end()
+    daemon.life.orders.end()

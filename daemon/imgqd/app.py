@@ -9,70 +9,82 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import subprocess
+import os
 import sys
-import threading
-from contextlib import ExitStack
-from importlib.metadata import version
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from imgq.errors import CannotStart, Failure, Refused, StoreDamaged
+from imgq.errors import CannotStart, Failure
 from imgq.paths import Places, places
-from imgqd import answers, config, journal
-from imgqd.backlog import Backlog
-from imgqd.config import Settings
-from imgqd.daemon import Daemon
-from imgqd.embedder.embedder import Embedder, EmbedderOptions
-from imgqd.embedder.lane import Memory
-from imgqd.embedder.pipeline import Pipeline, Plant
-from imgqd.index import Index
-from imgqd.indexer import Indexer
-from imgqd.library.dirty import Dirty
-from imgqd.library.roots import Roots
+from imgqd import answers, config, journal, parts
+from imgqd.daemon import Daemon, Life
+from imgqd.index import open_index
 from imgqd.library.rules import Rules
-from imgqd.library.walk import Library
-from imgqd.models import card
-from imgqd.models.card import Card
 from imgqd.notify import notify, watchdog_interval
-from imgqd.pictures.limits import Limits
-from imgqd.reconciler import Reconciler
-from imgqd.search.resident import Resident
-from imgqd.search.search import Searcher
-from imgqd.search.texts import TextTower
+from imgqd.orders import EndedEarly, Orders, in_time, start_anew, tell_reloading
 from imgqd.serve import door
 from imgqd.serve.server import Server
-from imgqd.store import Store, set_aside
 
 log = logging.getLogger(__name__)
 
 
-def run(model: str | None, ready: int | None) -> int:
-    """Runs until a signal or `imgq stop`; the exit code. `ready` is a descriptor that is told, in one
-    line, that the daemon answers, or why it cannot."""
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    # Who closes a terminal does not mean the daemon.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What imgqd was called with. ready: a descriptor that is told, in one line, that the daemon
+    answers, or why it cannot. lock: the descriptor of the lock, where this process held it before it
+    started anew."""
+
+    model: str | None = None
+    ready: int | None = None
+    lock: int | None = None
+
+
+def run(line: CommandLine) -> int:
+    """Runs until a signal or `imgq stop`; the exit code."""
+    orders, waiting = Orders(), Waiting(line.ready)
+    orders.heed_signals()
     try:
         _log_to(places())
         with ExitStack() as stack:
-            daemon = _started(stack, model, ending)
-            _tell(ready, None)
-            notify("READY=1\nSTATUS=answering")
-            log.info("imgqd answers, with the model %s", daemon.card.name)
-            _wait(daemon)
-            notify("STOPPING=1")
+            daemon = _started(stack, line, orders)
+            waiting.tell(None)
+            starts_anew = _lived(daemon)
+            with in_time(lambda: os._exit(_last(daemon, starts_anew))):
+                stack.close()
+    except EndedEarly:
+        waiting.tell(CannotStart("the daemon was told to end before it answered"))
+        return 0
     except Failure as failure:
-        _tell(ready, failure)
+        waiting.tell(failure)
         notify(f"STATUS={failure.message}")
         if failure.message:
-            sys.stderr.write(f"imgqd: {failure}\n")
+            # Where stderr is the log, its disk may be full.
+            with suppress(OSError):
+                sys.stderr.write(f"imgqd: {failure}\n")
+                sys.stderr.flush()
         return failure.exit_code
     log.info("imgqd ended")
+    return _last(daemon, starts_anew)
+
+
+def _lived(daemon: Daemon) -> bool:
+    """From the first answer to the end; whether it is to start anew."""
+    notify("READY=1\nSTATUS=answering")
+    log.info("imgqd answers, with the model %s", daemon.card.name)
+    starts_anew = _wait(daemon)
+    if starts_anew:
+        log.info("the settings have changed: imgqd starts anew")
+        tell_reloading()
+    else:
+        notify("STOPPING=1")
+    return starts_anew
+
+
+def _last(daemon: Daemon, starts_anew: bool) -> int:
+    """The exit code, unless the daemon starts anew in this process and was not told to end since."""
+    if starts_anew and not daemon.life.orders.is_ending:
+        start_anew(daemon.life.lock)
     return 0
 
 
@@ -83,22 +95,27 @@ def _log_to(where: Places) -> None:
         raise CannotStart(f"cannot use {error.filename}: {error.strerror}") from error
 
 
-def _started(stack: ExitStack, model: str | None, ending: threading.Event) -> Daemon:
+def _started(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     try:
-        return start(stack, model, ending)
+        return start(stack, line, orders)
     except OSError as error:
         raise CannotStart(f"cannot use {error.filename}: {error.strerror}") from error
 
 
-def start(stack: ExitStack, model: str | None, ending: threading.Event) -> Daemon:
+def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     """Starts every part in order; the stack stops them in reverse."""
     where = places()
     settings = config.load(where.settings)
     # Never let go of: who finds it free may be sure that this process is gone.
-    door.lock(where.lock)
-    used = _card(where, settings, model)
-    index = Index(*_store(stack, where, used))
-    daemon = _assembled(used, index, settings, where, ending)
+    lock = door.lock(where.lock, line.lock)
+    if line.model is not None:
+        settings = replace(settings, model=line.model)
+    card = parts.card_of(where, settings.model)
+    if line.model is not None:
+        config.remember(where.settings, "model", line.model)
+    index = open_index(Path(where.store), card)
+    stack.callback(index.store.close)
+    daemon = parts.assembled(card, index, Life(settings, where, orders, lock))
 
     server = Server(where.socket, lambda request: answers.answer(daemon, request))
     server.start()
@@ -114,123 +131,47 @@ def start(stack: ExitStack, model: str | None, ending: threading.Event) -> Daemo
     return daemon
 
 
-def _assembled(
-    used: Card, index: Index, settings: Settings, where: Places, ending: threading.Event
-) -> Daemon:
-    """The parts, each given what it needs; nothing is started yet."""
-    dirty, backlog, roots, texts = Dirty(), Backlog(), Roots(index), TextTower(used)
-    pipeline = Pipeline(_plant(used, settings), _memory(index.store, settings))
-    rules = Rules(settings.exclude, where.own)
-    library = Library(
-        roots, rules, dirty, settings.follow_symlinks, settings.rescan, settings.rescan_unwatched
-    )
-    return Daemon(
-        card=used,
-        index=index,
-        roots=roots,
-        dirty=dirty,
-        backlog=backlog,
-        pipeline=pipeline,
-        texts=texts,
-        searcher=Searcher(index, roots, texts, pipeline),
-        indexer=Indexer(index, pipeline, backlog, dirty),
-        reconciler=Reconciler(library, index, backlog, pipeline.submit),
-        ending=ending,
-    )
-
-
-def _card(where: Places, settings: Settings, model: str | None) -> Card:
-    """The card of the model to use; its weights are fetched by a process of their own."""
-    name = model or settings.model
-    found = card.load(where.models, name)
-    if found is None:
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", "imgqd.models", "pull", name], check=False
-        )
-        if child.returncode:
-            # It has said on stderr what is wrong.
-            failure = Refused("")
-            failure.exit_code = child.returncode
-            raise failure
-        found = card.load(where.models, name)
-    if found is None:
-        raise CannotStart(
-            f"the model {name} is not to be had", "`imgq model list` lists the models"
-        )
-    if model is not None:
-        config.remember(where.settings, "model", model)
-    return found
-
-
-def _store(stack: ExitStack, where: Places, used: Card) -> tuple[Store, Resident, Path | None]:
-    """The store and its vectors in memory. A store that is not sound is moved aside, and a new one filled
-    from the disk."""
-    path = Path(where.store)
-    decoder = f"pillow {version('pillow')}, pillow-heif {version('pillow-heif')}"
-    aside: Path | None = None
-    try:
-        store = Store.open(path, decoder)
-    except StoreDamaged as error:
-        aside = set_aside(path)
-        log.error("%s; it is kept as %s, and a new index is made", error.message, aside)
-        store = Store.open(path, decoder)
-    stack.callback(store.close)
-    store.use_model(used.identity, used.name, used.dim)
-    resident = Resident(used.dim)
-    damaged: list[int] = []
-    for block in store.resident():
-        resident.add(block.ids, block.vectors)
-        damaged += block.damaged
-    store.forget_embeddings(damaged)
-    return store, resident, aside
-
-
-def _plant(used: Card, settings: Settings) -> Plant:
-    options = EmbedderOptions(
-        device=settings.device, precision=settings.precision, batch=settings.batch_size or None
-    )
-    limits = Limits(
-        max_megapixels=settings.max_megapixels,
-        max_megapixels_jpeg=settings.max_megapixels_jpeg,
-        max_bytes=settings.max_megabytes * 1_000_000,
-    )
-    return Plant(
-        pixels=used.pixels,
-        limits=limits,
-        decoders=settings.decoders,
-        idle_unload=settings.idle_unload,
-        new_embedder=lambda: Embedder(used, options),
-    )
-
-
-def _memory(store: Store, settings: Settings) -> Memory:
-    def vector(hash: bytes) -> np.ndarray | None:
-        known = store.known(hash)
-        return None if known is None else store.vectors([known]).get(known)
-
-    return Memory(
-        is_known=lambda hash: store.known(hash) is not None,
-        vector=vector,
-        failure=store.failed_hash,
-        follow_symlinks=settings.follow_symlinks,
-    )
-
-
-def _wait(daemon: Daemon) -> None:
-    """Until the end; on the way, signs of life for who asked for them."""
+def _wait(daemon: Daemon) -> bool:
+    """Until the end, with signs of life for who asked for them; or until other settings are to take
+    effect, then it is True."""
     interval = watchdog_interval()
-    while not daemon.ending.wait(interval):
-        if daemon.is_well():
+    while (order := daemon.life.orders.next(interval)) != "end":
+        if order == "reload" and _has_other_settings(daemon.life):
+            return True
+        if order is None and daemon.is_well():
             notify("WATCHDOG=1")
+    return False
 
 
-def _tell(ready: int | None, failure: Failure | None) -> None:
-    if ready is None:
-        return
-    said = {
-        "exit_code": failure.exit_code if failure else 0,
-        "message": failure.message if failure else "",
-        "hint": failure.hint if failure else "",
-    }
-    with open(ready, "w", closefd=True) as pipe:
-        json.dump(said, pipe)
+def _has_other_settings(life: Life) -> bool:
+    """Whether there are others than those in force, with which the daemon can start."""
+    try:
+        settings = config.load(life.places.settings)
+        Rules(settings.exclude)
+        if settings == life.settings:
+            log.info("the settings were read again, and are as they were")
+            return False
+        parts.card_of(life.places, settings.model)
+    except Failure as failure:
+        log.error("the settings cannot be used, those in force stay so: %s", failure.message)
+        return False
+    return True
+
+
+class Waiting:
+    """Whoever started the daemon and waits on a pipe until it answers; told once."""
+
+    def __init__(self, ready: int | None) -> None:
+        self._ready = ready
+
+    def tell(self, failure: Failure | None) -> None:
+        ready, self._ready = self._ready, None
+        if ready is None:
+            return
+        said = {
+            "exit_code": failure.exit_code if failure else 0,
+            "message": failure.message if failure else "",
+            "hint": failure.hint if failure else "",
+        }
+        with open(ready, "w") as pipe:
+            json.dump(said, pipe)

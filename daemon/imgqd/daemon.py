@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from imgq import __version__, wire
 from imgq.errors import StoreError
+from imgq.paths import Places
 from imgqd.backlog import Backlog
+from imgqd.config import Settings
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.indexer import Indexer
 from imgqd.library.dirty import Dirty
 from imgqd.library.roots import Roots
 from imgqd.models.card import Card
+from imgqd.orders import Orders
 from imgqd.reconciler import Reconciler
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
@@ -29,9 +31,21 @@ MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Daemon:
-    """Everything that is alive in the daemon; `app` puts it together."""
+class Life:
+    """What one run of the daemon was begun with; lock: the descriptor that holds its lock."""
 
+    settings: Settings
+    places: Places
+    orders: Orders
+    lock: int
+    began: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """Everything that is alive in the daemon; `parts` puts it together."""
+
+    life: Life
     card: Card
     index: Index
     roots: Roots
@@ -42,12 +56,6 @@ class Daemon:
     searcher: Searcher
     indexer: Indexer
     reconciler: Reconciler
-    ending: threading.Event = field(default_factory=threading.Event)
-    began: float = field(default_factory=time.monotonic)
-
-    def end(self) -> None:
-        """Asks the daemon to end; it does so in its own time."""
-        self.ending.set()
 
     def is_well(self) -> bool:
         """Whether all that works is alive, and the store can be read: what a service manager's watchdog
@@ -77,7 +85,7 @@ class Daemon:
             version=__version__,
             pid=os.getpid(),
             processes=self.processes(),
-            uptime_s=round(time.monotonic() - self.began, 1),
+            uptime_s=round(time.monotonic() - self.life.began, 1),
             state="starting"
             if not self.reconciler.has_scanned
             else "idle"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgq.errors import StoreDamaged
+from imgqd.search.resident import Resident
+from imgqd.store import Store, set_aside
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from imgqd.models.card import Card
     from imgqd.records import Change
-    from imgqd.search.resident import Resident
-    from imgqd.store import Store
     from imgqd.store.records import Committed
+
+log = logging.getLogger(__name__)
 
 
 class Index:
@@ -52,3 +59,29 @@ class Index:
         vectors = self.store.vectors(pictures) if pictures else {}
         if vectors:
             self.resident.add(np.array(list(vectors), np.int64), np.stack(list(vectors.values())))
+
+
+def open_index(path: Path, card: Card) -> Index:
+    """The store, and its vectors by this model in memory. A store that is not sound is moved aside,
+    and a new one filled from the disk."""
+    decoder = f"pillow {version('pillow')}, pillow-heif {version('pillow-heif')}"
+    aside: Path | None = None
+    try:
+        store = Store.open(path, decoder)
+    except StoreDamaged as error:
+        aside = set_aside(path)
+        log.error("%s; it is kept as %s, and a new index is made", error.message, aside)
+        store = Store.open(path, decoder)
+    store.use_model(card.identity, card.name, card.dim)
+    return Index(store, loaded(store), aside)
+
+
+def loaded(store: Store) -> Resident:
+    """The vectors of the store, in memory; those that are not sound are forgotten."""
+    resident = Resident(store.model.dim)
+    damaged: list[int] = []
+    for block in store.resident():
+        resident.add(block.ids, block.vectors)
+        damaged += block.damaged
+    store.forget_embeddings(damaged)
+    return resident

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from imgq.errors import CannotStart
@@ -13,28 +14,57 @@ from imgq.errors import CannotStart
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Of the holder's number in the lock's file.
+_LENGTH = 16
+_ATTEMPTS, _PAUSE_S = 5, 0.02
 
-def lock(path: str) -> int:
+
+def lock(path: str, held: int | None = None) -> int:
     """Takes the daemon's lock, which lasts until the descriptor is closed, or the process is gone.
 
-    Raises CannotStart where another daemon has it, or the folder cannot be used.
+    held: a descriptor that may have it already. Raises CannotStart where another daemon has it, or the
+    folder cannot be used.
     """
     try:
         _make_private(os.path.dirname(path))
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = _same_file(held, path) or _opened(path)
     except OSError as error:
         raise CannotStart(f"the lock {path} cannot be had: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    if not _taken(descriptor):
+        holder = os.pread(descriptor, _LENGTH, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         raise CannotStart(
             f"another daemon is running (pid {holder})", "`imgq restart` ends it and starts anew"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    # In place, and of one length: on a full disk that needs no more room than it has.
+    with suppress(OSError):
+        os.pwrite(descriptor, b"%-*d\n" % (_LENGTH - 1, os.getpid()), 0)
     return descriptor
+
+
+def _opened(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _same_file(held: int | None, path: str) -> int | None:
+    """The descriptor, where it is still that of the file at the path."""
+    if held is None:
+        return None
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(held), os.lstat(path)):
+            os.set_inheritable(held, False)
+            return held
+    return None
+
+
+def _taken(descriptor: int) -> bool:
+    # A client that looks whether the lock is free has it for an instant.
+    for _ in range(_ATTEMPTS):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_PAUSE_S)
+    return False
 
 
 @contextmanager

@@ -101,7 +101,8 @@ class Server:
         self._router.setsockopt(zmq.SNDHWM, 16)
         self._router.setsockopt(zmq.RCVHWM, 16)
         if self._handed_over is not None:
-            self._router.setsockopt(zmq.USE_FD, self._handed_over)
+            # libzmq closes what it is given.
+            self._router.setsockopt(zmq.USE_FD, os.dup(self._handed_over))
         else:
             door.clear(self._path)
         # libzmq makes the socket by the umask; no moment may show it to others.

@@ -1,0 +1,31 @@
+"""The daemon's lock: held from its start until its children are gone and it is, too."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from imgq.paths import socket_address
+
+
+def path() -> str:
+    """Beside the socket that is asked."""
+    return os.path.join(os.path.dirname(socket_address().removeprefix("ipc://")), "lock")
+
+
+def is_free() -> bool:
+    """Whether no daemon runs, be it one that starts or ends."""
+    try:
+        with open(path(), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holder() -> int:
+    """The process that has it."""
+    with open(path(), "rb") as lock:
+        return int(lock.read(32))

@@ -1,0 +1,105 @@
+"""The daemon's parts, each given what it needs; `app` starts them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+
+from imgq.errors import CannotStart, Refused
+from imgq.paths import Places
+from imgqd.backlog import Backlog
+from imgqd.config import Settings
+from imgqd.daemon import Daemon, Life
+from imgqd.embedder.embedder import Embedder, EmbedderOptions
+from imgqd.embedder.lane import Memory
+from imgqd.embedder.pipeline import Pipeline, Plant
+from imgqd.index import Index
+from imgqd.indexer import Indexer
+from imgqd.library.dirty import Dirty
+from imgqd.library.roots import Roots
+from imgqd.library.rules import Rules
+from imgqd.library.walk import Library
+from imgqd.models import card as cards
+from imgqd.models.card import Card
+from imgqd.pictures.limits import Limits
+from imgqd.reconciler import Reconciler
+from imgqd.search.search import Searcher
+from imgqd.search.texts import TextTower
+from imgqd.store import Store
+
+
+def assembled(card: Card, index: Index, life: Life) -> Daemon:
+    """Every part; nothing is started yet."""
+    settings = life.settings
+    dirty, backlog, roots, texts = Dirty(), Backlog(), Roots(index), TextTower(card)
+    pipeline = Pipeline(_plant(card, settings), _memory(index.store, settings))
+    rules = Rules(settings.exclude, life.places.own)
+    library = Library(
+        roots, rules, dirty, settings.follow_symlinks, settings.rescan, settings.rescan_unwatched
+    )
+    return Daemon(
+        life=life,
+        card=card,
+        index=index,
+        roots=roots,
+        dirty=dirty,
+        backlog=backlog,
+        pipeline=pipeline,
+        texts=texts,
+        searcher=Searcher(index, roots, texts, pipeline),
+        indexer=Indexer(index, pipeline, backlog, dirty),
+        reconciler=Reconciler(library, index, backlog, pipeline.submit),
+    )
+
+
+def card_of(where: Places, name: str) -> Card:
+    """The card of the model to use; its weights are fetched by a process of their own."""
+    found = cards.load(where.models, name)
+    if found is None:
+        child = subprocess.run(
+            [sys.executable, "-P", "-m", "imgqd.models", "pull", name], check=False
+        )
+        if child.returncode:
+            # It has said on stderr what is wrong.
+            failure = Refused("")
+            failure.exit_code = child.returncode
+            raise failure
+        found = cards.load(where.models, name)
+    if found is None:
+        raise CannotStart(
+            f"the model {name} is not to be had", "`imgq model list` lists the models"
+        )
+    return found
+
+
+def _plant(card: Card, settings: Settings) -> Plant:
+    options = EmbedderOptions(
+        device=settings.device, precision=settings.precision, batch=settings.batch_size or None
+    )
+    limits = Limits(
+        max_megapixels=settings.max_megapixels,
+        max_megapixels_jpeg=settings.max_megapixels_jpeg,
+        max_bytes=settings.max_megabytes * 1_000_000,
+    )
+    return Plant(
+        pixels=card.pixels,
+        limits=limits,
+        decoders=settings.decoders,
+        idle_unload=settings.idle_unload,
+        new_embedder=lambda: Embedder(card, options),
+    )
+
+
+def _memory(store: Store, settings: Settings) -> Memory:
+    def vector(hash: bytes) -> np.ndarray | None:
+        known = store.known(hash)
+        return None if known is None else store.vectors([known]).get(known)
+
+    return Memory(
+        is_known=lambda hash: store.known(hash) is not None,
+        vector=vector,
+        failure=store.failed_hash,
+        follow_symlinks=settings.follow_symlinks,
+    )
