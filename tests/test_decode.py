@@ -284,6 +284,13 @@ def test_half_a_picture_is_none(format: str) -> None:
         assert refused(data[: len(data) // 2]).reason == "the file ends before the picture does"
 
 
+def test_pixels_that_do_not_hold_together_are_no_picture() -> None:
+    """The beginning of another PNG, written over this one: every piece is there, and the sums are wrong."""
+    one, other = (bytearray(encoded(painted(seed), "PNG", compress_level=0)) for seed in (1, 2))
+    one[:20_000] = other[:20_000]
+    assert refused(bytes(one)).kind == "damaged"
+
+
 @pytest.mark.parametrize(
     ("data", "kind", "words"),
     [

@@ -106,6 +106,10 @@ def _open(file: BinaryIO, format: str) -> ImageFile.ImageFile:
 
 
 def _measured(image: ImageFile.ImageFile, format: str) -> Opened:
+    if format == "PNG":
+        # Its EXIF may stand behind its pixels: Pillow decodes those to get there, and tells only who comes
+        # first that they are broken.
+        image.load()
     # Pillow itself turns a TIFF upright when it loads it, and gives its size so.
     orientation = 1 if format == "TIFF" else _orientation(image)
     width, height = image.size
