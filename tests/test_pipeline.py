@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -245,6 +246,25 @@ def test_a_broken_picture_waits_while_it_is_young_and_fails_when_it_is_old(
         change = made_of(pipeline, path).change
     assert isinstance(change, Failed)
     assert (change.failure.kind, change.hash) == ("damaged", hash_of(path))
+
+
+def test_a_time_in_the_future_keeps_no_file_young(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, half = jpeg(tmp_path / "blue.jpg", "blue"), tmp_path / "half.jpg"
+    half.write_bytes(encoded(painted(1), "JPEG")[:2000])
+    now = time.time_ns()
+    for path in (whole, half):
+        os.utime(path, ns=(now, now + 10**18))
+    young = made_of(pipeline, half)
+    assert (young.change, young.again) == (None, STILL_S)
+    # A minute later, by the clock that gave the ctime.
+    monkeypatch.setattr(lane.time, "time_ns", lambda: now + 60 * 10**9)
+    assert isinstance(made_of(pipeline, half).change, Failed)
+    monkeypatch.setattr(lane.time, "time_ns", lambda: os.stat(whole).st_ctime_ns + 10**7)
+    change = made_of(pipeline, whole).change
+    assert isinstance(change, Indexed)
+    assert not change.trusted
 
 
 def test_what_failed_before_is_not_decoded_again(

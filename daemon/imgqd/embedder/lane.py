@@ -37,7 +37,7 @@ RESTART_S = 2.0
 HELD_S = 0.5
 # Stamps are no finer than the kernel's tick; on FAT, than two seconds. One as young as the look may
 # belong to two contents.
-TICK_NS = 50_000_000
+TICK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class Lane(threading.Thread):
 
     def _refused(self, job: Job, stamp: Stamp, failure: Failure, hash: bytes | None) -> None:
         """A picture that is still being written is no error yet."""
-        if failure.kind == "damaged" and _age(stamp) < YOUNG_S:
+        if failure.kind == "damaged" and _is_younger(stamp, YOUNG_S):
             self._out.results.put(Result(job, again=STILL_S))
         else:
             self._out.results.put(Result(job, Failed(job.path, stamp, failure, hash)))
@@ -301,10 +301,12 @@ def _words(error: OSError) -> str:
     return f"it cannot be read: {error.strerror or error}"
 
 
-def _age(stamp: Stamp) -> float:
-    return (time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns)) / 1e9
+def _is_younger(stamp: Stamp, seconds: float) -> bool:
+    """By either of its times; one that lies far in the future says nothing."""
+    now = time.time_ns()
+    return any(abs(now - then) < seconds * 1e9 for then in (stamp.mtime_ns, stamp.ctime_ns))
 
 
 def _is_trusted(stamp: Stamp) -> bool:
     """Never trust a timestamp as young as your look (borg's cache)."""
-    return not 0 <= time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) < TICK_NS
+    return not _is_younger(stamp, TICK_S)
