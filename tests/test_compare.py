@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+import stat
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -14,10 +17,12 @@ from imgqd.library.compare import (
     Comparison,
     Differences,
     Seen,
+    View,
+    paired,
 )
-from imgqd.library.scan import Look
+from imgqd.library.scan import Entry
 from imgqd.records import Failure, FailureKind, Stamp
-from imgqd.store import LedgerEntry, Row
+from imgqd.store import LedgerEntry, Listed, Row
 
 NOW = 1_700_000_000.0
 OLD = Stamp(size=10, mtime_ns=10**18, ctime_ns=10**18, inode=7, device=1)
@@ -47,17 +52,50 @@ def comparison(clock: Clock) -> Comparison:
     return Comparison("decoder-1")
 
 
-def of(
-    comparison: Comparison,
-    seen: Stamp | None,
-    row: Row | None,
-    *,
-    closed: set[bytes] | None = None,
-    steady: bool = True,
-) -> Differences:
-    look = Look({b"a.jpg": seen} if seen else {}, (), seen is None)
-    rows = {b"a.jpg": row} if row else {}
-    return comparison.of(b"/r", look, rows, closed=closed or set(), steady=steady)
+@dataclass(slots=True)
+class Found(Differences):
+    changed: list[Seen] = field(default_factory=list)
+
+
+class Known(Listed):
+    """A row that the test made."""
+
+    def row(self) -> Row:
+        row: Row = self.columns[0]
+        return row
+
+
+def listed(name: bytes, row: Row) -> Known:
+    stamp = row.stamp
+    at_rest = row.trusted and row.state in ("indexed", "ignored")
+    return Known(name, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode, at_rest, (row,))
+
+
+def entry(name: bytes, stamp: Stamp, mode: int = stat.S_IFREG) -> Entry:
+    told = SimpleNamespace(
+        st_mode=mode,
+        st_size=stamp.size,
+        st_mtime_ns=stamp.mtime_ns,
+        st_ctime_ns=stamp.ctime_ns,
+        st_ino=stamp.inode,
+        st_dev=stamp.device,
+    )
+    return name, cast(os.stat_result, told)
+
+
+def compared(
+    comparison: Comparison, entries: list[Entry], rows: list[Listed], **view: Any
+) -> Found:
+    found = Found()
+    told = {"closed": set(), "steady": True, "is_known": lambda _: False} | view
+    pairs = paired(entries, rows, found)
+    found.changed.extend(comparison.of(b"/r", pairs, View(**told), found))
+    return found
+
+
+def of(comparison: Comparison, seen: Stamp | None, row: Row | None, **view: Any) -> Found:
+    entries = [entry(b"a.jpg", seen)] if seen else []
+    return compared(comparison, entries, [listed(b"a.jpg", row)] if row else [], **view)
 
 
 def known(stamp: Stamp = OLD, trusted: bool = True) -> Row:
@@ -75,8 +113,8 @@ def age(seconds: float, stamp: Stamp = OLD) -> Stamp:
 
 
 def test_what_is_as_it_was_is_nothing(comparison: Comparison) -> None:
-    assert of(comparison, OLD, known()) == Differences()
-    assert of(comparison, OLD, Row(OLD, True, "ignored")) == Differences()
+    assert of(comparison, OLD, known()) == Found()
+    assert of(comparison, OLD, Row(OLD, True, "ignored")) == Found()
 
 
 def test_a_new_file_is_read_and_a_missing_one_is_gone(comparison: Comparison) -> None:
@@ -102,11 +140,11 @@ def test_inode_and_ctime_count_where_the_file_system_keeps_them(
 ) -> None:
     seen = replace(OLD, **{field: getattr(OLD, field) - 1})
     assert of(comparison, seen, known()).changed == [Seen(b"/r/a.jpg", seen, "indexed")]
-    assert of(comparison, seen, known(), steady=False) == Differences()
+    assert of(comparison, seen, known(), steady=False) == Found()
 
 
 def test_another_device_number_is_no_change(comparison: Comparison) -> None:
-    assert of(comparison, replace(OLD, device=2), known()) == Differences()
+    assert of(comparison, replace(OLD, device=2), known()) == Found()
 
 
 def test_a_stamp_as_young_as_the_look_is_not_trusted(comparison: Comparison) -> None:
@@ -161,19 +199,38 @@ def test_a_stamp_in_the_future_waits_as_long_as_any(
 def test_a_stamp_of_long_ago_is_as_good_as_any(comparison: Comparison) -> None:
     seen = replace(OLD, mtime_ns=-(10**18), ctime_ns=0)
     assert of(comparison, seen, None).changed
-    assert of(comparison, seen, known(seen)) == Differences()
+    assert of(comparison, seen, known(seen)) == Found()
+
+
+def test_a_young_file_whose_bytes_are_known_has_only_moved(comparison: Comparison) -> None:
+    known = [age(0.5)]
+    assert of(comparison, age(0.5), None, is_known=known.__contains__).changed
+    assert of(comparison, age(0.4), None, is_known=known.__contains__).unready
+
+
+def test_files_and_rows_are_held_together_by_name(comparison: Comparison) -> None:
+    here, there = (b"b", b"d", b"e", b"f\xff"), (b"a", b"c", b"d", b"e", b"f", b"g")
+    entries = [entry(name, OLD) for name in here]
+    found = compared(comparison, entries, [listed(name, known()) for name in there])
+    assert found.gone == [b"a", b"c", b"f", b"g"]
+    assert [seen.path for seen in found.changed] == [b"/r/b", b"/r/f\xff"]
+
+
+def test_a_file_that_is_a_folder_now_is_gone(comparison: Comparison) -> None:
+    entries = [entry(b"a.jpg", OLD, stat.S_IFDIR), entry(b"b.jpg", OLD)]
+    found = compared(comparison, entries, [listed(b"a.jpg", known()), listed(b"b.jpg", known())])
+    assert (found.gone, found.folders, found.changed) == ([b"a.jpg"], [b"a.jpg"], [])
 
 
 def test_the_shortest_wait_of_a_folder_counts(comparison: Comparison) -> None:
-    look = Look({b"a.jpg": age(0.1), b"b.jpg": age(1.6)}, (), False)
-    found = comparison.of(b"/r", look, {}, closed=set(), steady=True)
+    found = compared(comparison, [entry(b"a.jpg", age(0.1)), entry(b"b.jpg", age(1.6))], [])
     assert len(found.unready) == 2
     assert found.unready_s == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("kind", ["damaged", "unsupported", "too_large"])
 def test_a_fault_of_the_picture_is_final(comparison: Comparison, kind: FailureKind) -> None:
-    assert of(comparison, OLD, failed(kind)) == Differences()
+    assert of(comparison, OLD, failed(kind)) == Found()
     changed = replace(OLD, size=11)
     assert of(comparison, changed, failed(kind)).changed
 
@@ -187,7 +244,7 @@ def test_another_decoder_tries_again(comparison: Comparison, kind: FailureKind) 
 @pytest.mark.parametrize("kind", ["crashed", "timeout"])
 def test_a_crash_is_tried_twice(comparison: Comparison, kind: FailureKind) -> None:
     assert of(comparison, OLD, failed(kind)).changed
-    assert of(comparison, OLD, failed(kind, attempts=2)) == Differences()
+    assert of(comparison, OLD, failed(kind, attempts=2)) == Found()
 
 
 def test_a_read_error_is_tried_ever_more_seldom(comparison: Comparison, clock: Clock) -> None:
@@ -199,7 +256,9 @@ def test_a_read_error_is_tried_ever_more_seldom(comparison: Comparison, clock: C
 
 
 def test_the_soonest_retry_of_a_folder_counts(comparison: Comparison) -> None:
-    look = Look({b"a.jpg": OLD, b"b.jpg": OLD}, (), False)
-    rows = {b"a.jpg": failed("unreadable", 3), b"b.jpg": failed("unreadable", 1, ago=10.0)}
-    found = comparison.of(b"/r", look, rows, closed=set(), steady=True)
+    rows: list[Listed] = [
+        listed(b"a.jpg", failed("unreadable", 3)),
+        listed(b"b.jpg", failed("unreadable", 1, ago=10.0)),
+    ]
+    found = compared(comparison, [entry(row.name, OLD) for row in rows], rows)
     assert found.later == pytest.approx(FIRST_RETRY_S - 10.0)

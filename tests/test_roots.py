@@ -6,17 +6,19 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from imgq.errors import Refused
 from imgqd.index import Index
+from imgqd.library import mounts, reach
 from imgqd.library import roots as module
 from imgqd.library.roots import Roots
 from imgqd.records import Indexed, Metadata, Stamp
 from imgqd.search.resident import Resident
-from imgqd.store import Store
+from imgqd.store import Identity, Store
 
 PHOTO = Metadata("JPEG", 40, 30)
 
@@ -129,11 +131,11 @@ def test_a_root_that_was_always_empty_is_there(index: Index, tmp_path: Path) -> 
 def test_a_root_that_may_not_be_read_is_denied(
     roots: Roots, root: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: object) -> None:
+    def refuse(_: bytes) -> None:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "scandir", refuse)
+        patch.setattr(reach, "folder", refuse)
         assert not roots.check(root, False)
     assert roots.state(root) == "denied"
     assert roots.offline() == [root]
@@ -144,12 +146,22 @@ def test_a_root_that_may_not_be_read_is_denied(
 def test_another_file_system_at_its_place_is_not_the_root(
     roots: Roots, root: bytes, index: Index
 ) -> None:
-    (known,) = index.store.roots()
-    other = replace(known.identity, inode=known.identity.inode + 1, fsid="another", device=99)
-    index.store.set_root(root, identity=other)
+    """The roots of two disks often have the same inode, and here even the same files."""
+    other = remembered(index, root, fsid="another", device=99)
     again = Roots(index)
     assert not again.check(root, False)
+    assert again.reason(root) == "another file system lies at its place"
     assert index.store.roots()[0].identity == other
+    again.adopt(root)
+    assert again.check(root, False)
+
+
+def remembered(index: Index, root: bytes, **changes: Any) -> Identity:
+    """Has the store remember another root than the one that is there."""
+    known = next(each for each in index.store.roots() if each.path == root)
+    other = replace(known.identity, **changes)
+    index.store.set_root(root, identity=other)
+    return other
 
 
 def test_a_folder_made_anew_is_the_root(roots: Roots, root: bytes, index: Index) -> None:
@@ -160,14 +172,57 @@ def test_a_folder_made_anew_is_the_root(roots: Roots, root: bytes, index: Index)
     assert index.store.roots()[0].identity.inode == os.stat(root).st_ino
 
 
+@pytest.fixture
+def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disks that do not say which one they are."""
+    monkeypatch.setattr(mounts, "kind", lambda _: "vfat")
+
+
+@pytest.mark.usefixtures("unnamed")
 def test_a_disk_under_another_number_is_the_same_disk(
     roots: Roots, root: bytes, index: Index
 ) -> None:
-    (known,) = index.store.roots()
-    index.store.set_root(root, identity=replace(known.identity, device=99, fsid="99"))
+    remembered(index, root, device=99, fsid="99")
     assert device(index, root + b"/a.jpg") == 99
     assert Roots(index).check(root, False)
     assert device(index, root + b"/a.jpg") == os.stat(root).st_dev
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_another_disk_under_another_number_is_known_by_its_files(
+    roots: Roots, root: bytes, index: Index
+) -> None:
+    (path(root) / "b.jpg").write_bytes(b"2")
+    show(index, root + b"/b.jpg")
+    for name in ("a.jpg", "b.jpg"):
+        (path(root) / name).write_bytes(b"something else")
+    remembered(index, root, device=99, fsid="99")
+    again = Roots(index)
+    assert not again.check(root, False)
+    # One that was away is not asked again for each heartbeat, and nothing was forgotten.
+    assert not again.check(root, False)
+    assert index.store.counts().offline == 2
+
+
+@pytest.mark.usefixtures("unnamed")
+def test_a_disk_that_was_changed_elsewhere_is_known_by_what_is_left(
+    roots: Roots, root: bytes, index: Index
+) -> None:
+    for number in range(4):
+        (path(root) / f"{number}.jpg").write_bytes(b"1")
+        show(index, root + b"/%d.jpg" % number)
+    (path(root) / "0.jpg").unlink()
+    (path(root) / "1.jpg").write_bytes(b"another")
+    remembered(index, root, device=99, fsid="99")
+    assert Roots(index).check(root, False)
+
+
+def test_a_disk_of_another_kind_is_another_disk(
+    roots: Roots, root: bytes, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "kind", lambda _: "vfat")
+    remembered(index, root, fsid="99", kind="exfat")
+    assert not Roots(index).check(root, False)
 
 
 def test_a_root_that_is_a_link_is_what_it_leads_to(index: Index, root: bytes) -> None:
@@ -199,7 +254,7 @@ def test_a_removed_root_can_be_found_no_longer(roots: Roots, root: bytes, index:
         roots.remove(root)
 
 
-@pytest.mark.parametrize("call", ["stat", "statvfs", "scandir"])
+@pytest.mark.parametrize("call", ["open", "fstat", "fstatvfs", "scandir"])
 @pytest.mark.parametrize("after", [0, 1, 2, 3])
 def test_a_root_that_goes_between_two_looks_is_offline(
     roots: Roots, root: bytes, monkeypatch: pytest.MonkeyPatch, call: str, after: int
@@ -207,15 +262,16 @@ def test_a_root_that_goes_between_two_looks_is_offline(
     left = after
     real = getattr(os, call)
 
-    def vanishing(*words: object) -> object:
+    def vanishing(*words: Any, **options: Any) -> object:
         nonlocal left
         left -= 1
         if left < 0:
             raise FileNotFoundError(2, "No such file or directory")
-        return real(*words)
+        return real(*words, **options)
 
-    monkeypatch.setattr(module.os, call, vanishing)
-    there = roots.check(root, False)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, call, vanishing)
+        there = roots.check(root, False)
     assert roots.state(root) == ("watching" if there else "offline")
 
 
@@ -224,10 +280,76 @@ def test_a_root_that_is_removed_amid_a_look_is_no_matter(
 ) -> None:
     real = os.scandir
 
-    def removing(where: bytes) -> object:
+    def removing(where: int) -> object:
+        patch.undo()
         roots.remove(root)
-        os.rename(root, root + b"-away")
         return real(where)
 
-    monkeypatch.setattr(module.os, "scandir", removing)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "scandir", removing)
+        roots.check(root, False)
+    assert roots.paths() == []
+
+
+@pytest.mark.parametrize("folder", ["/proc", "/sys", "/dev/pts"])
+def test_the_kernels_own_words_are_no_pictures(index: Index, folder: str) -> None:
+    if not mounts.is_pseudo(mounts.kind(os.fsencode(folder))):
+        pytest.skip(f"{folder} is not what it is elsewhere")
+    with pytest.raises(Refused, match="holds no pictures"):
+        Roots(index).add(os.fsencode(folder))
+
+
+def test_a_person_says_that_an_empty_root_is_empty(roots: Roots, root: bytes, index: Index) -> None:
+    (path(root) / "a.jpg").unlink()
     assert not roots.check(root, False)
+    roots.adopt(root)
+    assert roots.check(root, False)
+    assert roots.state(root) == "watching"
+
+
+def test_only_a_root_that_is_there_can_be_taken_as_it_is(roots: Roots, root: bytes) -> None:
+    with pytest.raises(Refused, match="is not watched"):
+        roots.adopt(root + b"/inner")
+    path(root).rename(path(root).with_name("away"))
+    with pytest.raises(Refused, match="cannot be watched"):
+        roots.adopt(root)
+
+
+class TestMounts:
+    """A file system mounted below a root; that it is one is only claimed here."""
+
+    @pytest.fixture
+    def disk(self, roots: Roots, root: bytes) -> bytes:
+        disk = root + b"/disk"
+        path(disk).mkdir()
+        (path(disk) / "c.jpg").touch()
+        assert roots.add_mount(disk)
+        assert roots.check(disk, False)
+        return disk
+
+    def test_it_is_a_part_of_its_root(self, roots: Roots, root: bytes, disk: bytes) -> None:
+        assert (roots.named(), roots.paths()) == ([root], [root, disk])
+        assert roots.parts(root) == [root, disk]
+        assert roots.of(disk + b"/c.jpg") == disk
+        with pytest.raises(Refused, match="not watched"):
+            roots.remove(disk)
+
+    def test_its_files_stay_when_it_goes(
+        self, roots: Roots, root: bytes, disk: bytes, index: Index
+    ) -> None:
+        show(index, disk + b"/c.jpg")
+        path(disk).rename(path(root).with_name("away"))
+        path(disk).mkdir()
+        (path(disk) / "below the mount point.jpg").touch()
+        assert not roots.check(disk, True)
+        assert index.store.counts().offline == 1
+        assert roots.state(root) == "watching"
+
+    def test_a_person_says_that_nothing_is_mounted_there_any_more(
+        self, roots: Roots, root: bytes, disk: bytes
+    ) -> None:
+        remembered(roots._index, disk, inode=1, device=99)
+        roots.read()
+        assert not roots.check(disk, False)
+        roots.adopt(disk)
+        assert roots.paths() == [root]

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from imgqd.library.rules import Rules
-from imgqd.library.scan import Look, look, root_of, under
+from imgqd.library.scan import leads_elsewhere, look, root_of, under
 from imgqd.records import Stamp
 
 
-def looked(folder: Path, *, follow: bool = False, exclude: tuple[str, ...] = ()) -> Look:
+@dataclass(frozen=True)
+class Looked:
+    """What a look found."""
+
+    files: dict[bytes, Stamp]
+    folders: tuple[bytes, ...]
+
+
+def looked(
+    folder: Path, *, root: Path | None = None, follow: bool = False, exclude: tuple[str, ...] = ()
+) -> Looked:
     path = os.fsencode(folder)
-    return look(path, path, Rules(exclude), follow)
+    with look(path, os.fsencode(root or folder), Rules(exclude), follow) as entries:
+        found = list(entries)
+    assert [name for name, _ in found] == sorted(name for name, _ in found)
+    return Looked(
+        {name: Stamp.of(status) for name, status in found if stat.S_ISREG(status.st_mode)},
+        tuple(path + b"/" + name for name, status in found if stat.S_ISDIR(status.st_mode)),
+    )
 
 
 def test_regular_files_and_folders_are_listed_with_their_stamps(tmp_path: Path) -> None:
@@ -38,7 +56,7 @@ def test_what_is_neither_file_nor_folder_is_not_listed(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(tmp_path / "socket.jpg"))
         found = looked(tmp_path)
-    assert (found.files, found.folders, found.empty) == ({}, (), False)
+    assert (found.files, found.folders) == ({}, ())
 
 
 @pytest.mark.parametrize(
@@ -49,12 +67,11 @@ def test_any_name_a_file_can_have_is_listed(tmp_path: Path, name: bytes) -> None
     assert list(looked(tmp_path).files) == [name]
 
 
-def test_rules_are_applied_and_empty_means_no_entry_at_all(tmp_path: Path) -> None:
-    assert looked(tmp_path).empty
+def test_rules_are_applied(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "a.tmp").touch()
     found = looked(tmp_path, exclude=("*.tmp",))
-    assert (found.files, found.folders, found.empty) == ({}, (), False)
+    assert (found.files, found.folders) == ({}, ())
 
 
 def test_a_folder_that_is_gone_or_none_is_an_error(tmp_path: Path) -> None:
@@ -78,6 +95,28 @@ def test_links_are_followed_only_when_asked(tmp_path: Path) -> None:
     assert found.folders == (os.fsencode(folder / "tree"),)
 
 
+def test_a_folder_that_became_a_link_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "root").mkdir()
+    link = tmp_path / "root" / "link"
+    link.symlink_to("../there")
+    with pytest.raises(NotADirectoryError):
+        looked(link, root=tmp_path / "root")
+    assert looked(link, root=link) == Looked({}, ())
+    assert looked(link, root=tmp_path / "root", follow=True) == Looked({}, ())
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("a/b", False), ("a/link/b", True), ("a/link", True), ("a/gone/b", False), ("", False)],
+)
+def test_a_way_that_leads_elsewhere(tmp_path: Path, path: str, expected: bool) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "link").symlink_to(".")
+    root = os.fsencode(tmp_path)
+    assert leads_elsewhere(root, os.path.join(root, os.fsencode(path)).rstrip(b"/")) is expected
+
+
 def test_followed_links_make_no_loop(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -88,7 +127,7 @@ def test_followed_links_make_no_loop(tmp_path: Path) -> None:
     walked, left = [], [os.fsencode(tmp_path)]
     while left:
         walked.append(left.pop())
-        left += look(walked[-1], os.fsencode(tmp_path), Rules(), True).folders
+        left += looked(Path(os.fsdecode(walked[-1])), root=tmp_path, follow=True).folders
         assert len(walked) < 20
     assert os.fsencode(tmp_path / "a" / "over") in walked
     assert not any(path.endswith((b"/self", b"/up")) for path in walked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,10 @@ from imgqd.embedder.jobs import Job
 
 if TYPE_CHECKING:
     from imgqd.store import FileState
+
+
+# So many files wait for the decoders at once: 150 MB of memory.
+MOST_UNDER_WAY = 200_000
 
 
 @dataclass(slots=True)
@@ -40,19 +44,27 @@ class _UnderWay:
 
 
 class Backlog:
-    """A path is under way once: what happens to it meanwhile has it looked at again afterwards."""
+    """A path is under way once: what happens to it meanwhile has it looked at again afterwards.
 
-    def __init__(self) -> None:
+    Of a library of a million new files not all are under way at once: the rest is counted by folder, and
+    those folders are looked at again when there is room.
+    """
+
+    def __init__(self, most: int = MOST_UNDER_WAY) -> None:
+        self._most = most
         self._changed = threading.Condition()
         self._under_way: dict[bytes, _UnderWay] = {}
-        self._unready: dict[bytes, Mapping[bytes, FileState | None]] = {}
+        self._unready: dict[bytes, Counter[FileState | None]] = {}
+        self._put_off: dict[bytes, Counter[FileState | None]] = {}
+        self._called: set[bytes] = set()
         self._states: Counter[FileState | None] = Counter()
         self.tally = Tally()
 
     @property
     def pending(self) -> int:
         with self._changed:
-            return len(self._under_way) + sum(map(len, self._unready.values()))
+            waiting = (*self._unready.values(), *self._put_off.values())
+            return len(self._under_way) + sum(each.total() for each in waiting)
 
     def counted(self, state: FileState) -> int:
         """How many of the pending the store has in this state, from when they were read before."""
@@ -60,11 +72,16 @@ class Backlog:
             return self._states[state]
 
     def begin(self, job: Job, state: FileState | None) -> bool:
-        """Whether the job is to be done now; otherwise its path is under way already. state: the
-        store's, None where it does not know the path."""
+        """Whether the job is to be done now; otherwise its path is under way already, or is put off.
+        state: the store's, None where it does not know the path."""
         with self._changed:
             if job.path in self._under_way:
                 self._under_way[job.path].again |= self._under_way[job.path].job.stamp != job.stamp
+                return False
+            if len(self._under_way) >= self._most:
+                folder = os.path.dirname(job.path)
+                self._put_off.setdefault(folder, Counter())[state] += 1
+                self._states[state] += 1
                 return False
             self._under_way[job.path] = _UnderWay(job, state)
             self._states[state] += 1
@@ -79,21 +96,38 @@ class Backlog:
                 self._states[done.state] -= 1
                 if done.again:
                     look_again(os.path.dirname(path))
+            if self._put_off and 2 * len(self._under_way) < self._most:
+                self._take_up(look_again)
             self._changed.notify_all()
 
     def is_under_way(self, path: bytes) -> bool:
         with self._changed:
             return path in self._under_way
 
-    def unready(self, folder: bytes, states: Mapping[bytes, FileState | None]) -> None:
-        """The files of a folder that are still being written, with their states in the store: pending,
-        but not to be read yet."""
+    def looks_at(self, folder: bytes) -> None:
+        """A look at a folder begins: what is unready or put off of it is counted anew."""
         with self._changed:
-            self._states.subtract(self._unready.pop(folder, {}).values())
-            if states:
-                self._unready[folder] = states
-                self._states.update(states.values())
+            for waiting in (self._unready, self._put_off):
+                self._states.subtract(waiting.pop(folder, Counter()))
+            self._called.discard(folder)
             self._changed.notify_all()
+
+    def unready(self, folder: bytes, states: Iterable[FileState | None]) -> None:
+        """Files of the folder that are still being written, by their states in the store: pending, but
+        not to be read yet."""
+        if files := Counter(states):
+            with self._changed:
+                self._unready[folder] = files
+                self._states.update(files)
+
+    def _take_up(self, look_again: Callable[[bytes], None]) -> None:
+        """Has folders looked at of which files were put off, as many as there is room for."""
+        room = self._most - len(self._under_way)
+        for folder, files in self._put_off.items():
+            if room > 0 and folder not in self._called:
+                self._called.add(folder)
+                look_again(folder)
+            room -= files.total()
 
     def notify(self) -> None:
         """Something that somebody may wait for has come about."""

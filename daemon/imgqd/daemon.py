@@ -107,11 +107,15 @@ class Daemon:
         return (wire.Process(role="daemon", pid=os.getpid()), *alive)
 
     def shown_roots(self) -> tuple[wire.Root, ...]:
-        tallies = self.index.store.root_counts()
+        """The folders that a person gave, each with what is mounted in it."""
+        roots, tallies = self.roots, self.index.store.root_counts()
         return tuple(
-            wire.Root(path=path, state=self.roots.state(path), files=tallies[path].files)
-            for path in self.roots.paths()
-            if path in tallies
+            wire.Root(
+                path=path,
+                state=roots.state(path),
+                files=sum(tallies[part].files for part in roots.parts(path) if part in tallies),
+            )
+            for path in roots.named()
         )
 
     def _index(self) -> wire.IndexState:
@@ -182,6 +186,6 @@ class Daemon:
             yield wire.Trouble(
                 code="offline",
                 path=path,
-                message=f"{os.fsdecode(path)} is not there; its pictures are kept",
-                remedy="connect it again, or `imgq remove` it",
+                message=f"{os.fsdecode(path)} is offline: {self.roots.reason(path)}; its pictures are kept",
+                remedy="connect it again; where it is meant to be so, `imgq check --repair DIR`",
             )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from imgq.errors import StoreError
 from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Job, Urgency
 from imgqd.index import Index
-from imgqd.library import mounts
+from imgqd.library import mounts, reach
 from imgqd.library.compare import Seen
 from imgqd.library.dirty import Hints
 from imgqd.library.walk import Library, Pass, Walker
@@ -41,11 +40,12 @@ class Reconciler(threading.Thread):
         self._backlog = backlog
         self._submit = submit
         self._ending = threading.Event()
-        self._walker = Walker(library, index, backlog, self._ending)
+        self._walker = Walker(library, index, backlog, self._apply, self._ending)
         self._asking = threading.Lock()
         self._wanted = self._completed = 0
         self._overflows = 0
         self._next_scan = 0.0
+        self._mounted = mounts.table()
         self.replaced = 0
         self.watch: Watch = open_watch(library.dirty)
 
@@ -119,19 +119,19 @@ class Reconciler(threading.Thread):
     def _scan(self, hints: Hints) -> None:
         """Everything, root by root."""
         self._backlog.tally.rescans += 1
-        roots, found = self._library.roots, Pass(hints.closed)
+        roots, found = self._library.roots, Pass(hints.closed, Urgency.BACKLOG)
         for root in roots.paths():
             roots.scanning.add(root)
             if self._check(root, root in hints.emptied) and not self._ending.is_set():
                 self._walker.walk(root, found, self.watch, deep=True)
             roots.scanning.discard(root)
-        self._apply(found, Urgency.BACKLOG)
+        self._apply(found)
         self._next_scan = time.monotonic() + self._interval()
         self._index.store.forget_orphans(time.time() - KEEP_ORPHANS_S)
 
     def _look_at(self, hints: Hints) -> None:
         """The folders that the hints name, with what is new in them."""
-        found = Pass(hints.closed)
+        found = Pass(hints.closed, Urgency.FRESH)
         there: dict[bytes, bool] = {}
         for folder in sorted(hints.folders | hints.deep):
             root = self._library.roots.of(folder)
@@ -141,8 +141,8 @@ class Reconciler(threading.Thread):
                 self._walker.walk(folder, found, self.watch, deep=folder in hints.deep)
             else:
                 # Whatever was being written there is waited for no longer.
-                self._backlog.unready(folder, {})
-        self._apply(found, Urgency.FRESH)
+                self._backlog.looks_at(folder)
+        self._apply(found)
 
     def _check(self, root: bytes, emptied: bool) -> bool:
         """Whether a root is there. When one went or came, nothing is known of what is watched under it."""
@@ -153,66 +153,43 @@ class Reconciler(threading.Thread):
             self._library.dirty.mark_everything()
         return there
 
-    def _apply(self, found: Pass, urgency: Urgency) -> None:
-        """Moves first, so that what moved is not taken for gone; then what is gone; then the reading."""
+    def _apply(self, found: Pass) -> None:
+        """Moves first, so that what moved is not taken for gone; then what is gone; then the reading.
+
+        What was gone at the look and has come back since has made an event, and is looked at again.
+        """
         with self._index.lock:
-            folders = [path for path in found.gone_folders if not self._is_there(path)]
-            gone = [path for path in found.gone if not self._is_there(path)]
             moved = {move.path: move for move in self._moves(found.seen)}
-            changes: list[Change] = [*moved.values(), *map(GoneFolder, folders), *map(Gone, gone)]
+            changes: list[Change] = [*moved.values(), *map(GoneFolder, found.gone_folders)]
+            changes += map(Gone, found.gone)
             committed = self._index.commit(changes) if changes else None
         self._backlog.tally.reused += len(moved)
-        if folders:
-            self.watch.forget(folders)
-        for path in folders:
-            self._backlog.unready(path, {})
+        self.watch.forget(found.gone_folders)
+        for path in found.gone_folders:
+            self._backlog.looks_at(path)
         for path in committed.again if committed else ():
             self._library.dirty.mark(os.path.dirname(path))
         for each in found.seen:
             if each.path not in moved:
-                job = Job(each.path, each.stamp, urgency)
+                job = Job(each.path, each.stamp, found.urgency)
                 if self._backlog.begin(job, each.state):
                     self._submit(job)
+        found.clear()
 
-    def _moves(self, seen: Iterable[Seen]) -> Iterable[Moved]:
+    def _moves(self, seen: Sequence[Seen]) -> Iterable[Moved]:
         """New paths whose file is known, with an equal stamp, at a path where it is no longer: renaming a
         folder changes no stamp in it."""
-        taken: set[bytes] = set()
+        known: dict[Stamp, list[bytes]] = {}
+        for path, row in self._index.store.by_inode({each.stamp.inode for each in seen}):
+            if row.trusted and row.state != "pending":
+                known.setdefault(row.stamp, []).append(path)
         for each in seen:
-            for path, row in self._index.store.by_inode(each.stamp.inode, each.stamp.device):
-                same = row.trusted and row.stamp == each.stamp and row.state != "pending"
-                if (
-                    same
-                    and path != each.path
-                    and path not in taken
-                    and not _is_same(path, each.stamp)
-                ):
-                    taken.add(path)
-                    yield Moved(path, each.path, each.stamp)
+            sources = known.get(each.stamp, [])
+            for source in sources:
+                if source != each.path and not _is_same(source, each.stamp):
+                    sources.remove(source)
+                    yield Moved(source, each.path, each.stamp)
                     break
-
-    def _is_there(self, path: bytes) -> bool:
-        """Whether a path that was missing is there after all, as something that is indexed."""
-        root = self._library.roots.of(path)
-        try:
-            mode = os.stat(path, follow_symlinks=self._library.follow_symlinks).st_mode
-        except OSError:
-            return False
-        if root is None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            return False
-        if stat.S_ISDIR(mode):
-            return bool(self._library.rules.reaches(root, path)) and not self._index.store.rows(
-                os.path.dirname(path)
-            ).get(os.path.basename(path))
-        return self._is_listed(path, root)
-
-    def _is_listed(self, path: bytes, root: bytes) -> bool:
-        folder, name = os.path.split(path)
-        rules = self._library.rules
-        if not rules.reaches(root, folder) or rules.leaves_out(root, folder, name, False):
-            return False
-        self._library.dirty.mark(folder)
-        return True
 
     def _beat(self) -> None:
         """Looks after the watcher and the roots that are away, and at the clock."""
@@ -233,6 +210,12 @@ class Reconciler(threading.Thread):
     def _look_after_roots(self) -> None:
         """A mount, an unmount, or a link that leads elsewhere makes no event."""
         roots = self._library.roots
+        mounted = mounts.table()
+        if mounted != self._mounted:
+            self._mounted = mounted
+            for root in roots.online():
+                for place in mounts.below(root) or ():
+                    self._library.dirty.mark(os.path.dirname(place))
         for root in roots.offline():
             self._check(root, False)
         for root in roots.online():
@@ -244,12 +227,13 @@ class Reconciler(threading.Thread):
     def _interval(self) -> float:
         """Seconds to the next scan of everything."""
         well = self.watch.is_alive() and not self.watch.limited
-        remote = any(mounts.is_remote(mounts.kind(root)) for root in self._library.roots.online())
+        roots = self._library.roots
+        remote = any(mounts.is_remote(roots.kind(root)) for root in roots.online())
         return self._library.rescan if well and not remote else self._library.rescan_unwatched
 
 
 def _is_same(path: bytes, stamp: Stamp) -> bool:
     try:
-        return Stamp.of(os.lstat(path)) == stamp
+        return Stamp.of(reach.status(path)) == stamp
     except OSError:
         return False

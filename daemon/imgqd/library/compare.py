@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from imgqd.embedder.lane import STILL_S
-from imgqd.library.scan import Look
+from imgqd.library.scan import Entry
 from imgqd.records import Stamp
-from imgqd.store import FileState, Row
+from imgqd.store import FileState, Listed, Row
 
 # Read errors are tried again after so long, and after ever longer.
 FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 86400.0
@@ -27,17 +28,38 @@ class Seen:
 
 @dataclass(slots=True)
 class Differences:
-    """What is to be done for a folder.
+    """What else a comparison found than files to be read now.
 
-    changed: to be read now. unready: still being written, to be looked at in `unready_s` seconds.
-    later: seconds until a read error is due again. gone: names that are no more.
+    unready: still being written, to be looked at in `unready_s` seconds. later: seconds until a read
+    error is due again. gone: names of files that are no more. folders: the names of those there are.
     """
 
-    changed: list[Seen] = field(default_factory=list)
     unready: list[Seen] = field(default_factory=list)
     unready_s: float = STILL_S
     later: float | None = None
     gone: list[bytes] = field(default_factory=list)
+    folders: list[bytes] = field(default_factory=list)
+
+    def put_off(self, seen: Seen, wait: float) -> None:
+        self.unready.append(seen)
+        self.unready_s = min(self.unready_s, wait)
+
+    def try_in(self, wait: float) -> None:
+        self.later = min(wait, self.later or wait)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a folder is looked at.
+
+    closed: paths whose writer was seen to close them, which are read at once. steady: whether inode
+    numbers and ctimes of the file system last. is_known: whether a file with this stamp is known at
+    some path: then it has only moved, and nobody writes to it.
+    """
+
+    closed: set[bytes]
+    steady: bool
+    is_known: Callable[[Stamp], bool]
 
 
 class Comparison:
@@ -50,33 +72,33 @@ class Comparison:
     def of(
         self,
         folder: bytes,
-        look: Look,
-        rows: Mapping[bytes, Row],
-        *,
-        closed: set[bytes],
-        steady: bool,
-    ) -> Differences:
-        """closed: paths whose writer was seen to close them, which are read at once. steady: whether
-        inode numbers and ctimes of the file system last."""
-        found = Differences()
-        for name, stamp in look.files.items():
-            row = rows.get(name)
-            if row is not None and row.trusted and _same(row.stamp, stamp, steady):
+        pairs: Iterable[tuple[Entry, Listed | None]],
+        view: View,
+        found: Differences,
+    ) -> Iterator[Seen]:
+        """The files to be read now; what else there is to say goes into `found`.
+
+        pairs: the files of the folder, each with its row (see `paired`).
+        """
+        for (name, status), listed in pairs:
+            same = listed is not None and _same(listed, status, view.steady)
+            if same and listed and listed.at_rest:
+                continue
+            row = listed.row() if listed else None
+            if same and row and row.trusted:
                 wait = self._due_in(row)
                 if wait is None:
                     continue
                 if wait > 0:
-                    found.later = min(wait, found.later or wait)
+                    found.try_in(wait)
                     continue
-            each = Seen(os.path.join(folder, name), stamp, row.state if row else None)
-            wait = 0.0 if each.path in closed else self._unstill(each.path, stamp)
-            if wait:
-                found.unready.append(each)
-                found.unready_s = min(found.unready_s, wait)
+            path = os.path.join(folder, name)
+            seen = Seen(path, Stamp.of(status), row.state if row else None)
+            wait = 0.0 if path in view.closed else self._unstill(path, seen.stamp)
+            if wait and not view.is_known(seen.stamp):
+                found.put_off(seen, wait)
             else:
-                found.changed.append(each)
-        found.gone = [name for name in rows if name not in look.files]
-        return found
+                yield seen
 
     def _due_in(self, row: Row) -> float | None:
         """Seconds until an unchanged file is to be read, None where it is not."""
@@ -113,8 +135,33 @@ class Comparison:
         return STILL_S - max(still, age)
 
 
-def _same(known: Stamp, seen: Stamp, steady: bool) -> bool:
-    """Whether two stamps mean the same bytes. Devices are numbered anew at each mount."""
-    if (known.size, known.mtime_ns) != (seen.size, seen.mtime_ns):
+def paired(
+    entries: Iterable[Entry], rows: Iterable[Listed], found: Differences
+) -> Iterator[tuple[Entry, Listed | None]]:
+    """Each file with its row; both come in the order of names. Rows without a file are gone, and folders
+    are put down, in `found`."""
+    known = iter(rows)
+    row = next(known, None)
+    for entry in entries:
+        name, status = entry
+        if stat.S_ISDIR(status.st_mode):
+            found.folders.append(name)
+            continue
+        while row is not None and row.name < name:
+            found.gone.append(row.name)
+            row = next(known, None)
+        if row is None or row.name != name:
+            yield entry, None
+        else:
+            yield entry, row
+            row = next(known, None)
+    while row is not None:
+        found.gone.append(row.name)
+        row = next(known, None)
+
+
+def _same(known: Listed, seen: os.stat_result, steady: bool) -> bool:
+    """Whether the stamps mean the same bytes. Devices are numbered anew at each mount."""
+    if (known.size, known.mtime_ns) != (seen.st_size, seen.st_mtime_ns):
         return False
-    return not steady or (known.ctime_ns, known.inode) == (seen.ctime_ns, seen.inode)
+    return not steady or (known.ctime_ns, known.inode) == (seen.st_ctime_ns, seen.st_ino)

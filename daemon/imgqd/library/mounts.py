@@ -1,9 +1,10 @@
-"""What kind of file system a folder lies on, by /proc/self/mountinfo."""
+"""What is mounted where, and what can be asked of each kind of file system, by /proc/self/mountinfo."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 
 # These number their files anew at each mount, or keep no time of the last change of an inode.
 _UNSTEADY = ("vfat", "exfat", "msdos", "ntfs", "fuse", "cifs", "smb")
@@ -11,21 +12,61 @@ _UNSTEADY = ("vfat", "exfat", "msdos", "ntfs", "fuse", "cifs", "smb")
 # Changes made on another machine make no event here.
 _REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "afs", "virtiofs", "davfs", "glusterfs")
 
+# Their f_fsid is made from what is written on the disk, or anew for each mount of nothing; that of others
+# follows the number of the device, which changes with the socket a disk is put into.
+_NAMED = ("ext2", "ext3", "ext4", "btrfs", "tmpfs", "zfs", "bcachefs", "ramfs")
+
+# The kernel's own words, no files of anybody.
+_PSEUDO = frozenset(
+    (
+        *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "cpuset", "debugfs"),
+        *("devpts", "devtmpfs", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc"),
+        *("pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sockfs", "sysfs", "tracefs"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A place where a file system is mounted, and the name of its type."""
+
+    where: bytes
+    kind: str
+
+
+def table() -> list[Mount] | None:
+    """Every mount, the later ones on top of the earlier; None where the platform does not tell."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            return [_mount(line) for line in file]
+    except OSError:
+        return None
+
 
 def kind(folder: bytes) -> str:
     """The name of the file system's type; empty where the platform does not tell."""
-    try:
-        with open("/proc/self/mountinfo", "rb") as file:
-            mounts = [_mount(line) for line in file]
-    except OSError:
-        return ""
     real = os.path.realpath(folder).rstrip(b"/") + b"/"
-    holding = [
-        (where, name) for where, name in mounts if real.startswith(where.rstrip(b"/") + b"/")
-    ]
+    holding = [each for each in table() or () if real.startswith(each.where.rstrip(b"/") + b"/")]
     # The last line of equals is the mount on top.
-    deepest = max((len(where) for where, _ in holding), default=0)
-    return next((name for where, name in reversed(holding) if len(where) == deepest), "")
+    deepest = max((len(each.where) for each in holding), default=0)
+    return next((each.kind for each in reversed(holding) if len(each.where) == deepest), "")
+
+
+def below(folder: bytes) -> frozenset[bytes] | None:
+    """The places below the folder, itself perhaps a link, where something is mounted; None where the
+    platform does not tell."""
+    mounts = table()
+    if mounts is None:
+        return None
+    real = os.path.realpath(folder).rstrip(b"/") + b"/"
+    places = [each.where[len(real) :] for each in mounts if each.where.startswith(real)]
+    return frozenset(os.path.join(folder, place) for place in places if place)
+
+
+def is_mounted(path: bytes) -> bool:
+    """Whether something is mounted at the path."""
+    there = below(os.path.dirname(path))
+    return os.path.ismount(path) if there is None else path in there
 
 
 def is_steady(kind: str) -> bool:
@@ -37,7 +78,16 @@ def is_remote(kind: str) -> bool:
     return kind.startswith(_REMOTE)
 
 
-def _mount(line: bytes) -> tuple[bytes, str]:
+def is_named(kind: str) -> bool:
+    """Whether f_fsid tells such a file system from every other, wherever it is mounted."""
+    return kind.startswith(_NAMED)
+
+
+def is_pseudo(kind: str) -> bool:
+    return kind in _PSEUDO
+
+
+def _mount(line: bytes) -> Mount:
     fields = line.split(b" ")
     where = re.sub(rb"\\([0-7]{3})", lambda match: bytes((int(match[1], 8),)), fields[4])
-    return where, fields[fields.index(b"-") + 1].decode()
+    return Mount(where, fields[fields.index(b"-") + 1].decode())

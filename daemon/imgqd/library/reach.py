@@ -20,14 +20,17 @@ def opened(path: bytes, flags: int) -> int:
 
 def status(path: bytes, *, follow: bool = False) -> os.stat_result:
     """`follow`: what a link leads to. Raises OSError as os.stat does."""
+    if len(path) <= LONGEST:
+        return os.stat(path, follow_symlinks=follow)
     with _near(path) as (folder, rest):
         return os.stat(rest, dir_fd=folder, follow_symlinks=follow)
 
 
 @contextmanager
-def folder(path: bytes) -> Iterator[int]:
-    """A descriptor of the folder, for os.listdir and os.stat. Raises OSError where it may not be read."""
-    descriptor = opened(path, os.O_RDONLY | _FOLDER)
+def folder(path: bytes, *, follow: bool = True) -> Iterator[int]:
+    """A descriptor of the folder, for os.listdir and os.stat. Raises OSError where it may not be read,
+    NotADirectoryError where it is none, or is a link that is not to be followed."""
+    descriptor = opened(path, os.O_RDONLY | _FOLDER | (0 if follow else os.O_NOFOLLOW))
     try:
         yield descriptor
     finally:

@@ -1,4 +1,8 @@
-"""The watched folders, and whether they are there. Absent is not deleted."""
+"""The watched folders, and whether they are there. Absent is not deleted.
+
+A file system that is mounted below a root is kept like a root of its own, under it: what lies on a disk
+is not gone when the disk is.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import Refused
-from imgqd.library import mounts
+from imgqd.library import mounts, reach
 from imgqd.library.scan import root_of
 from imgqd.store import Identity, Root
 
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from imgqd.index import Index
 
 log = logging.getLogger(__name__)
+
+# So many known files are looked for on a disk that does not say which one it is.
+SAMPLE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +40,19 @@ class Roots:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._denied: set[bytes] = set()
+        self._reasons: dict[bytes, str] = {}
+        self._others: dict[bytes, Identity] = {}
         self.scanning: set[bytes] = set()
         self._roots: dict[bytes, Root] = {}
-        self._read()
+        self.read()
 
     def paths(self) -> list[bytes]:
+        """Every root, and every mount below one."""
         return list(self._roots)
+
+    def named(self) -> list[bytes]:
+        """The roots that a person gave."""
+        return [path for path, root in self._roots.items() if not root.mount]
 
     def online(self) -> list[bytes]:
         return [path for path, root in self._roots.items() if root.state == "online"]
@@ -47,8 +61,23 @@ class Roots:
         return [path for path, root in self._roots.items() if root.state == "offline"]
 
     def of(self, path: bytes) -> bytes | None:
-        """The deepest root over a path."""
+        """The deepest root, or mount, over a path."""
         return root_of(path, self.paths())
+
+    def parts(self, path: bytes) -> list[bytes]:
+        """A root that a person gave, and the mounts that are shown as part of it."""
+        named = self.named()
+        return [each for each in self._roots if root_of(each, named) == path]
+
+    def kind(self, path: bytes) -> str:
+        """The type of a root's file system, as it was last seen; nothing is touched."""
+        root = self._roots.get(path)
+        return root.identity.kind if root else ""
+
+    def is_remote(self, path: bytes) -> bool:
+        """Whether the path lies on a file system that tells of no changes, and may not answer."""
+        root = self.of(path)
+        return root is not None and mounts.is_remote(self.kind(root))
 
     def state(self, path: bytes) -> str:
         """The word of `imgq status` for a root."""
@@ -59,26 +88,52 @@ class Roots:
             return "offline"
         return "scanning" if path in self.scanning else "watching"
 
+    def reason(self, path: bytes) -> str:
+        """Why a root is offline, in words."""
+        return self._reasons.get(path, "it is not there")
+
     def add(self, path: bytes) -> None:
-        """Raises Refused where there is no folder that can be read."""
-        try:
-            identity = _glance(path).identity
-        except (OSError, ValueError) as error:
-            raise Refused(
-                f"{os.fsdecode(path)} cannot be watched: {_words(error)}",
-                "give a folder you can read",
-            ) from None
+        """Raises Refused where there is no folder that can be read, or none that holds files of anybody."""
+        identity = self._identity(path)
         with self._index.lock:
             self._index.store.add_root(path, identity)
-            self._read()
+            self.read()
+
+    def add_mount(self, path: bytes) -> bool:
+        """Keeps what is mounted below a root as a root of its own. Whether it is to be looked at."""
+        try:
+            identity = _glance(path).identity
+        except OSError as error:
+            log.warning("%s cannot be read: %s", os.fsdecode(path), error.strerror)
+            return False
+        if mounts.is_pseudo(identity.kind):
+            return False
+        with self._index.lock:
+            self._index.store.add_root(path, identity, mount=True)
+            self.read()
+        return True
 
     def remove(self, path: bytes) -> None:
         """What is under the root can be found no longer, unless another root holds it."""
-        if path not in self._roots:
+        if path not in self.named():
             raise Refused(f"{os.fsdecode(path)} is not watched", "`imgq roots` lists the folders")
         with self._index.lock:
             self._index.hide(self._index.store.remove_root(path, time.time()))
-            self._read()
+            self.read()
+
+    def adopt(self, path: bytes) -> None:
+        """What lies at a root's path now is the root, whatever is remembered of it: a person says so.
+        Raises Refused where no root is, or nothing."""
+        root = self._roots.get(path)
+        if root is None:
+            raise Refused(f"{os.fsdecode(path)} is not watched", "`imgq roots` lists the folders")
+        if root.mount and not mounts.is_mounted(path):
+            with self._index.lock:
+                self._index.hide(self._index.store.remove_root(path, time.time()))
+                self.read()
+            return
+        identity = self._identity(path)
+        self._note(replace(root, state="online", identity=identity, had_entries=False))
 
     def check(self, path: bytes, emptied: bool) -> bool:
         """Looks whether a root is there, and remembers it; `emptied` says that its last entry was seen
@@ -94,7 +149,7 @@ class Roots:
                 self._denied.add(path)
             self._note(replace(root, state="offline"), _words(error))
             return False
-        reason = _absence(root, seen, emptied)
+        reason = self._absence(root, seen, emptied)
         if reason:
             self._note(replace(root, state="offline"), reason)
         else:
@@ -102,22 +157,50 @@ class Roots:
             self._note(replace(known, had_entries=not seen.is_empty))
         return not reason
 
+    def silence(self, path: bytes) -> None:
+        """The root's file system does not answer."""
+        root = self._roots.get(path)
+        if root is not None:
+            self._note(replace(root, state="offline"), "its file system does not answer")
+
     def looks_changed(self, path: bytes) -> bool:
         """Whether another folder than the one remembered, or none, lies at a root's path."""
         root = self._roots.get(path)
         if root is None:
             return False
         try:
-            status = os.stat(path)
+            status = reach.status(path, follow=True)
         except OSError:
             return True
         return (status.st_dev, status.st_ino) != (root.identity.device, root.identity.inode)
+
+    def read(self) -> None:
+        """Takes the roots from the store."""
+        self._roots = {root.path: root for root in self._index.store.roots()}
+
+    def _identity(self, path: bytes) -> Identity:
+        try:
+            identity = _glance(path).identity
+        except (OSError, ValueError) as error:
+            raise Refused(
+                f"{os.fsdecode(path)} cannot be watched: {_words(error)}",
+                "give a folder you can read",
+            ) from None
+        if mounts.is_pseudo(identity.kind):
+            raise Refused(
+                f"{os.fsdecode(path)} cannot be watched: {identity.kind} holds no pictures",
+                "give a folder of files",
+            )
+        return identity
 
     def _note(self, now: Root, reason: str = "") -> None:
         """Remembers what a root is now; unless it was removed meanwhile."""
         with self._index.lock:
             before = self._roots.get(now.path)
-            if before is None or before == now:
+            if before is None:
+                return
+            self._reasons[now.path] = reason
+            if before == now:
                 return
             if before.state != now.state:
                 words = f": {reason}" if reason else ""
@@ -125,30 +208,48 @@ class Roots:
             self._index.store.set_root(
                 now.path, state=now.state, identity=now.identity, had_entries=now.had_entries
             )
-            self._read()
+            self.read()
 
-    def _read(self) -> None:
-        self._roots = {root.path: root for root in self._index.store.roots() if not root.mount}
+    def _absence(self, root: Root, seen: _Glance, emptied: bool) -> str:
+        """Why what is seen is not the root; empty where it is."""
+        known, found = root.identity, seen.identity
+        if root.mount and found.inode != known.inode:
+            return "nothing is mounted there, or something else"
+        if found.fsid != known.fsid and not self._is_numbered_anew(root, found):
+            return "another file system lies at its place"
+        if seen.is_empty and root.had_entries and not emptied:
+            return "it is empty, and nobody saw its pictures deleted"
+        return ""
+
+    def _is_numbered_anew(self, root: Root, found: Identity) -> bool:
+        """Whether it is the same disk under another device number, for all that can be told."""
+        kinds = {root.identity.kind, found.kind} - {""}
+        if len(kinds) > 1 or any(map(mounts.is_named, kinds)):
+            return False
+        if self._others.get(root.path) == found:
+            return False
+        known = self._index.store.sample(root.path, SAMPLE)
+        alike = sum(_is_alike(path, row.stamp.size, row.stamp.mtime_ns) for path, row in known)
+        if 2 * alike >= len(known):
+            return True
+        self._others[root.path] = found
+        return False
 
 
-def _absence(root: Root, seen: _Glance, emptied: bool) -> str:
-    """Why what is seen is not the root; empty where it is."""
-    # The inode alone changes when a folder is made anew, the file system's name alone when a disk
-    # is numbered anew; both together, when something else lies at its place.
-    known, found = root.identity, seen.identity
-    if found.fsid != known.fsid and found.inode != known.inode:
-        return "another file system lies at its place"
-    if seen.is_empty and root.had_entries and not emptied:
-        return "it is empty, and nobody saw its pictures deleted"
-    return ""
+def _is_alike(path: bytes, size: int, mtime_ns: int) -> bool:
+    try:
+        status = reach.status(path, follow=True)
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)
 
 
 def _glance(path: bytes) -> _Glance:
     """Raises OSError where there is no folder that can be read."""
-    status = os.stat(path)
-    fsid = f"{os.statvfs(path).f_fsid:x}"
-    identity = Identity(status.st_dev, status.st_ino, fsid, mounts.kind(path))
-    with os.scandir(path) as entries:
+    with reach.folder(path) as descriptor, os.scandir(descriptor) as entries:
+        status = os.fstat(descriptor)
+        fsid = f"{os.fstatvfs(descriptor).f_fsid:x}"
+        identity = Identity(status.st_dev, status.st_ino, fsid, mounts.kind(path))
         return _Glance(identity, next(entries, None) is None)
 
 

@@ -4,63 +4,67 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from imgqd.library import reach
 from imgqd.library.rules import Rules
-from imgqd.records import Stamp
 
-# Linux takes no longer path in one call; deeper files cannot be opened by it either.
-LONGEST_PATH = 4095
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The regular files and the folders of one folder that no rule leaves out.
-
-    `empty` says that it holds no entry at all, not even one that is left out.
-    """
-
-    files: dict[bytes, Stamp]
-    folders: tuple[bytes, ...]
-    empty: bool
+# A regular file or a folder: its name, and what `stat` says of it.
+Entry = tuple[bytes, os.stat_result]
 
 
-def look(folder: bytes, root: bytes, rules: Rules, follow_symlinks: bool = False) -> Look:
-    """Lists a folder. Raises OSError where it is gone or may not be read."""
-    files: dict[bytes, Stamp] = {}
-    folders: list[bytes] = []
-    empty = True
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            empty = False
-            if len(entry.path) > LONGEST_PATH or (entry.is_symlink() and not follow_symlinks):
-                continue
-            try:
-                status = entry.stat(follow_symlinks=follow_symlinks)
-            except OSError:
-                # Gone between the listing and the look, or a link that leads nowhere.
-                continue
-            is_folder = stat.S_ISDIR(status.st_mode)
-            if not is_folder and not stat.S_ISREG(status.st_mode):
-                continue
-            if rules.leaves_out(root, folder, entry.name, is_folder):
-                continue
-            if not is_folder:
-                files[entry.name] = Stamp.of(status)
-            elif not (entry.is_symlink() and _loops(entry.path, status)):
-                folders.append(entry.path)
-    return Look(files, tuple(folders), empty)
+@contextmanager
+def look(
+    folder: bytes, root: bytes, rules: Rules, follow_symlinks: bool = False
+) -> Iterator[Iterator[Entry]]:
+    """Lists the regular files and the folders of a folder that no rule leaves out, in the order of their
+    names as bytes, one at a time: a folder may hold a million. Raises OSError where it is gone or may not
+    be read."""
+    with reach.folder(folder, follow=folder == root or follow_symlinks) as descriptor:
+        names = sorted(map(os.fsencode, os.listdir(descriptor)))
+        found = _entries(folder, names, descriptor, follow_symlinks)
+        yield (
+            (name, status)
+            for name, status in found
+            if not rules.leaves_out(root, folder, name, stat.S_ISDIR(status.st_mode))
+        )
 
 
-def _loops(path: bytes, status: os.stat_result) -> bool:
-    """Whether a followed link leads to a folder above itself."""
-    above = os.path.dirname(path)
-    while True:
-        if os.path.samestat(os.stat(above), status):
-            return True
-        if above == os.path.dirname(above):
+def _entries(folder: bytes, names: list[bytes], above: int, follow: bool) -> Iterator[Entry]:
+    for name in names:
+        try:
+            status = os.stat(name, dir_fd=above, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode) and follow:
+                status = os.stat(name, dir_fd=above)
+                if stat.S_ISDIR(status.st_mode) and _loops(folder, status):
+                    continue
+        except OSError:
+            # Gone between the listing and the look, or a link that leads nowhere.
+            continue
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            yield name, status
+
+
+def _loops(folder: bytes, status: os.stat_result) -> bool:
+    """Whether a followed link in the folder leads to that folder, or to one above it."""
+    while not os.path.samestat(reach.status(folder, follow=True), status):
+        if folder == os.path.dirname(folder):
             return False
-        above = os.path.dirname(above)
+        folder = os.path.dirname(folder)
+    return True
+
+
+def leads_elsewhere(root: bytes, folder: bytes) -> bool:
+    """Whether the folder, or one above it below the root, is a link by now."""
+    while folder != root:
+        try:
+            if stat.S_ISLNK(reach.status(folder).st_mode):
+                return True
+        except OSError:
+            pass
+        folder = os.path.dirname(folder)
+    return False
 
 
 def under(path: bytes, folder: bytes) -> bool:

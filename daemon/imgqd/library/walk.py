@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from imgqd.embedder.jobs import Urgency
 from imgqd.library import mounts
-from imgqd.library.compare import Comparison, Differences, Seen
+from imgqd.library.compare import Comparison, Differences, Seen, View, paired
 from imgqd.library.dirty import Dirty
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
-from imgqd.library.scan import Look, look, under
+from imgqd.library.scan import leads_elsewhere, look, under
 
 if TYPE_CHECKING:
     from imgqd.backlog import Backlog
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DENIED_RETRY_S = 30.0
+# So many files of a pass are put down until what is to be done for them is done.
+MOST_SEEN = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +44,38 @@ class Library:
 
 @dataclass(slots=True)
 class Pass:
-    """What one pass found: files not as the store knows them, and files and folders that are gone.
+    """What a pass has found and nothing was done for yet: files not as the store knows them, and files
+    and folders that are gone.
 
-    closed: files whose writer was seen to close them.
+    closed: files whose writer was seen to close them. urgency: of what is to be read.
     """
 
     closed: set[bytes]
+    urgency: Urgency
     seen: list[Seen] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     gone_folders: list[bytes] = field(default_factory=list)
 
+    def clear(self) -> None:
+        for each in (self.seen, self.gone, self.gone_folders):
+            each.clear()
+
 
 class Walker:
-    """Walks for one thread, until it is told to end."""
+    """Walks for one thread, until it is told to end. apply: does what a pass calls for, and empties it."""
 
     def __init__(
-        self, library: Library, index: Index, backlog: Backlog, ending: threading.Event
+        self,
+        library: Library,
+        index: Index,
+        backlog: Backlog,
+        apply: Callable[[Pass], None],
+        ending: threading.Event,
     ) -> None:
         self._library = library
         self._index = index
         self._backlog = backlog
+        self._apply = apply
         self._ending = ending
         self._comparison = Comparison(index.store.decoder)
         self.denied: set[bytes] = set()
@@ -70,33 +85,57 @@ class Walker:
         root = self._library.roots.of(top)
         if root is None:
             return
-        steady = mounts.is_steady(mounts.kind(root))
-        roots = set(self._library.roots.paths())
+        if not self._library.follow_symlinks and leads_elsewhere(root, top):
+            found.gone_folders.append(top)
+            return
+        view = View(found.closed, mounts.is_steady(self._library.roots.kind(root)), self._is_known)
+        mounted = mounts.below(root) or frozenset()
         watch.add(top, root)
         folders = [top]
         while folders and not self._ending.is_set():
             folder = folders.pop()
-            with self._index.lock:
-                seen = self._look(folder, root, found)
-                if seen is None:
-                    continue
-                self._compare(folder, seen, found, steady)
-            for below in seen.folders:
+            for below in self._look(folder, root, view, found):
+                if below in mounted:
+                    self._add_mount(below)
                 # A watch before the listing: what comes later makes an event.
-                if below not in roots and (not watch.add(below, root) or deep):
+                elif not watch.add(below, root) or deep:
                     folders.append(below)
 
-    def _look(self, folder: bytes, root: bytes, found: Pass) -> Look | None:
+    def _look(self, folder: bytes, root: bytes, view: View, found: Pass) -> list[bytes]:
+        """Holds a folder against its rows; the folders in it that belong to the root."""
+        library, differences = self._library, Differences()
+        self._backlog.looks_at(folder)
         try:
-            seen = look(folder, root, self._library.rules, self._library.follow_symlinks)
+            with (
+                self._index.lock,
+                look(folder, root, library.rules, library.follow_symlinks) as entries,
+            ):
+                pairs = paired(entries, self._index.store.listed(folder), differences)
+                for seen in self._comparison.of(folder, pairs, view, differences):
+                    found.seen.append(seen)
+                    if len(found.seen) >= MOST_SEEN:
+                        self._apply(found)
         except (FileNotFoundError, NotADirectoryError):
+            # No more, or a file or a link by now.
             found.gone_folders.append(folder)
-            return None
+            return []
         except OSError as error:
             self._deny(folder, error)
-            return None
+            return []
         self.denied.discard(folder)
-        return seen
+        return self._note(folder, differences, found)
+
+    def _note(self, folder: bytes, differences: Differences, found: Pass) -> list[bytes]:
+        found.gone += [os.path.join(folder, name) for name in differences.gone]
+        found.gone_folders += self._gone_below(folder, differences.folders)
+        self._backlog.unready(folder, (each.state for each in differences.unready))
+        if differences.unready:
+            self._library.dirty.mark_later(folder, differences.unready_s)
+        if differences.later is not None:
+            self._library.dirty.mark_later(folder, differences.later, counts=False)
+        roots = self._library.roots.paths()
+        there = (os.path.join(folder, name) for name in differences.folders)
+        return [below for below in there if below not in roots]
 
     def _deny(self, folder: bytes, error: OSError) -> None:
         """A folder that may not be read keeps its rows, and is tried again."""
@@ -105,34 +144,21 @@ class Walker:
             self.denied.add(folder)
         self._library.dirty.mark_later(folder, DENIED_RETRY_S, counts=False)
 
-    def _compare(self, folder: bytes, seen: Look, found: Pass, steady: bool) -> None:
-        rows = self._index.store.rows(folder)
-        differences = self._comparison.of(folder, seen, rows, closed=found.closed, steady=steady)
-        self._note_whole(differences)
-        found.seen += differences.changed
-        found.gone += [os.path.join(folder, name) for name in differences.gone]
-        found.gone_folders += self._gone_below(folder, seen.folders)
-        self._backlog.unready(folder, {each.path: each.state for each in differences.unready})
-        if differences.unready:
-            self._library.dirty.mark_later(folder, differences.unready_s)
-        if differences.later is not None:
-            self._library.dirty.mark_later(folder, differences.later, counts=False)
-
-    def _note_whole(self, differences: Differences) -> None:
-        """A young file whose bytes are known at another path has only moved: nobody writes to it."""
-        for each in [*differences.unready]:
-            if self._is_known(each.stamp):
-                differences.unready.remove(each)
-                differences.changed.append(each)
+    def _add_mount(self, place: bytes) -> None:
+        if self._library.roots.add_mount(place):
+            self._library.dirty.mark_deep(place)
 
     def _is_known(self, stamp: Stamp) -> bool:
         same = (stamp.size, stamp.mtime_ns)
-        found = self._index.store.by_inode(stamp.inode, stamp.device)
-        return any((row.stamp.size, row.stamp.mtime_ns) == same for _, row in found)
+        found = self._index.store.by_inode([stamp.inode])
+        return any(
+            (row.stamp.size, row.stamp.mtime_ns, row.stamp.device) == (*same, stamp.device)
+            for _, row in found
+        )
 
     def _gone_below(self, folder: bytes, there: Iterable[bytes]) -> list[bytes]:
         """Folders that hold known files and are not there; those above a root are left to it."""
-        here = {os.path.basename(below) for below in there}
+        here = set(there)
         gone = [name for name in self._index.store.child_folders(folder) if name not in here]
         below = [os.path.join(folder, name) for name in gone]
         roots = self._library.roots.paths()

@@ -1,6 +1,7 @@
 """The index on disk: the only SQL, and the only SQLite, of the project."""
 
 from imgqd.store.database import set_aside
+from imgqd.store.files import Listed
 from imgqd.store.records import (
     Added,
     Block,
@@ -33,6 +34,7 @@ __all__ = [
     "FileState",
     "Identity",
     "LedgerEntry",
+    "Listed",
     "Model",
     "Picture",
     "Root",

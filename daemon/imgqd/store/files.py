@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgqd.records import Stamp
 from imgqd.store.folders import UNDER, join, under
@@ -12,7 +13,7 @@ from imgqd.store.pictures import ledger_entry
 from imgqd.store.records import FileState, LedgerEntry, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import apsw
 
@@ -26,6 +27,13 @@ LEFT JOIN embedding_sums sums
     ON sums.picture = files.picture AND sums.model = :model AND NOT sums.stale
 LEFT JOIN failures ON failures.file = files.id
 """
+# a multiplier scatters what was added together
+SAMPLE = """
+SELECT files.id FROM folders CROSS JOIN files ON files.folder = folders.id
+WHERE root = (SELECT id FROM roots WHERE path = :root)
+ORDER BY files.id * 2654435761 % 4294967296 LIMIT :most
+"""
+MOST_INODES = 5000
 AT_OR_UNDER = f"""
 SELECT files.id FROM folders JOIN files ON files.folder = folders.id WHERE {UNDER}
 UNION SELECT files.id FROM folders JOIN files ON files.folder = folders.id
@@ -40,21 +48,42 @@ UPDATE embedding_sums SET stale = 1 WHERE model = :model AND picture IN
 
 
 class Files(Part):
+    def listed(self, folder: bytes) -> Iterator[Listed]:
+        """Every known file of the folder itself, in the order of names, as of one moment."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                f"{ROW} WHERE folders.path = :folder ORDER BY files.name",
+                {"model": self._model_id, "folder": folder},
+            )
+            yield from map(_listed, found)
+
     def rows(self, folder: bytes) -> dict[bytes, Row]:
         """Every known file of the folder itself, by name."""
-        with self._database.read() as connection:
-            found = connection.execute(
-                f"{ROW} WHERE folders.path = :folder", {"model": self._model_id, "folder": folder}
-            )
-            return {columns[1]: row(columns) for columns in found}
+        return {listed.name: listed.row() for listed in self.listed(folder)}
 
-    def by_inode(self, inode: int, device: int) -> list[tuple[bytes, Row]]:
-        """Known files, with their paths, that had this inode: where a new file may have come
-        from."""
+    def by_inode(self, inodes: Iterable[int]) -> Iterator[tuple[bytes, Row]]:
+        """Known files, with their paths, that had one of these inodes, on whatever device: where new
+        files may have come from."""
+        wanted = [fit(inode) for inode in inodes]
         with self._database.read() as connection:
+            for first in range(0, len(wanted), MOST_INODES):
+                found = connection.execute(
+                    f"{ROW} WHERE files.inode IN (SELECT value FROM json_each(:inodes))",
+                    {
+                        "model": self._model_id,
+                        "inodes": json.dumps(wanted[first : first + MOST_INODES]),
+                    },
+                )
+                for columns in found:
+                    yield join(columns[0], columns[1]), row(columns)
+
+    def sample(self, root: bytes, most: int) -> list[tuple[bytes, Row]]:
+        """Some known files of a root, from all over it, with their paths."""
+        with self._database.read() as connection:
+            ids: list[Any] = connection.execute(SAMPLE, {"root": root, "most": most}).fetchall()
             found = connection.execute(
-                f"{ROW} WHERE files.inode = :inode AND files.device = :device",
-                {"model": self._model_id, "inode": fit(inode), "device": fit(device)},
+                f"{ROW} WHERE files.id IN (SELECT value FROM json_each(:ids))",
+                {"model": self._model_id, "ids": json.dumps([id for (id,) in ids])},
             )
             return [(join(columns[0], columns[1]), row(columns)) for columns in found]
 
@@ -75,6 +104,28 @@ class Files(Part):
         with self._database.write() as connection:
             stale = _change(connection, STALE, paths, self._model_id)
             return stale + _change(connection, RETRY, paths)
+
+
+class Listed(NamedTuple):
+    """A row as a look at its folder takes it. at_rest: there is nothing to do for it as long as the file
+    is the same."""
+
+    name: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    at_rest: bool
+    columns: tuple[Any, ...]
+
+    def row(self) -> Row:
+        return row(self.columns)
+
+
+def _listed(columns: tuple[Any, ...]) -> Listed:
+    size, mtime_ns, ctime_ns, inode = map(int, columns[2:6])
+    at_rest = columns[7] and columns[10] is None and (columns[8] is None) == (columns[9] is None)
+    return Listed(columns[1], size, mtime_ns, ctime_ns, inode, at_rest, columns)
 
 
 def row(columns: tuple[Any, ...]) -> Row:

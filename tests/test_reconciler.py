@@ -1,0 +1,530 @@
+"""The index follows the disk: a real store, real folders, real events; the test itself reads the files."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import until
+from imgq.errors import StoreError
+from imgqd import reconciler as module
+from imgqd.backlog import Backlog
+from imgqd.embedder.jobs import Job, Urgency
+from imgqd.index import Index
+from imgqd.library import compare, reach, walk
+from imgqd.library.dirty import Dirty
+from imgqd.library.roots import Roots
+from imgqd.library.rules import Rules
+from imgqd.library.walk import Library
+from imgqd.reconciler import Reconciler
+from imgqd.records import Indexed, Metadata, Stamp
+from imgqd.search.resident import Resident
+from imgqd.store import Store
+
+PATIENCE_S = 60.0
+PHOTO = Metadata("JPEG", 40, 30)
+LONG_AGO = (10**9, 10**9)
+
+
+class World:
+    """A library under watch. Every file is a picture, and its bytes are its hash.
+
+    read: the paths that were given to be read, by name. hold: names that are not read for now.
+    """
+
+    def __init__(self, folder: Path, exclude: tuple[str, ...] = (), most: int = 1000) -> None:
+        self.root = folder / "disk" / "root"
+        self.root.mkdir(parents=True)
+        self.index = Index(Store.open(folder / "index.db", "decoder-1"), Resident(4))
+        self.index.store.use_model("four", "four", 4)
+        self.backlog, self.dirty = Backlog(most), Dirty()
+        self.roots = Roots(self.index)
+        self.library = Library(self.roots, Rules(exclude), self.dirty, False, 3600.0, 300.0)
+        self.read: list[tuple[str, Urgency]] = []
+        self.hold: set[str] = set()
+        self.held: list[Job] = []
+        self.reconciler = Reconciler(self.library, self.index, self.backlog, self._submit)
+        self.roots.add(os.fsencode(self.root))
+
+    def start(self) -> World:
+        self.reconciler.start()
+        self.settle()
+        return self
+
+    def stop(self) -> None:
+        if self.reconciler.ident is not None:
+            self.reconciler.stop()
+        self.index.store.close()
+
+    def add(self, root: Path) -> None:
+        self.roots.add(os.fsencode(root))
+        self.dirty.mark_deep(os.fsencode(root))
+
+    def remove(self, root: Path) -> None:
+        self.roots.remove(os.fsencode(root))
+        self.reconciler.forget(os.fsencode(root))
+
+    def put(self, name: str, text: str = "") -> Path:
+        """A file that nobody takes for half-written."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text or name)
+        os.utime(path, LONG_AGO)
+        return path
+
+    def settle(self) -> None:
+        assert self.reconciler.settle(PATIENCE_S)
+
+    def known(self) -> dict[Path, bytes]:
+        """What can be found, with its bytes."""
+        return {
+            Path(os.fsdecode(file.path)): file.picture.hash.rstrip(b"\0")
+            for file in self.index.store.files(0, 100_000)
+            if not file.offline
+        }
+
+    def truth(self, *roots: Path) -> dict[Path, bytes]:
+        found = [path for root in roots or (self.root,) for path in root.rglob("*")]
+        return {path: path.read_bytes()[:16].rstrip(b"\0") for path in found if path.is_file()}
+
+    def _submit(self, job: Job) -> None:
+        name = os.path.basename(os.fsdecode(job.path))
+        if name in self.hold:
+            self.held.append(job)
+            return
+        self.read.append((name, job.urgency))
+        self.finish(job)
+
+    def finish(self, job: Job) -> None:
+        try:
+            stamp = Stamp.of(os.lstat(job.path))
+            data = Path(os.fsdecode(job.path)).read_bytes()[:16].ljust(16, b"\0")
+        except OSError:
+            self.dirty.mark(os.path.dirname(job.path))
+        else:
+            vector = np.array([1, 0, 0, 0], np.float32)
+            self.index.commit([Indexed(job.path, stamp, data, True, PHOTO, vector)])
+        self.backlog.finish(job.path, self.dirty.mark)
+
+
+@pytest.fixture
+def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
+    monkeypatch.setattr(module, "HEARTBEAT_S", 0.1)
+    made: list[World] = []
+
+    def new(**options: Any) -> World:
+        made.append(World(tmp_path, **options))
+        return made[-1]
+
+    yield new
+    for world in made:
+        world.stop()
+
+
+@pytest.fixture
+def world(new_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """One that does not wait long for a file to be still."""
+    monkeypatch.setattr(compare, "STILL_S", 0.3)
+    return new_world().start()
+
+
+@pytest.fixture
+def patient(new_world: Callable[..., World]) -> World:
+    """One that waits as long as the real one."""
+    return new_world().start()
+
+
+def test_what_was_there_before_is_found_and_what_comes_is_noticed(
+    new_world: Callable[..., World],
+) -> None:
+    world = new_world()
+    world.put("a.jpg")
+    world.put("deep/er/b.jpg")
+    assert not world.reconciler.has_scanned
+    world.start()
+    scans = world.backlog.tally.rescans
+    assert world.known() == world.truth()
+    assert set(world.read) == {("a.jpg", Urgency.BACKLOG), ("b.jpg", Urgency.BACKLOG)}
+    world.put("deep/new/c.jpg")
+    until(lambda: world.known() == world.truth(), "the new file")
+    assert world.read[-1] == ("c.jpg", Urgency.FRESH)
+    (world.root / "a.jpg").unlink()
+    until(lambda: world.known() == world.truth(), "the deletion")
+    world.put("deep/er/b.jpg", "changed")
+    until(lambda: world.known() == world.truth(), "the change")
+    assert world.reconciler.is_settled
+    assert world.backlog.tally.rescans == scans
+
+
+def test_nothing_is_read_twice(world: World) -> None:
+    world.put("a.jpg")
+    for _ in range(3):
+        world.settle()
+    assert world.read == [("a.jpg", Urgency.BACKLOG)]
+
+
+def test_a_renamed_folder_is_not_read_again(world: World) -> None:
+    for name in ("old/a.jpg", "old/deep/b.jpg", "c.jpg"):
+        world.put(name)
+    world.settle()
+    world.read.clear()
+    (world.root / "old").rename(world.root / "new")
+    until(lambda: world.known() == world.truth(), "the new name")
+    assert world.read == []
+    assert world.backlog.tally.reused == 2
+
+
+def test_folders_that_change_places_are_not_read_again(world: World) -> None:
+    for name in ("one/a.jpg", "two/a.jpg"):
+        world.put(name)
+    world.settle()
+    world.read.clear()
+    one, two, beside = (world.root / name for name in ("one", "two", "beside"))
+    one.rename(beside)
+    two.rename(one)
+    beside.rename(two)
+    world.settle()
+    assert world.known() == world.truth()
+    assert world.read == []
+
+
+def test_a_folder_moved_out_is_gone_and_back_is_back(world: World, tmp_path: Path) -> None:
+    world.put("out/a.jpg")
+    world.settle()
+    (world.root / "out").rename(tmp_path / "out")
+    until(lambda: world.known() == {}, "its files to be gone")
+    (tmp_path / "out" / "b.jpg").write_text("outside")
+    world.settle()
+    assert world.known() == {}
+    (tmp_path / "out").rename(world.root / "back")
+    until(lambda: world.known() == world.truth(), "its files")
+
+
+def test_a_file_and_a_folder_take_each_others_names(world: World) -> None:
+    world.put("x/a.jpg")
+    world.put("y")
+    world.settle()
+    for _ in range(3):
+        shutil.rmtree(world.root / "x")
+        world.put("x")
+        (world.root / "y").unlink()
+        world.put("y/b.jpg")
+        world.settle()
+        assert world.known() == world.truth()
+        (world.root / "x").unlink()
+        world.put("x/a.jpg")
+        shutil.rmtree(world.root / "y")
+        world.put("y")
+        until(lambda: world.known() == world.truth(), "the other way round")
+
+
+def test_what_is_left_out_is_not_watched(new_world: Callable[..., World]) -> None:
+    world = new_world(exclude=("drafts/", "*.tmp"))
+    world.put("drafts/a.jpg")
+    world.put(".hidden/a.jpg")
+    world.put("a.tmp")
+    seen = world.put("b.jpg")
+    world.start()
+    assert list(world.known()) == [seen]
+    if sys.platform == "linux":
+        assert list(world.reconciler.watch._by_path) == [os.fsencode(world.root)]  # type: ignore[attr-defined]
+
+
+def test_a_file_that_is_written_to_is_pending_until_it_is_still(patient: World) -> None:
+    path = patient.root / "slow.jpg"
+    with open(path, "w") as file:
+        file.write("half")
+        file.flush()
+        until(lambda: patient.backlog.pending == 1, "the file to be noticed")
+        assert not patient.reconciler.is_settled
+        assert patient.read == []
+        file.write(" and whole")
+    until(lambda: patient.known() == patient.truth(), "the whole file")
+    assert [name for name, _ in patient.read] == ["slow.jpg"]
+    assert patient.backlog.pending == 0
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed"])
+def test_a_half_written_file_under_a_root_that_goes_is_waited_for_no_longer(
+    patient: World, how: str
+) -> None:
+    with open(patient.root / "slow.jpg", "w") as file:
+        file.write("half")
+        file.flush()
+        until(lambda: patient.backlog.pending == 1, "the file to be noticed")
+        if how == "removed":
+            patient.remove(patient.root)
+        else:
+            patient.root.rename(patient.root.with_name("away"))
+        patient.settle()
+    assert patient.backlog.pending == 0
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(world: World) -> None:
+    world.hold.add("a.jpg")
+    world.put("a.jpg", "first")
+    until(lambda: world.held, "the job")
+    world.put("a.jpg", "second")
+    until(lambda: world.backlog._under_way[world.held[0].path].again, "the change to be seen")
+    assert world.reconciler.has_scanned
+    assert len(world.held) == 1
+    world.hold.clear()
+    world.finish(world.held[0])
+    world.settle()
+    assert world.known() == world.truth()
+
+
+def test_pending_files_are_counted_as_nothing_else(patient: World) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        patient.put(name)
+    patient.settle()
+    assert patient.backlog.counted("indexed") == 0
+    patient.hold |= {"a.jpg", "c.jpg"}
+    patient.put("a.jpg", "changed")
+    patient.put("c.jpg")
+    until(lambda: len(patient.held) == 2, "both jobs")
+    assert (patient.backlog.pending, patient.backlog.counted("indexed")) == (2, 1)
+    with open(patient.root / "b.jpg", "w") as file:
+        file.write("half")
+        file.flush()
+        (patient.root / "no picture").mkdir()
+        until(lambda: patient.backlog.counted("indexed") == 2, "the file that is written to")
+        assert patient.backlog.pending == 3
+    patient.hold.clear()
+    for job in patient.held:
+        patient.finish(job)
+    patient.settle()
+    assert (patient.backlog.pending, patient.backlog.counted("indexed")) == (0, 0)
+
+
+# ── roots ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_root_that_is_away_keeps_its_files_and_is_back_by_itself(
+    world: World, tmp_path: Path
+) -> None:
+    world.put("deep/a.jpg")
+    world.settle()
+    world.read.clear()
+    world.root.rename(tmp_path / "away")
+    until(lambda: world.roots.offline(), "it to be offline")
+    assert world.index.store.counts().offline == 1
+    (tmp_path / "away" / "deep" / "b.jpg").write_text("written while it was away")
+    (tmp_path / "away").rename(world.root)
+    until(lambda: world.known() == world.truth(), "it to be back")
+    assert [name for name, _ in world.read] == ["b.jpg"]
+    world.put("deep/c.jpg")
+    until(lambda: world.known() == world.truth(), "what is written afterwards")
+
+
+def test_a_root_made_anew_is_watched_anew(world: World, tmp_path: Path) -> None:
+    world.put("a.jpg")
+    world.settle()
+    for number in range(3):
+        shutil.rmtree(world.root)
+        world.put(f"deep/{number}.jpg")
+        until(lambda: world.known() == world.truth(), f"the new root, round {number}")
+        world.put(f"deep/again-{number}.jpg")
+        until(lambda: world.known() == world.truth(), f"its events, round {number}")
+
+
+def test_the_last_file_of_a_root_can_be_deleted(world: World) -> None:
+    path = world.put("a.jpg")
+    world.settle()
+    path.unlink()
+    until(lambda: world.index.store.counts().files == 0, "the deletion")
+    assert world.roots.online() == [os.fsencode(world.root)]
+
+
+def test_roots_inside_roots_list_a_file_once(world: World) -> None:
+    inner = world.root / "inner"
+    world.put("inner/deep/a.jpg")
+    world.put("b.jpg")
+    world.settle()
+    world.read.clear()
+    world.add(inner)
+    world.settle()
+    assert (world.known(), world.read) == (world.truth(), [])
+    world.put("inner/deep/c.jpg")
+    until(lambda: world.known() == world.truth(), "a file under both")
+    world.remove(inner)
+    world.settle()
+    assert world.known() == world.truth()
+    world.put("inner/deep/d.jpg")
+    until(lambda: world.known() == world.truth(), "a file under what was a root")
+    assert [name for name, _ in world.read] == ["c.jpg", "d.jpg"]
+
+
+def test_a_root_outside_a_root_takes_over(world: World, tmp_path: Path) -> None:
+    world.put("a.jpg")
+    world.settle()
+    world.put("../outer/b.jpg")
+    disk = tmp_path / "disk"
+    world.add(disk)
+    world.settle()
+    assert world.known() == world.truth(disk)
+    world.remove(world.root)
+    world.settle()
+    assert world.known() == world.truth(disk)
+    world.put("deep/c.jpg")
+    until(lambda: world.known() == world.truth(disk), "a file under what was a root")
+
+
+# ── trouble ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the reader of inotify is Linux's")
+def test_a_watcher_that_dies_is_replaced(world: World) -> None:
+    world.put("a.jpg")
+    world.settle()
+    watch = world.reconciler.watch
+    watch.on_queue_overflow()  # type: ignore[attr-defined]
+    until(lambda: world.backlog.tally.overflows == 1, "the overflow to be counted")
+    before = len(os.listdir("/dev/fd"))
+    for round in range(1, 4):
+        world.reconciler.watch._reader.stop()  # type: ignore[attr-defined]
+        until(lambda round=round: world.reconciler.replaced == round, "another watcher")
+        world.put(f"deep/{round}.jpg")
+        until(lambda: world.known() == world.truth(), "what it tells")
+    assert world.backlog.tally.overflows == 1
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_everybody_who_waits_is_told(world: World) -> None:
+    world.put("a.jpg")
+    told: list[bool] = []
+    waiters = [
+        threading.Thread(target=lambda: told.append(world.reconciler.settle(PATIENCE_S)))
+        for _ in range(12)
+    ]
+    for waiter in waiters:
+        waiter.start()
+    for waiter in waiters:
+        waiter.join(PATIENCE_S)
+    assert told == [True] * 12
+
+
+def test_who_waits_not_long_enough_is_told_so(world: World) -> None:
+    world.hold.add("a.jpg")
+    world.put("a.jpg")
+    assert not world.reconciler.settle(0.3)
+    assert world.backlog.pending == 1
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), KeyError("a bug")])
+def test_a_store_that_fails_stops_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.05)
+    failed = threading.Event()
+
+    def failing(_: bytes) -> None:
+        failed.set()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.index.store, "listed", failing)
+        world.put("a.jpg")
+        assert failed.wait(PATIENCE_S)
+    until(lambda: world.known() == world.truth(), "the file")
+    assert world.reconciler.is_alive()
+
+
+def test_a_folder_that_may_not_be_read_keeps_its_files(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put("private/a.jpg")
+    world.put("b.jpg")
+    world.settle()
+    private, real = os.fsencode(world.root / "private"), reach.folder
+
+    def refuse(path: bytes, **options: bool) -> AbstractContextManager[int]:
+        if path == private:
+            raise PermissionError(13, "Permission denied")
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reach, "folder", refuse)
+        world.settle()
+        world.put("c.jpg")
+        world.settle()
+        assert world.known() == world.truth()
+
+
+def test_a_library_of_more_files_than_can_be_under_way(
+    new_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All count as pending, and none is forgotten; some of them change while they are put off."""
+    monkeypatch.setattr(walk, "MOST_SEEN", 4)
+    world = new_world(most=10)
+    for folder in range(5):
+        for number in range(7):
+            world.hold.add(world.put(f"{folder}/{folder}{number}.jpg").name)
+    world.put("last.jpg")
+    world.hold.add("last.jpg")
+    world.reconciler.start()
+    until(lambda: world.backlog.pending == 36, "all of them")
+    assert len(world.held) == 10
+    world.put("4/46.jpg", "another")
+    (world.root / "4" / "45.jpg").unlink()
+
+    def work_goes_on() -> bool:
+        while world.held:
+            world.finish(world.held.pop())
+        return world.known() == world.truth() and not world.backlog.pending
+
+    until(work_goes_on, "the index")
+    assert world.reconciler.settle(PATIENCE_S)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_after_any_churn_the_index_is_what_is_there(
+    world: World, tmp_path: Path, seed: int
+) -> None:
+    """Files and folders are made, changed, moved, swapped and deleted, within the root and across it."""
+    dice = random.Random(seed)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+
+    def some(kind: str) -> Path:
+        base = outside if dice.random() < 0.15 else world.root
+        found = [path for path in sorted(base.rglob("*")) if getattr(path, kind)()]
+        return dice.choice(found or [base])
+
+    for step in range(150):
+        action = dice.choice(
+            ["write", "write", "change", "mkdir", "move", "move", "drop", "rmtree"]
+        )
+        target = some("is_dir") / f"{dice.randrange(6)}"
+        source = some("is_dir") if dice.random() < 0.4 else some("is_file")
+        try:
+            if action == "mkdir":
+                (target / "deep").mkdir(parents=True)
+            elif action == "write":
+                target.write_text(f"{seed}-{step}")
+                os.utime(target, LONG_AGO)
+            elif action == "change" and source.is_file():
+                source.write_text(f"{step}-{seed}")
+            elif source in (world.root, outside):
+                continue
+            elif action == "move":
+                source.rename(target)
+            elif action == "drop" and source.is_file():
+                source.unlink()
+            elif action == "rmtree" and source.is_dir():
+                shutil.rmtree(source)
+        except OSError:
+            continue
+    world.put("the last.jpg")
+    world.settle()
+    assert world.known() == world.truth()
