@@ -13,6 +13,7 @@ from imgq import wire
 from imgq.errors import Refused, UsageError
 from imgqd import shown
 from imgqd.embedder.jobs import ThumbnailOf
+from imgqd.library.admission import require_pictures, require_watched
 from imgqd.records import Failure
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
         case wire.Retry():
             return _taken(daemon, daemon.index.store.retry(None))
         case wire.Reindex(paths=paths):
-            return _taken(daemon, daemon.index.store.reindex(list(paths) or None))
+            return _reindex(daemon, [os.path.normpath(path) for path in paths])
         case wire.AskInfo(path=path):
             return iter([_info(daemon, path)])
         case wire.AskFiles():
@@ -60,6 +61,7 @@ def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
 
 def _search(daemon: Daemon, request: wire.Search) -> Iterator[wire.Reply]:
     began = time.perf_counter()
+    require_watched(map(os.path.normpath, request.within), daemon.roots.paths())
     found = daemon.searcher.hits(request)
     first = list(islice(found, wire.HITS_A_REPLY))
     left_out = 0 if request.offline else daemon.searcher.left_out()
@@ -79,6 +81,7 @@ def _add(daemon: Daemon, paths: tuple[bytes, ...]) -> Iterator[wire.Reply]:
     for path in paths:
         if not os.path.isabs(path):
             raise UsageError(f"{os.fsdecode(path)!r} is not an absolute path")
+        require_pictures(path, daemon.life.places.own)
         daemon.roots.add(os.path.normpath(path))
         daemon.dirty.mark_deep(os.path.normpath(path))
     daemon.dirty.hurry()
@@ -105,6 +108,11 @@ def _taken(daemon: Daemon, files: int) -> Iterator[wire.Reply]:
     daemon.dirty.mark_everything()
     daemon.dirty.hurry()
     yield wire.Taken(files=files)
+
+
+def _reindex(daemon: Daemon, paths: list[bytes]) -> Iterator[wire.Reply]:
+    require_watched(paths, daemon.roots.paths())
+    return _taken(daemon, daemon.index.store.reindex(paths or None))
 
 
 def _info(daemon: Daemon, path: bytes) -> wire.Info:
