@@ -13,6 +13,7 @@ import pytest
 
 from conftest import until
 from imgqd import channel as module
+from imgqd import patience
 from imgqd.channel import MOST_BYTES, Channel, ChannelClosed
 
 PATIENCE_S = 30.0
@@ -87,32 +88,37 @@ def test_silence_is_a_timeout_and_the_channel_goes_on(ends: Ends) -> None:
     assert channel.receive(PATIENCE_S) == ({"late": True}, [])
 
 
+def test_what_is_there_is_read_without_patience(ends: Ends) -> None:
+    channel, other = ends
+    with pytest.raises(TimeoutError):
+        channel.receive(0.0)
+    other.sendall(framed(msgpack.packb({"a": "b" * 50})))
+    assert channel.receive(0.0) == ({"a": "b" * 50}, [])
+
+
 def test_a_byte_now_and_then_does_not_prolong_the_time(
     ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever took a decoder over could hold the daemon for as long as it likes."""
     channel, other = ends
-    other.sendall(framed(bytes(1000))[:500])
-    moments = iter(range(0, 100_000, 4))
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(moments)))
-    dripped = 0
-    real = socket.socket.recv
+    now, drops = 0.0, iter(framed(bytes(1000)))
 
     class Dripping:
-        """Gives one byte a call."""
+        """A byte comes with each wait, and none is there already."""
 
-        def __getattr__(self, name: str) -> object:
-            return getattr(channel_end, name)
+        def register(self, *_: object) -> None:
+            pass
 
-        def recv(self, _count: int) -> bytes:
-            nonlocal dripped
-            dripped += 1
-            return real(channel_end, 1)
+        def poll(self, milliseconds: float) -> list[object]:
+            nonlocal now
+            now += milliseconds / 1000
+            return [other.send(bytes([next(drops)]))] if milliseconds else []
 
-    channel_end, channel._end = channel._end, Dripping()  # type: ignore[assignment]
+    monkeypatch.setattr(patience.time, "monotonic", lambda: now)
+    monkeypatch.setattr(module.select, "poll", Dripping)
     with pytest.raises(TimeoutError):
         channel.receive(10.0)
-    assert dripped < 5
+    assert now == 10.0
 
 
 @pytest.mark.parametrize(
@@ -179,13 +185,11 @@ def test_the_other_side_may_be_gone(ends: Ends) -> None:
         channel.send({"x": b"y" * 1_000_000})
 
 
-def test_a_side_that_takes_nothing_is_as_good_as_gone(
-    ends: Ends, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channel, _ = ends
-    monkeypatch.setattr(module, "SEND_S", 0.05)
-    with pytest.raises(ChannelClosed):
-        channel.send({"x": bytes(MOST_BYTES)})
+def test_a_side_that_takes_nothing_is_as_good_as_gone() -> None:
+    ours, theirs = Channel.pair()
+    with theirs, pytest.raises(ChannelClosed):
+        Channel(ours, send_s=0.05).send({"x": bytes(MOST_BYTES)})
+    ours.close()
 
 
 def test_a_close_from_elsewhere_wakes_who_receives(ends: Ends) -> None:

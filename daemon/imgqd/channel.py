@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import socket
 import struct
-import time
 from typing import Any
 
 import msgpack
 
+from imgqd.patience import Patience
+
 MOST_BYTES = 16 << 20
-# A side that does not take a message for so long is as good as gone.
+# A child that does not take a message for so long is as good as gone.
 SEND_S = 30.0
 _LENGTH = struct.Struct("<I")
 
@@ -28,9 +30,12 @@ class ChannelClosed(Exception):
 class Channel:
     """One end of the line. Not for several threads at once."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, send_s: float | None = SEND_S) -> None:
+        """send_s: seconds for which the other side may refuse a message, None for ever."""
         self._end = end
-        self._deadline: float | None = None
+        self._end.setblocking(False)
+        self._send_s = send_s
+        self._patience: Patience | None = None
 
     @staticmethod
     def pair() -> tuple[socket.socket, socket.socket]:
@@ -39,20 +44,22 @@ class Channel:
 
     @classmethod
     def inherited(cls, descriptor: int) -> Channel:
-        """The end that the parent handed over as an open descriptor."""
-        return cls(socket.socket(fileno=descriptor))
+        """The end that the parent handed over as an open descriptor. The parent may be stopped for as
+        long as it likes; where it ends, so does the channel."""
+        return cls(socket.socket(fileno=descriptor), send_s=None)
 
     def send(self, message: dict[str, Any], *descriptors: int) -> None:
         """Sends a message, and copies of the descriptors with it."""
         body = msgpack.packb(message)
+        data = memoryview(_LENGTH.pack(len(body)) + body)
+        self._patience = None if self._send_s is None else Patience(self._send_s)
         try:
-            self._end.settimeout(SEND_S)
-            head = _LENGTH.pack(len(body))
             if descriptors:
-                socket.send_fds(self._end, [head], descriptors)
-            else:
-                self._end.sendall(head)
-            self._end.sendall(body)
+                self._await(select.POLLOUT)
+                data = data[socket.send_fds(self._end, [data], descriptors) :]
+            while data:
+                self._await(select.POLLOUT)
+                data = data[self._end.send(data) :]
         except OSError as error:
             raise ChannelClosed(str(error)) from error
 
@@ -61,7 +68,8 @@ class Channel:
 
         timeout: seconds until TimeoutError, None for ever.
         """
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        # One for the whole message: a byte now and then does not prolong it.
+        self._patience = None if timeout is None else Patience(timeout)
         descriptors: list[int] = []
         try:
             start = self._start(descriptors)
@@ -82,7 +90,7 @@ class Channel:
     def _start(self, descriptors: list[int]) -> bytes:
         """The first bytes of a message; the descriptors that come with them are put into the list."""
         space = socket.CMSG_SPACE(array.array("i").itemsize)
-        self._within_deadline()
+        self._await(select.POLLIN)
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         start, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space, flags)
         for level, kind, data in ancillary:
@@ -97,19 +105,23 @@ class Channel:
     def _exactly(self, count: int) -> bytes:
         parts = bytearray()
         while len(parts) < count:
-            self._within_deadline()
+            self._await(select.POLLIN)
             part = self._end.recv(count - len(parts))
             if not part:
                 raise ChannelClosed("the other side is gone")
             parts += part
         return bytes(parts)
 
-    def _within_deadline(self) -> None:
-        """One deadline for the whole message: a byte now and then does not prolong it."""
-        left = None if self._deadline is None else self._deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError("the message did not come in time")
-        self._end.settimeout(left)
+    def _await(self, event: int) -> None:
+        """Waits until the socket can be read or written. Raises TimeoutError."""
+        if self._end.fileno() < 0:
+            raise ChannelClosed("this side is closed")
+        poll = select.poll()
+        poll.register(self._end, event)
+        if self._patience is None:
+            poll.poll()
+        elif not self._patience.wait(lambda seconds: bool(poll.poll(seconds * 1000))):
+            raise TimeoutError("the other side is silent")
 
 
 def _unpack(body: bytes) -> dict[str, Any]:

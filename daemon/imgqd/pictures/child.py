@@ -12,6 +12,7 @@ from typing import Any
 
 import imgqd
 from imgqd.channel import Channel, ChannelClosed
+from imgqd.patience import Patience
 
 _LAST_WORDS = 4096
 _END_S = 2.0
@@ -75,9 +76,7 @@ class Child:
 
     def end(self) -> str:
         """Ends the process if it has not ended by itself, and says how it ended."""
-        try:
-            self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
+        if not Patience(_END_S).wait(self._ends):
             self.kill()
             return "it hung up"
         self._listen()
@@ -94,6 +93,13 @@ class Child:
         if self._words >= 0:
             os.close(self._words)
             self._words = -1
+
+    def _ends(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _how(self, code: int) -> str:
         if code == -signal.SIGKILL:

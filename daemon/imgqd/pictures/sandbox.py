@@ -41,11 +41,12 @@ def confine(memory: int) -> None:
 
 
 def alarm(seconds: float) -> None:
-    """Has the system end this process after `seconds`, 0 to call that off.
+    """Has the system end this process after `seconds` of work, 0 to call that off.
 
-    The daemon's own deadline comes sooner; this one holds where the daemon was killed meanwhile.
+    The daemon's own deadline comes sooner; this one holds where the daemon was killed meanwhile. It is
+    of the cores' time, since a process that is stopped cannot work.
     """
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds * (os.cpu_count() or 1))
 
 
 def _limit(kind: int, most: int) -> None:
