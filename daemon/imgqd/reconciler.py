@@ -6,18 +6,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 from imgq.errors import StoreError
 from imgqd.backlog import Backlog
+from imgqd.bookkeeper import Bookkeeper
 from imgqd.embedder.jobs import Job, Urgency
 from imgqd.index import Index
-from imgqd.library import mounts, reach
-from imgqd.library.compare import Seen
+from imgqd.library import mounts
 from imgqd.library.dirty import Hints
+from imgqd.library.scan import under
 from imgqd.library.walk import Library, Pass, Walker
-from imgqd.library.watch import Watch, open_watch
-from imgqd.records import Change, Gone, GoneFolder, Moved, Stamp
+from imgqd.library.watch import open_watch
+from imgqd.scout import Scout
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +39,20 @@ class Reconciler(threading.Thread):
         self._library = library
         self._index = index
         self._backlog = backlog
-        self._submit = submit
+        self._bookkeeper = Bookkeeper(library, index, backlog, submit)
+        self._walker = self._new_walker()
+        self._scouts: dict[bytes, Scout] = {}
         self._ending = threading.Event()
-        self._walker = Walker(library, index, backlog, self._apply, self._ending)
         self._asking = threading.Lock()
         self._wanted = self._completed = 0
         self._overflows = 0
         self._next_scan = 0.0
         self._mounted = mounts.table()
         self.replaced = 0
-        self.watch: Watch = open_watch(library.dirty)
+        self.watch = self._walker.watch = open_watch(library.dirty)
+
+    def _new_walker(self) -> Walker:
+        return Walker(self._library, self._index, self._backlog, self._bookkeeper.book)
 
     def run(self) -> None:
         self.watch.start()
@@ -63,6 +68,9 @@ class Reconciler(threading.Thread):
 
     def stop(self) -> None:
         self._ending.set()
+        self._walker.end()
+        for scout in self._scouts.values():
+            scout.end()
         self._library.dirty.mark_everything()
         self._library.dirty.hurry()
         self.join()
@@ -74,7 +82,9 @@ class Reconciler(threading.Thread):
 
     @property
     def is_settled(self) -> bool:
-        return self.has_scanned and not self._library.dirty.waiting and not self._backlog.pending
+        scouting = any(not scout.is_done for scout in [*self._scouts.values()])
+        waiting = self._library.dirty.waiting or self._backlog.pending or scouting
+        return self.has_scanned and not waiting
 
     def settle(self, timeout: float) -> bool:
         """Waits until every change made on disk before the call is in the index or in the ledger."""
@@ -89,7 +99,8 @@ class Reconciler(threading.Thread):
 
     def denied(self) -> frozenset[bytes]:
         """The folders that may not be read."""
-        return frozenset(self._walker.denied.copy())
+        walkers = [self._walker, *(scout.walker for scout in [*self._scouts.values()])]
+        return frozenset().union(*(walker.denied.copy() for walker in walkers))
 
     def forget(self, root: bytes) -> None:
         """A root is watched no longer; what lies under another one is watched again."""
@@ -121,11 +132,14 @@ class Reconciler(threading.Thread):
         self._backlog.tally.rescans += 1
         roots, found = self._library.roots, Pass(hints.closed, Urgency.BACKLOG)
         for root in roots.paths():
+            if scout := self._scout(root):
+                scout.look([root], deep=True)
+                continue
             roots.scanning.add(root)
             if self._check(root, root in hints.emptied) and not self._ending.is_set():
-                self._walker.walk(root, found, self.watch, deep=True)
+                self._walker.walk(root, found, deep=True)
             roots.scanning.discard(root)
-        self._apply(found)
+        self._walker.finish(found)
         self._next_scan = time.monotonic() + self._interval()
         self._index.store.forget_orphans(time.time() - KEEP_ORPHANS_S)
 
@@ -135,14 +149,27 @@ class Reconciler(threading.Thread):
         there: dict[bytes, bool] = {}
         for folder in sorted(hints.folders | hints.deep):
             root = self._library.roots.of(folder)
+            if root is not None and (scout := self._scout(root)):
+                scout.look([folder], deep=folder in hints.deep)
+                continue
             if root is not None and root not in there:
                 there[root] = self._check(root, root in hints.emptied)
             if root is not None and there[root] and self._library.rules.reaches(root, folder):
-                self._walker.walk(folder, found, self.watch, deep=folder in hints.deep)
+                self._walker.walk(folder, found, deep=folder in hints.deep)
             else:
                 # Whatever was being written there is waited for no longer.
                 self._backlog.looks_at(folder)
-        self._apply(found)
+        self._walker.finish(found)
+
+    def _scout(self, root: bytes) -> Scout | None:
+        """Who looks at a root on a network; None where the root is on this machine."""
+        if not mounts.is_remote(self._library.roots.kind(root)):
+            return None
+        if root not in self._scouts:
+            walker = self._new_walker()
+            self._scouts[root] = Scout(root, self._library, walker, self._backlog.notify)
+            self._scouts[root].start()
+        return self._scouts[root]
 
     def _check(self, root: bytes, emptied: bool) -> bool:
         """Whether a root is there. When one went or came, nothing is known of what is watched under it."""
@@ -153,44 +180,6 @@ class Reconciler(threading.Thread):
             self._library.dirty.mark_everything()
         return there
 
-    def _apply(self, found: Pass) -> None:
-        """Moves first, so that what moved is not taken for gone; then what is gone; then the reading.
-
-        What was gone at the look and has come back since has made an event, and is looked at again.
-        """
-        with self._index.lock:
-            moved = {move.path: move for move in self._moves(found.seen)}
-            changes: list[Change] = [*moved.values(), *map(GoneFolder, found.gone_folders)]
-            changes += map(Gone, found.gone)
-            committed = self._index.commit(changes) if changes else None
-        self._backlog.tally.reused += len(moved)
-        self.watch.forget(found.gone_folders)
-        for path in found.gone_folders:
-            self._backlog.looks_at(path)
-        for path in committed.again if committed else ():
-            self._library.dirty.mark(os.path.dirname(path))
-        for each in found.seen:
-            if each.path not in moved:
-                job = Job(each.path, each.stamp, found.urgency)
-                if self._backlog.begin(job, each.state):
-                    self._submit(job)
-        found.clear()
-
-    def _moves(self, seen: Sequence[Seen]) -> Iterable[Moved]:
-        """New paths whose file is known, with an equal stamp, at a path where it is no longer: renaming a
-        folder changes no stamp in it."""
-        known: dict[Stamp, list[bytes]] = {}
-        for path, row in self._index.store.by_inode({each.stamp.inode for each in seen}):
-            if row.trusted and row.state != "pending":
-                known.setdefault(row.stamp, []).append(path)
-        for each in seen:
-            sources = known.get(each.stamp, [])
-            for source in sources:
-                if source != each.path and not _is_same(source, each.stamp):
-                    sources.remove(source)
-                    yield Moved(source, each.path, each.stamp)
-                    break
-
     def _beat(self) -> None:
         """Looks after the watcher and the roots that are away, and at the clock."""
         if not self.watch.is_alive() and not self.watch.limited:
@@ -198,7 +187,7 @@ class Reconciler(threading.Thread):
             self.replaced += 1
             self._overflows += self.watch.overflows
             self.watch.stop()
-            self.watch = open_watch(self._library.dirty)
+            self.watch = self._walker.watch = open_watch(self._library.dirty)
             self.watch.start()
             self._library.dirty.mark_everything()
         self._backlog.tally.overflows = self._overflows + self.watch.overflows
@@ -210,30 +199,40 @@ class Reconciler(threading.Thread):
     def _look_after_roots(self) -> None:
         """A mount, an unmount, or a link that leads elsewhere makes no event."""
         roots = self._library.roots
-        mounted = mounts.table()
-        if mounted != self._mounted:
-            self._mounted = mounted
-            for root in roots.online():
-                for place in mounts.below(root) or ():
-                    self._library.dirty.mark(os.path.dirname(place))
+        self._look_after_mounts()
+        self._look_after_scouts()
         for root in roots.offline():
-            self._check(root, False)
+            if root not in self._scouts:
+                self._check(root, False)
         for root in roots.online():
-            if roots.looks_changed(root):
+            if root not in self._scouts and roots.looks_changed(root):
                 self.watch.forget([root])
                 self._check(root, False)
                 self._library.dirty.mark_deep(root)
 
+    def _look_after_mounts(self) -> None:
+        """Looks where something was mounted or unmounted, in a root or above it."""
+        before, self._mounted = self._mounted, mounts.table()
+        changed = {each.where for each in set(before or ()) ^ set(self._mounted or ())}
+        for root in self._library.roots.paths() if changed else ():
+            real = root if root in self._scouts else os.path.realpath(root)
+            for place in changed:
+                if under(real, place):
+                    self._library.dirty.mark_deep(root)
+                elif under(place, real):
+                    above = os.path.dirname(place[len(real) :].strip(b"/"))
+                    self._library.dirty.mark(os.path.join(root, above).rstrip(b"/"))
+
+    def _look_after_scouts(self) -> None:
+        roots = self._library.roots
+        for root, scout in [*self._scouts.items()]:
+            if root not in roots.paths():
+                self._scouts.pop(root).end()
+            elif scout.is_silent:
+                roots.silence(root)
+                self._backlog.notify()
+
     def _interval(self) -> float:
         """Seconds to the next scan of everything."""
         well = self.watch.is_alive() and not self.watch.limited
-        roots = self._library.roots
-        remote = any(mounts.is_remote(roots.kind(root)) for root in roots.online())
-        return self._library.rescan if well and not remote else self._library.rescan_unwatched
-
-
-def _is_same(path: bytes, stamp: Stamp) -> bool:
-    try:
-        return Stamp.of(reach.status(path)) == stamp
-    except OSError:
-        return False
+        return self._library.rescan if well else self._library.rescan_unwatched

@@ -79,6 +79,11 @@ class Roots:
         root = self.of(path)
         return root is not None and mounts.is_remote(self.kind(root))
 
+    def is_away(self, path: bytes) -> bool:
+        """Whether the path lies on a root that is offline; nothing is touched."""
+        root = self.of(path)
+        return root is not None and root in self.offline()
+
     def state(self, path: bytes) -> str:
         """The word of `imgq status` for a root."""
         root = self._roots.get(path)

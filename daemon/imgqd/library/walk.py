@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,25 +65,34 @@ class Pass:
 
 
 class Walker:
-    """Walks for one thread, until it is told to end. apply: does what a pass calls for, and empties it."""
+    """Walks for one thread, until it is told to end.
+
+    book: does what a pass calls for, and empties it. watch: who tells of changes; None where the file
+    system is another machine's: then nobody waits for it. touched: when the file system last answered,
+    by time.monotonic(); infinite while it is not asked.
+    """
 
     def __init__(
-        self,
-        library: Library,
-        index: Index,
-        backlog: Backlog,
-        apply: Callable[[Pass], None],
-        ending: threading.Event,
+        self, library: Library, index: Index, backlog: Backlog, book: Callable[[Pass], None]
     ) -> None:
         self._library = library
         self._index = index
         self._backlog = backlog
-        self._apply = apply
-        self._ending = ending
+        self._book = book
+        self._ending = threading.Event()
         self._comparison = Comparison(index.store.decoder)
+        self.watch: Watch | None = None
+        self.touched = time.monotonic()
         self.denied: set[bytes] = set()
 
-    def walk(self, top: bytes, found: Pass, watch: Watch, *, deep: bool) -> None:
+    def end(self) -> None:
+        self._ending.set()
+
+    @property
+    def is_ending(self) -> bool:
+        return self._ending.is_set()
+
+    def walk(self, top: bytes, found: Pass, *, deep: bool) -> None:
         """Looks at a folder, at every folder under it that is new, and with `deep` at all of them."""
         root = self._library.roots.of(top)
         if root is None:
@@ -90,31 +102,44 @@ class Walker:
             return
         view = View(found.closed, mounts.is_steady(self._library.roots.kind(root)), self._is_known)
         mounted = mounts.below(root) or frozenset()
-        watch.add(top, root)
+        self._is_watched(top, root)
         folders = [top]
         while folders and not self._ending.is_set():
             folder = folders.pop()
+            self.touched = time.monotonic()
             for below in self._look(folder, root, view, found):
                 if below in mounted:
                     self._add_mount(below)
                 # A watch before the listing: what comes later makes an event.
-                elif not watch.add(below, root) or deep:
+                elif not self._is_watched(below, root) or deep:
                     folders.append(below)
+
+    def finish(self, found: Pass) -> None:
+        """Has done what the pass calls for."""
+        if self.watch and found.gone_folders:
+            self.watch.forget(found.gone_folders)
+        self.touched = math.inf
+        self._book(found)
+        self.touched = time.monotonic()
+
+    def _is_watched(self, folder: bytes, root: bytes) -> bool:
+        return self.watch is None or self.watch.add(folder, root)
 
     def _look(self, folder: bytes, root: bytes, view: View, found: Pass) -> list[bytes]:
         """Holds a folder against its rows; the folders in it that belong to the root."""
         library, differences = self._library, Differences()
+        lock: AbstractContextManager[object] = self._index.lock if self.watch else nullcontext()
         self._backlog.looks_at(folder)
         try:
             with (
-                self._index.lock,
+                lock,
                 look(folder, root, library.rules, library.follow_symlinks) as entries,
             ):
                 pairs = paired(entries, self._index.store.listed(folder), differences)
                 for seen in self._comparison.of(folder, pairs, view, differences):
                     found.seen.append(seen)
                     if len(found.seen) >= MOST_SEEN:
-                        self._apply(found)
+                        self.finish(found)
         except (FileNotFoundError, NotADirectoryError):
             # No more, or a file or a link by now.
             found.gone_folders.append(folder)

@@ -1,0 +1,109 @@
+"""Looks at a root on a network, whose file system tells of no changes and may not answer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from imgq.errors import StoreError
+from imgqd.embedder.jobs import Urgency
+from imgqd.library.walk import Library, Pass, Walker
+
+log = logging.getLogger(__name__)
+
+# A file system that has not answered for so long is away.
+ANSWER_S = 8.0
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """Folders to look at; deep: with all that is under them."""
+
+    folders: set[bytes] = field(default_factory=set)
+    deep: set[bytes] = field(default_factory=set)
+
+
+class Scout(threading.Thread):
+    """One root's own thread: a file system that hangs holds up nobody else. It looks at everything at an
+    interval, and at folders when it is told to."""
+
+    def __init__(
+        self, root: bytes, library: Library, walker: Walker, done: Callable[[], None]
+    ) -> None:
+        """done: is called when something was looked at."""
+        super().__init__(name=f"scout {os.fsdecode(root)}", daemon=True)
+        self.root = root
+        self._library = library
+        self.walker = walker
+        self._done = done
+        self._changed = threading.Condition()
+        self._wanted = _Wanted()
+        self._busy = False
+
+    def look(self, folders: Iterable[bytes], *, deep: bool = False) -> None:
+        with self._changed:
+            (self._wanted.deep if deep else self._wanted.folders).update(folders)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Asks it to end; one that hangs does so when it comes loose."""
+        self.walker.end()
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the file system has not answered for long."""
+        return self._busy and time.monotonic() - self.walker.touched > ANSWER_S
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything that it was told of has been looked at, as far as its file system answers."""
+        with self._changed:
+            wanted = self._busy or self._wanted.folders or self._wanted.deep
+            return not wanted or self.is_silent
+
+    def run(self) -> None:
+        while not self.walker.is_ending:
+            try:
+                self._look_at(self._take())
+            except StoreError as error:
+                log.error("the index cannot be brought up to date: %s", error.message)
+            except Exception:
+                log.exception("%s could not be looked at: this is a bug", os.fsdecode(self.root))
+            self._busy = False
+            self._done()
+
+    def _take(self) -> _Wanted:
+        with self._changed:
+            told = self._changed.wait_for(self._is_called, self._library.rescan_unwatched)
+            wanted, self._wanted = self._wanted, _Wanted()
+            if not told:
+                wanted.deep.add(self.root)
+            self.walker.touched = time.monotonic()
+            self._busy = True
+            return wanted
+
+    def _is_called(self) -> bool:
+        return bool(self._wanted.folders or self._wanted.deep or self.walker.is_ending)
+
+    def _look_at(self, wanted: _Wanted) -> None:
+        roots, found = self._library.roots, Pass(set(), Urgency.BACKLOG)
+        before = self.root in roots.online()
+        there = roots.check(self.root, False)
+        if wanted.deep and there:
+            roots.scanning.add(self.root)
+        if there and not before:
+            wanted.deep.add(self.root)
+        for folder in sorted(wanted.folders | wanted.deep if there else ()):
+            if self._library.rules.reaches(self.root, folder):
+                self.walker.walk(folder, found, deep=folder in wanted.deep)
+        self.walker.finish(found)
+        roots.scanning.discard(self.root)
+        if there and self.root in roots.offline():
+            # It was silent for a while.
+            self.look([self.root], deep=True)
