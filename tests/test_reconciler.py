@@ -18,7 +18,7 @@ from conftest import until
 from imgq.errors import StoreError
 from imgqd import reconciler as module
 from imgqd.embedder.jobs import Urgency
-from imgqd.library import compare, reach, walk
+from imgqd.library import compare, lookout, reach, walk
 from world import LONG_AGO, PATIENCE_S, World
 
 
@@ -142,7 +142,7 @@ def test_what_is_left_out_is_not_watched(new_world: Callable[..., World]) -> Non
     world.start()
     assert list(world.known()) == [seen]
     if sys.platform == "linux":
-        assert list(world.reconciler.watch._by_path) == [os.fsencode(world.root)]  # type: ignore[attr-defined]
+        assert list(world.lookout._watch._numbers) == [os.fsencode(world.root)]  # type: ignore[attr-defined]
 
 
 def test_a_file_that_is_written_to_is_pending_until_it_is_still(patient: World) -> None:
@@ -288,20 +288,24 @@ def test_a_root_outside_a_root_takes_over(world: World, tmp_path: Path) -> None:
 # ── trouble ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the reader of inotify is Linux's")
-def test_a_watcher_that_dies_is_replaced(world: World) -> None:
-    world.put("a.jpg")
-    world.settle()
-    watch = world.reconciler.watch
-    watch.on_queue_overflow()  # type: ignore[attr-defined]
+def test_what_the_lookout_counts_is_shown(world: World) -> None:
+    world.lookout._watch.overflows += 1
     until(lambda: world.backlog.tally.overflows == 1, "the overflow to be counted")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the reader of inotify is Linux's")
+def test_a_watcher_that_dies_is_replaced_and_knows_every_folder(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "REPLACE_S", 0.0)
+    world.put("deep/0.jpg")
+    world.settle()
     before = len(os.listdir("/dev/fd"))
     for round in range(1, 4):
-        world.reconciler.watch._reader.stop()  # type: ignore[attr-defined]
-        until(lambda round=round: world.reconciler.replaced == round, "another watcher")
+        world.lookout._watch._reader.stop()  # type: ignore[attr-defined]
+        until(lambda round=round: world.lookout.replaced == round, "another watcher")
         world.put(f"deep/{round}.jpg")
         until(lambda: world.known() == world.truth(), "what it tells")
-    assert world.backlog.tally.overflows == 1
     assert len(os.listdir("/dev/fd")) == before
 
 

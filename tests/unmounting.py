@@ -23,7 +23,7 @@ def main(folder: str) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "none", point], check=False).returncode:
         sys.exit(77)
     dirty = Dirty()
-    watch = InotifyWatch(dirty)
+    watch = InotifyWatch(dirty, os.fsencode(os.path.join(folder, "own")))
     watch.start()
     path = os.fsencode(point)
     assert not watch.add(path, path), "the first look is new"

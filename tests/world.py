@@ -12,6 +12,7 @@ from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Job, Urgency
 from imgqd.index import Index
 from imgqd.library.dirty import Dirty
+from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
 from imgqd.library.walk import Library
@@ -40,7 +41,8 @@ class World:
         self.roots = Roots(self.index)
         rules = Rules(settings.pop("exclude", ()))
         told = {"follow_symlinks": False, "rescan": 3600.0, "rescan_unwatched": 300.0} | settings
-        self.library = Library(self.roots, rules, self.dirty, **told)
+        self.lookout = Lookout(self.dirty, os.fsencode(folder / "lookout"))
+        self.library = Library(self.roots, rules, self.dirty, self.lookout, **told)
         self.read: list[tuple[str, Urgency]] = []
         self.hold: set[str] = set()
         self.held: list[Job] = []

@@ -17,6 +17,7 @@ from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.indexer import Indexer
 from imgqd.library.dirty import Dirty
+from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
 from imgqd.models.card import Card
 from imgqd.orders import Orders
@@ -50,6 +51,7 @@ class Daemon:
     index: Index
     roots: Roots
     dirty: Dirty
+    lookout: Lookout
     backlog: Backlog
     pipeline: Pipeline
     texts: TextTower
@@ -79,7 +81,7 @@ class Daemon:
 
     def status(self) -> wire.Status:
         counters = self.backlog.tally
-        counters.restarts = self.pipeline.restarts + self.reconciler.replaced
+        counters.restarts = self.pipeline.restarts + self.lookout.replaced
         settled = self.reconciler.is_settled
         return wire.Status(
             version=__version__,
@@ -169,12 +171,7 @@ class Daemon:
                 message=f"the index cannot be written: {self.indexer.trouble}",
                 remedy="it is tried again; searching goes on with what is known",
             )
-        if self.reconciler.watch.limited:
-            yield wire.Trouble(
-                code="watch_limit",
-                message="not every folder can be watched; changes there are found by scanning",
-                remedy="raise it: sudo sysctl fs.inotify.max_user_watches=1048576",
-            )
+        yield from self.lookout.outlook().troubles()
         for path in sorted(self.reconciler.denied())[:MOST_NAMED]:
             yield wire.Trouble(
                 code="denied",

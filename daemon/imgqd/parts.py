@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from imgqd.embedder.pipeline import Pipeline, Plant
 from imgqd.index import Index
 from imgqd.indexer import Indexer
 from imgqd.library.dirty import Dirty
+from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
 from imgqd.library.walk import Library
@@ -37,7 +39,13 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
     pipeline = Pipeline(_plant(card, settings), _memory(index.store, settings))
     rules = Rules(settings.exclude, life.places.own)
     library = Library(
-        roots, rules, dirty, settings.follow_symlinks, settings.rescan, settings.rescan_unwatched
+        roots,
+        rules,
+        dirty,
+        Lookout(dirty, os.fsencode(os.path.join(life.places.runtime, "lookout"))),
+        settings.follow_symlinks,
+        settings.rescan,
+        settings.rescan_unwatched,
     )
     return Daemon(
         life=life,
@@ -45,6 +53,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         index=index,
         roots=roots,
         dirty=dirty,
+        lookout=library.lookout,
         backlog=backlog,
         pipeline=pipeline,
         texts=texts,

@@ -17,7 +17,6 @@ from imgqd.library import mounts
 from imgqd.library.dirty import Hints
 from imgqd.library.scan import under
 from imgqd.library.walk import Library, Pass, Walker
-from imgqd.library.watch import open_watch
 from imgqd.scout import Scout
 
 log = logging.getLogger(__name__)
@@ -40,22 +39,21 @@ class Reconciler(threading.Thread):
         self._index = index
         self._backlog = backlog
         self._bookkeeper = Bookkeeper(library, index, backlog, submit)
+        self._lookout = library.lookout
         self._walker = self._new_walker()
+        self._walker.lookout = library.lookout
         self._scouts: dict[bytes, Scout] = {}
         self._ending = threading.Event()
         self._asking = threading.Lock()
         self._wanted = self._completed = 0
-        self._overflows = 0
         self._next_scan = 0.0
         self._mounted = mounts.table()
-        self.replaced = 0
-        self.watch = self._walker.watch = open_watch(library.dirty)
 
     def _new_walker(self) -> Walker:
         return Walker(self._library, self._index, self._backlog, self._bookkeeper.book)
 
     def run(self) -> None:
-        self.watch.start()
+        self._lookout.start()
         self._library.dirty.mark_everything()
         self._library.dirty.hurry()
         while not self._ending.is_set():
@@ -64,7 +62,7 @@ class Reconciler(threading.Thread):
             if hints:
                 self._library.dirty.done()
                 self._backlog.notify()
-        self.watch.stop()
+        self._lookout.stop()
 
     def stop(self) -> None:
         self._ending.set()
@@ -104,7 +102,7 @@ class Reconciler(threading.Thread):
 
     def forget(self, root: bytes) -> None:
         """A root is watched no longer; what lies under another one is watched again."""
-        self.watch.forget([root])
+        self._lookout.forget([root])
         self._library.dirty.mark_everything()
 
     def _take(self, hints: Hints) -> None:
@@ -176,21 +174,14 @@ class Reconciler(threading.Thread):
         before = root in self._library.roots.online()
         there = self._library.roots.check(root, emptied)
         if there != before:
-            self.watch.forget([root])
+            self._lookout.forget([root])
             self._library.dirty.mark_everything()
         return there
 
     def _beat(self) -> None:
         """Looks after the watcher and the roots that are away, and at the clock."""
-        if not self.watch.is_alive() and not self.watch.limited:
-            log.warning("the watcher died; another takes its place")
-            self.replaced += 1
-            self._overflows += self.watch.overflows
-            self.watch.stop()
-            self.watch = self._walker.watch = open_watch(self._library.dirty)
-            self.watch.start()
-            self._library.dirty.mark_everything()
-        self._backlog.tally.overflows = self._overflows + self.watch.overflows
+        self._lookout.beat()
+        self._backlog.tally.overflows = self._lookout.overflows
         self._look_after_roots()
         if time.monotonic() > self._next_scan > 0:
             self._next_scan = time.monotonic() + self._interval()
@@ -206,7 +197,7 @@ class Reconciler(threading.Thread):
                 self._check(root, False)
         for root in roots.online():
             if root not in self._scouts and roots.looks_changed(root):
-                self.watch.forget([root])
+                self._lookout.forget([root])
                 self._check(root, False)
                 self._library.dirty.mark_deep(root)
 
@@ -234,5 +225,5 @@ class Reconciler(threading.Thread):
 
     def _interval(self) -> float:
         """Seconds to the next scan of everything."""
-        well = self.watch.is_alive() and not self.watch.limited
+        well = self._lookout.is_well and not self._lookout.limited
         return self._library.rescan if well else self._library.rescan_unwatched

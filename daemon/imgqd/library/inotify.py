@@ -1,7 +1,8 @@
-"""inotify, a watch a folder, through the reader that watchdog is built on.
+"""inotify, a watch a folder.
 
-Of watchdog only the reader is used: its walk of new folders loses files, and its pairing of moves keeps
-events back for half a second.
+The kernel watches inodes, not names: a name that leads to another folder by now is not watched, and one
+folder may have several names (a bind mount, a link that is followed). Nobody but the kernel knows what it
+watches, so it is asked at each `add`, which costs what a look at the folder would.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 from watchdog.observers.inotify_c import InotifyConstants as In
-from watchdog.observers.inotify_c import InotifyEvent, InotifyFD, Mask
+from watchdog.observers.inotify_c import InotifyEvent
 
+from imgqd.library import reach
+from imgqd.library.cookie import Cookie
 from imgqd.library.dirty import Dirty
+from imgqd.library.inotify_reader import InotifyReader
+from imgqd.library.tree import Tree
 
 log = logging.getLogger(__name__)
 
 # Without IN_MODIFY and IN_OPEN: a writer says when it is done, and our own reading makes no event.
-_MASK = Mask(
+_MASK = (
     In.IN_CREATE
     | In.IN_CLOSE_WRITE
     | In.IN_MOVED_FROM
@@ -32,99 +37,137 @@ _MASK = Mask(
     | In.IN_ONLYDIR
     | In.IN_EXCL_UNLINK
 )
-
-
-Inode = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """What the kernel watches: its number for it, and the (device, inode) it is, whatever its name."""
-
-    number: int
-    inode: Inode
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class InotifyWatch:
-    """inotify, a watch a folder; needs neither watchdog's walk nor its pairing of moves.
+    """See `watch.Watch`."""
 
-    The kernel watches inodes, not names: a name that leads to another folder by now is not watched,
-    and one folder may have several names (a bind mount, a link that is followed).
-    """
+    # To open a file writes nothing and wakes no disk.
+    probe_s = 0.0
+    deaf_s = 4.0
 
-    def __init__(self, dirty: Dirty) -> None:
+    def __init__(self, dirty: Dirty, folder: bytes) -> None:
         self._dirty = dirty
-        self._reader: InotifyFD | None = None
+        self._cookie = Cookie(folder)
+        self._reader: InotifyReader | None = None
         self._lock = threading.Lock()
-        self._by_path: dict[bytes, _Watched] = {}
-        self._by_inode: dict[Inode, _Watched] = {}
-        self._names: dict[int, set[bytes]] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._names: dict[int, tuple[bytes, ...]] = {}
+        self._refused: defaultdict[int, set[bytes]] = defaultdict(set)
+        self._tree = Tree()
+        self._suspects: frozenset[int] = frozenset()
+        self._has_failed = False
+        self.heard = 0
         self.overflows = 0
-        self.limited = False
 
     def start(self) -> None:
-        """Where there is no instance to be had (max_user_instances), imgq goes on by scanning."""
+        reader = InotifyReader(self._hear)
         try:
-            self._reader = InotifyFD()
-            self._reader.start()
-        except OSError as error:
-            log.warning("no folder can be watched, scanning only: %s", error)
-            self.limited = True
+            reader.start()
+        except RuntimeError:
+            reader.end()
+            raise
+        self._reader = reader
 
     def is_alive(self) -> bool:
         return self._reader is not None and self._reader.is_alive()
 
     def add(self, folder: bytes, root: bytes) -> bool:
-        if self._reader is None:
-            return False
-        try:
-            status = os.stat(folder)
-        except OSError:
-            return False
-        inode = (status.st_dev, status.st_ino)
         with self._lock:
-            known = self._by_path.get(folder)
-            if known is not None and known.inode == inode:
-                return True
-            if known is not None:
+            if self._reader is None:
+                return False
+            known = self._numbers.get(folder)
+            try:
+                number = _watch(self._reader, folder)
+            except OSError as error:
+                self._refuse(folder, error)
+                return False
+            if number != known:
                 self._let_go([folder])
-            watched = self._by_inode.get(inode) or self._watched(folder, inode)
-            if watched is not None:
-                self._by_path[folder] = self._by_inode[inode] = watched
-                self._names.setdefault(watched.number, set()).add(folder)
-        return False
+                self._book(folder, number)
+            return number == known
 
     def forget(self, folders: Collection[bytes]) -> None:
-        gone = frozenset(folders)
         with self._lock:
-            self._let_go([path for path in self._by_path if _is_in(path, gone)])
+            for folder in folders:
+                self._let_go([*self._tree.under(folder)])
+
+    def refused(self) -> Mapping[int, frozenset[bytes]]:
+        with self._lock:
+            return {number: frozenset(paths) for number, paths in self._refused.items() if paths}
+
+    def probe(self) -> bool:
+        reader = self._reader
+        if reader is None:
+            return False
+        try:
+            self._watch_cookie(reader)
+            self._cookie.open()
+        except OSError:
+            return False
+        return True
+
+    def review(self) -> bool:
+        """The kernel's word that a watch has ended may still be under way: what is missing twice, with
+        events heard in between, is lost."""
+        with self._lock:
+            reader, believed = self._reader, frozenset(self._names)
+        missing = believed - reader.numbers() if reader is not None else frozenset()
+        lost, self._suspects = self._suspects & missing, missing
+        for number in lost:
+            self._ended(number)
+        return bool(lost)
 
     def stop(self) -> None:
-        if self._reader is not None:
-            self._reader.stop()
-            self._reader.join()
-
-    def on_event(self, event: InotifyEvent) -> None:
-        """Called by the reader's thread: marks, and nothing else."""
         with self._lock:
-            folders = tuple(self._names.get(event.wd, ()))
-        for folder in folders:
-            self._note(folder, event)
+            reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.end()
 
-    def on_watch_deleted(self, wd: int) -> None:
-        with self._lock:
-            folders = self._names.pop(wd, set())
+    def _watch_cookie(self, reader: InotifyReader) -> None:
+        """Asked each time: whoever cleans up there does no harm."""
+        try:
+            reader.watch(self._cookie.path, In.IN_OPEN)
+        except FileNotFoundError:
+            self._cookie.make()
+            reader.watch(self._cookie.path, In.IN_OPEN)
+
+    def _hear(self, event: InotifyEvent) -> None:
+        """Called by the reader's thread. Nothing that goes wrong in here may end it."""
+        self.heard += 1
+        try:
+            self._note(event)
+        except Exception:
+            if not self._has_failed:
+                self._has_failed = True
+                log.exception("an event could not be noted, everything is looked at: this is a bug")
+            self._dirty.mark_everything()
+
+    def _note(self, event: InotifyEvent) -> None:
+        """Marks, and nothing else."""
+        if event.is_queue_overflow:
+            self.overflows += 1
+            self._dirty.mark_everything()
+        elif event.is_ignored:
+            self._ended(event.wd)
+        else:
+            with self._lock:
+                folders = self._names.get(event.wd, ())
             for folder in folders:
-                self._by_inode.pop(self._by_path.pop(folder).inode, None)
+                self._mark(folder, event)
+
+    def _ended(self, number: int) -> None:
+        """The kernel watches this no longer, nor what took its name meanwhile."""
+        with self._lock:
+            folders = self._names.pop(number, ())
+            for folder in folders:
+                del self._numbers[folder]
+                self._tree.remove(folder)
         for folder in folders:
-            # What took its name meanwhile is not watched.
             self._dirty.mark(folder)
 
-    def on_queue_overflow(self) -> None:
-        self.overflows += 1
-        self._dirty.mark_everything()
-
-    def _note(self, folder: bytes, event: InotifyEvent) -> None:
+    def _mark(self, folder: bytes, event: InotifyEvent) -> None:
         if event.is_move_self:
             # Under which name it lies now, and the folders in it, the next look finds out.
             self.forget([folder])
@@ -134,46 +177,51 @@ class InotifyWatch:
         if not event.name:
             self._dirty.mark(os.path.dirname(folder))
 
-    def _watched(self, folder: bytes, inode: Inode) -> _Watched | None:
-        """Has the kernel watch a folder; None where it does not."""
-        assert self._reader is not None
-        try:
-            number = self._reader.add_callback(folder, _MASK, self, id(self))  # type: ignore[arg-type]
-        except OSError as error:
-            self._refused(folder, error)
-            return None
-        if number < 0:
-            # watchdog takes "permission denied" for a watch of this number.
-            self._reader.remove_callbacks([(number, id(self))])  # type: ignore[list-item]
-            return None
-        if number in self._names:
-            # Another folder took the name since it was looked at: the next look sorts it out.
-            return None
-        return _Watched(number, inode)
+    def _book(self, folder: bytes, number: int) -> None:
+        self._numbers[folder] = number
+        self._names[number] = (*self._names.get(number, ()), folder)
+        self._tree.add(folder)
 
     def _let_go(self, folders: Iterable[bytes]) -> None:
         """Takes names away, and the watches that have none left; under the lock."""
         nameless: list[int] = []
         for folder in folders:
-            watched = self._by_path.pop(folder)
-            names = self._names[watched.number]
-            names.discard(folder)
-            if not names:
-                del self._names[watched.number], self._by_inode[watched.inode]
-                nameless.append(watched.number)
+            self._tree.remove(folder)
+            for paths in self._refused.values():
+                paths.discard(folder)
+            number = self._numbers.pop(folder, None)
+            if number is None:
+                continue
+            self._names[number] = tuple(name for name in self._names[number] if name != folder)
+            if not self._names[number]:
+                del self._names[number]
+                nameless.append(number)
         if self._reader is not None:
-            self._reader.remove_callbacks([(number, id(self)) for number in nameless])  # type: ignore[misc]
+            self._reader.unwatch(nameless)
 
-    def _refused(self, folder: bytes, error: OSError) -> None:
-        if error.errno == errno.ENOSPC and not self.limited:
-            self.limited = True
-            log.warning("the limit of watched folders is reached at %s", os.fsdecode(folder))
+    def _refuse(self, folder: bytes, error: OSError) -> None:
+        number = error.errno or 0
+        is_news = not self._refused[number]
+        self._let_go([folder])
+        if number in _NOT_THERE:
+            return
+        if is_news and number != errno.EACCES:
+            # Of one that may not be read, whoever tries to list it tells.
+            log.warning("%s cannot be watched: %s", os.fsdecode(folder), _words(number))
+        self._refused[number].add(folder)
+        self._tree.add(folder)
 
 
-def _is_in(path: bytes, folders: Collection[bytes]) -> bool:
-    """Whether the path is one of the folders or lies in one."""
-    while path not in folders:
-        if len(path) <= 1:
-            return False
-        path = os.path.dirname(path)
-    return True
+def _words(number: int) -> str:
+    return "the limit is reached" if number == errno.ENOSPC else os.strerror(number)
+
+
+def _watch(reader: InotifyReader, folder: bytes) -> int:
+    """The number of the kernel's watch of a folder, which is new or was there. Raises OSError."""
+    if len(folder) <= reach.LONGEST:
+        return reader.watch(folder, _MASK)
+    descriptor = reach.opened(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        return reader.watch(b"/proc/self/fd/%d" % descriptor, _MASK)
+    finally:
+        os.close(descriptor)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Mapping
 
 from watchdog.events import FileClosedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import ObservedWatch
 
+from imgqd.library.cookie import Cookie
 from imgqd.library.dirty import Dirty
 
 log = logging.getLogger(__name__)
@@ -19,43 +22,96 @@ _READING = ("opened", "closed_no_write")
 
 
 class ObserverWatch(FileSystemEventHandler):
-    """Watches each root with all that is under it."""
+    """Watches each root with all that is under it; see `watch.Watch`."""
 
-    def __init__(self, dirty: Dirty) -> None:
+    # FSEvents tells of no mere opening, so that a probe has to touch its file.
+    probe_s = 30.0
+    deaf_s = 10.0
+
+    def __init__(self, dirty: Dirty, folder: bytes) -> None:
         self._dirty = dirty
+        # FSEvents calls a folder by its true name.
+        self._cookie = Cookie(os.path.realpath(folder))
         self._observer = Observer()
+        self._lock = threading.Lock()
         self._watches: dict[bytes, ObservedWatch] = {}
+        self._refused: dict[bytes, int] = {}
+        self._has_failed = False
+        self.heard = 0
         self.overflows = 0
-        self.limited = False
 
     def start(self) -> None:
+        self._cookie.make()
         self._observer.start()
+        self._observer.schedule(self, os.fsdecode(self._cookie.folder))
 
     def is_alive(self) -> bool:
-        return bool(self._observer.is_alive())
+        threads = [self._observer, *self._observer.emitters.copy()]
+        return all(thread.is_alive() for thread in threads)
 
     def add(self, folder: bytes, root: bytes) -> bool:
-        if root in self._watches:
-            return True
-        try:
-            self._watches[root] = self._observer.schedule(self, os.fsdecode(root), recursive=True)
-        except OSError as error:
-            log.warning("%s cannot be watched: %s", os.fsdecode(root), error)
-        return False
+        with self._lock:
+            if root in self._watches:
+                return True
+            self._refused.pop(root, None)
+            try:
+                path = os.fsdecode(root)
+                self._watches[root] = self._observer.schedule(self, path, recursive=True)
+            except OSError as error:
+                log.warning("%s cannot be watched: %s", path, error)
+                self._refused[root] = error.errno or errno.EIO
+            return False
 
     def forget(self, folders: Collection[bytes]) -> None:
-        for watch in [self._watches.pop(each) for each in folders if each in self._watches]:
-            self._observer.unschedule(watch)
+        with self._lock:
+            for folder in folders:
+                self._refused.pop(folder, None)
+            for watch in [self._watches.pop(each) for each in folders if each in self._watches]:
+                self._observer.unschedule(watch)
+
+    def refused(self) -> Mapping[int, frozenset[bytes]]:
+        with self._lock:
+            numbers = set(self._refused.values())
+            return {
+                number: frozenset(root for root, why in self._refused.items() if why == number)
+                for number in numbers
+            }
+
+    def probe(self) -> bool:
+        try:
+            self._cookie.make()
+            self._cookie.touch()
+        except OSError:
+            return False
+        return True
+
+    def review(self) -> bool:
+        """The system tells nobody what it watches."""
+        return False
 
     def stop(self) -> None:
         self._observer.stop()
-        self._observer.join()
+        self._observer.unschedule_all()
+        if self._observer.is_alive():
+            self._observer.join()
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Called by watchdog for each event, in its own thread."""
-        if event.event_type in _READING:
-            return
+        """Called by watchdog for each event, in its own thread, which nothing that goes wrong in here
+        may end."""
+        self.heard += 1
+        try:
+            self._note(event)
+        except Exception:
+            if not self._has_failed:
+                self._has_failed = True
+                log.exception("an event could not be noted, everything is looked at: this is a bug")
+            self._dirty.mark_everything()
+
+    def _note(self, event: FileSystemEvent) -> None:
         source, target = os.fsencode(event.src_path), os.fsencode(event.dest_path)
+        own = source.startswith(self._cookie.folder)
+        if own or event.event_type in _READING:
+            return
         if event.is_directory and event.event_type == "modified":
             self._dirty.mark(source)
             return

@@ -23,7 +23,7 @@ from imgqd.library.scan import leads_elsewhere, look, under
 if TYPE_CHECKING:
     from imgqd.backlog import Backlog
     from imgqd.index import Index
-    from imgqd.library.watch import Watch
+    from imgqd.library.lookout import Lookout
     from imgqd.records import Stamp
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Library:
     roots: Roots
     rules: Rules
     dirty: Dirty
+    lookout: Lookout
     follow_symlinks: bool
     rescan: float
     rescan_unwatched: float
@@ -67,7 +68,7 @@ class Pass:
 class Walker:
     """Walks for one thread, until it is told to end.
 
-    book: does what a pass calls for, and empties it. watch: who tells of changes; None where the file
+    book: does what a pass calls for, and empties it. lookout: who tells of changes; None where the file
     system is another machine's: then nobody waits for it. touched: when the file system last answered,
     by time.monotonic(); infinite while it is not asked.
     """
@@ -81,7 +82,7 @@ class Walker:
         self._book = book
         self._ending = threading.Event()
         self._comparison = Comparison(index.store.decoder)
-        self.watch: Watch | None = None
+        self.lookout: Lookout | None = None
         self.touched = time.monotonic()
         self.denied: set[bytes] = set()
 
@@ -116,19 +117,19 @@ class Walker:
 
     def finish(self, found: Pass) -> None:
         """Has done what the pass calls for."""
-        if self.watch and found.gone_folders:
-            self.watch.forget(found.gone_folders)
+        if self.lookout and found.gone_folders:
+            self.lookout.forget(found.gone_folders)
         self.touched = math.inf
         self._book(found)
         self.touched = time.monotonic()
 
     def _is_watched(self, folder: bytes, root: bytes) -> bool:
-        return self.watch is None or self.watch.add(folder, root)
+        return self.lookout is None or self.lookout.add(folder, root)
 
     def _look(self, folder: bytes, root: bytes, view: View, found: Pass) -> list[bytes]:
         """Holds a folder against its rows; the folders in it that belong to the root."""
         library, differences = self._library, Differences()
-        lock: AbstractContextManager[object] = self._index.lock if self.watch else nullcontext()
+        lock: AbstractContextManager[object] = self._index.lock if self.lookout else nullcontext()
         self._backlog.looks_at(folder)
         try:
             with (
