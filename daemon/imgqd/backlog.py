@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgq import wire
-from imgqd.embedder.jobs import Job
+from imgqd.embedder.jobs import Job, Urgency
 
 if TYPE_CHECKING:
+    from imgqd.library.compare import Seen
     from imgqd.store import FileState
 
 
@@ -71,21 +72,24 @@ class Backlog:
         with self._changed:
             return self._states[state]
 
-    def begin(self, job: Job, state: FileState | None) -> bool:
-        """Whether the job is to be done now; otherwise its path is under way already, or is put off.
-        state: the store's, None where it does not know the path."""
+    def begin(self, seen: Iterable[Seen], urgency: Urgency) -> list[Job]:
+        """What is to be done now for files that are not as the store knows them; others are under way
+        already, or are put off."""
         with self._changed:
-            if job.path in self._under_way:
-                self._under_way[job.path].again |= self._under_way[job.path].job.stamp != job.stamp
-                return False
-            if len(self._under_way) >= self._most:
-                folder = os.path.dirname(job.path)
-                self._put_off.setdefault(folder, Counter())[state] += 1
-                self._states[state] += 1
-                return False
-            self._under_way[job.path] = _UnderWay(job, state)
-            self._states[state] += 1
-            return True
+            return [job for each in seen if (job := self._job(each, urgency))]
+
+    def _job(self, each: Seen, urgency: Urgency) -> Job | None:
+        known = self._under_way.get(each.path)
+        if known is not None:
+            known.again |= known.job.stamp != each.stamp
+            return None
+        self._states[each.state] += 1
+        if len(self._under_way) >= self._most:
+            self._put_off.setdefault(os.path.dirname(each.path), Counter())[each.state] += 1
+            return None
+        job = Job(each.path, each.stamp, urgency)
+        self._under_way[each.path] = _UnderWay(job, each.state)
+        return job
 
     def finish(self, path: bytes, look_again: Callable[[bytes], None]) -> None:
         """The job is done. Where its path has changed meanwhile, `look_again` is called for its folder

@@ -44,15 +44,10 @@ class Bookkeeper:
             self._backlog.looks_at(path)
         for path in committed.again if committed else ():
             self._library.dirty.mark(os.path.dirname(path))
-        for each in found.seen:
-            if each.path not in moved:
-                self._have_read(each, found)
-        found.clear()
-
-    def _have_read(self, each: Seen, found: Pass) -> None:
-        job = Job(each.path, each.stamp, found.urgency)
-        if self._backlog.begin(job, each.state):
+        seen = (each for each in found.seen if each.path not in moved)
+        for job in self._backlog.begin(seen, found.urgency):
             self._submit(job)
+        found.clear()
 
     def _moves(self, seen: Sequence[Seen]) -> Iterator[Moved]:
         """New paths whose file is known, with an equal stamp, at a path where it is no longer: renaming a

@@ -80,6 +80,7 @@ class Comparison:
 
         pairs: the files of the folder, each with its row (see `paired`).
         """
+        above = os.path.join(folder, b"")
         for (name, status), listed in pairs:
             same = listed is not None and _same(listed, status, view.steady)
             if same and listed and listed.at_rest:
@@ -92,7 +93,7 @@ class Comparison:
                 if wait > 0:
                     found.try_in(wait)
                     continue
-            path = os.path.join(folder, name)
+            path = above + name
             seen = Seen(path, Stamp.of(status), row.state if row else None)
             wait = 0.0 if path in view.closed else self._unstill(path, seen.stamp)
             if wait and not view.is_known(seen.stamp):
