@@ -19,6 +19,7 @@ from imgq.errors import StoreError
 from imgqd import reconciler as module
 from imgqd.embedder.jobs import Urgency
 from imgqd.library import compare, lookout, reach, walk
+from imgqd.library.lookout import Lookout
 from world import LONG_AGO, PATIENCE_S, World
 
 
@@ -394,6 +395,28 @@ def test_a_library_of_more_files_than_can_be_under_way(
 
     until(work_goes_on, "the index")
     assert world.reconciler.settle(PATIENCE_S)
+
+
+def test_folders_that_nobody_watches_are_looked_at_now_and_then(
+    new_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.2)
+    monkeypatch.setattr(compare, "STILL_S", 0.1)
+    world, add = new_world(), Lookout.add
+    far = os.fsencode(world.root / "far")
+
+    def add_near(lookout: Lookout, folder: bytes, root: bytes) -> bool:
+        return not folder.startswith(far) and add(lookout, folder, root)
+
+    uncovered = frozenset({far, far + b"/away"})
+    monkeypatch.setattr(Lookout, "add", add_near)
+    monkeypatch.setattr(Lookout, "uncovered", uncovered)
+    world.put("far/away/a.jpg")
+    world.start()
+    world.put("far/b.jpg")
+    world.put("far/away/c.jpg")
+    (world.root / "far" / "away" / "a.jpg").unlink()
+    until(lambda: world.known() == world.truth(), "the files")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 # How often the reconciler looks at its watcher and its clock when nothing happens.
 HEARTBEAT_S = 2.0
 STORE_RETRY_S = 5.0
+# Folders for which the system has no watch left are looked at so often, or more seldom if they are many.
+POLL_S = 30.0
 # What was removed or moved away keeps its embedding for a week.
 KEEP_ORPHANS_S = 7 * 86400.0
 
@@ -46,7 +48,7 @@ class Reconciler(threading.Thread):
         self._ending = threading.Event()
         self._asking = threading.Lock()
         self._wanted = self._completed = 0
-        self._next_scan = 0.0
+        self._next_scan = self._next_poll = 0.0
         self._mounted = mounts.table()
 
     def _new_walker(self) -> Walker:
@@ -183,9 +185,21 @@ class Reconciler(threading.Thread):
         self._lookout.beat()
         self._backlog.tally.overflows = self._lookout.overflows
         self._look_after_roots()
+        self._poll()
         if time.monotonic() > self._next_scan > 0:
             self._next_scan = time.monotonic() + self._interval()
             self._library.dirty.mark_everything()
+
+    def _poll(self) -> None:
+        """Looks at the folders that nobody watches, for no more than a hundredth of the time."""
+        began = time.monotonic()
+        uncovered = self._lookout.uncovered
+        if not uncovered or began < self._next_poll:
+            return
+        # What is in an uncovered folder is looked at with it.
+        self._look_at(Hints({each for each in uncovered if os.path.dirname(each) not in uncovered}))
+        pause = max(POLL_S, 100 * (time.monotonic() - began))
+        self._next_poll = time.monotonic() + min(pause, self._library.rescan_unwatched)
 
     def _look_after_roots(self) -> None:
         """A mount, an unmount, or a link that leads elsewhere makes no event."""
