@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from imgq.errors import SettingsError
+import disks
+from imgq.errors import Refused, SettingsError
 from imgqd import config
 from imgqd.config import DEFAULTS, NAMES, Settings, load, remember, shown
 
@@ -191,3 +192,12 @@ def test_every_setting_says_what_it_is() -> None:
     """The comments are what `imgq config init` and the README are made of."""
     source = Path(config.__file__).read_text("utf-8")
     assert all(f"    {name}: " in source for name in NAMES)
+
+
+def test_settings_that_cannot_be_written_stay_as_they_are(tmp_path: Path) -> None:
+    path = settings(tmp_path, "batch_size = 8\n")
+    with disks.read_only(tmp_path), pytest.raises(Refused, match="cannot write the settings") as no:
+        remember(path, "model", "builtin")
+    assert path in no.value.message
+    assert os.listdir(tmp_path) == ["settings.toml"]
+    assert load(path).model == DEFAULTS.model

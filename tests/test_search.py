@@ -75,7 +75,7 @@ class Library:
 
     def offline(self, root: bytes) -> None:
         self.store.set_root(root, state="offline")
-        self.roots._read()
+        self.roots.read()
 
     def hits(self, *terms: wire.Term, **options: Any) -> list[wire.Hit]:
         return list(self.searcher.hits(wire.Search(terms=terms, **options)))

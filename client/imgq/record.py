@@ -18,6 +18,9 @@ else:
 
 REQUIRED = object()
 
+# Bytes; the system itself takes longer ones piece by piece only.
+MOST_PATH = 1 << 16
+
 
 class BadField(ValueError):
     """A value is not what its field takes."""
@@ -39,6 +42,11 @@ def string(*, most: int = 4096, default: Any = REQUIRED) -> Any:
 def binary(*, most: int = 4096, default: Any = REQUIRED) -> Any:
     """A bytes of at most `most` bytes; paths are such."""
     return Field(lambda value: _sized(value, bytes, most), default)
+
+
+def pathname() -> Any:
+    """A path, as the system has it."""
+    return binary(most=MOST_PATH)
 
 
 def integer(low: int = 0, high: int = (1 << 63) - 1, *, default: Any = REQUIRED) -> Any:
@@ -115,7 +123,18 @@ def record(cls: type[Record], *, default: Any = REQUIRED) -> Any:
 @dataclass_transform(
     frozen_default=True,
     kw_only_default=True,
-    field_specifiers=(string, binary, integer, real, boolean, choice, maybe, many, record),
+    field_specifiers=(
+        string,
+        binary,
+        pathname,
+        integer,
+        real,
+        boolean,
+        choice,
+        maybe,
+        many,
+        record,
+    ),
 )
 class Record:
     """A frozen record; each class attribute made by a function above is a field."""

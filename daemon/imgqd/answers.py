@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
-from itertools import islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from imgq import wire
 from imgq.errors import Refused, UsageError
 from imgqd import shown
 from imgqd.embedder.jobs import ThumbnailOf
-from imgqd.library.admission import require_pictures, require_watched
+from imgqd.library.admission import require_foreign, require_watched
+from imgqd.pieces import in_pieces, rows
 from imgqd.records import Failure
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
 def _search(daemon: Daemon, request: wire.Search) -> Iterator[wire.Reply]:
     began = time.perf_counter()
     require_watched(map(os.path.normpath, request.within), daemon.roots.paths())
-    found = daemon.searcher.hits(request)
-    first = list(islice(found, wire.HITS_A_REPLY))
+    pieces = in_pieces(daemon.searcher.hits(request), wire.HITS_A_REPLY)
+    first = next(pieces)
     left_out = 0 if request.offline else daemon.searcher.left_out()
     head: dict[str, Any] = {
         "model": daemon.card.name,
@@ -72,16 +73,15 @@ def _search(daemon: Daemon, request: wire.Search) -> Iterator[wire.Reply]:
         "left_out": left_out,
         "offline_roots": tuple(daemon.roots.offline()) if left_out else (),
     }
-    yield wire.Hits(hits=tuple(first), **head)
-    while more := tuple(islice(found, wire.HITS_A_REPLY)):
-        yield wire.Hits(hits=more, **head)
+    for piece in chain([first], pieces):
+        yield wire.Hits(hits=piece, **head)
 
 
 def _add(daemon: Daemon, paths: tuple[bytes, ...]) -> Iterator[wire.Reply]:
     for path in paths:
         if not os.path.isabs(path):
             raise UsageError(f"{os.fsdecode(path)!r} is not an absolute path")
-        require_pictures(path, daemon.life.places.own)
+        require_foreign(path, daemon.life.places.own)
         daemon.roots.add(os.path.normpath(path))
         daemon.dirty.mark_deep(os.path.normpath(path))
     daemon.dirty.hurry()
@@ -124,31 +124,18 @@ def _info(daemon: Daemon, path: bytes) -> wire.Info:
 
 
 def _errors(daemon: Daemon) -> Iterator[wire.Reply]:
-    for page in _pages(daemon.index.store.errors):
-        yield wire.Errors(errors=tuple(map(shown.file_error, page)))
+    found = map(shown.file_error, rows(daemon.index.store.errors))
+    return (wire.Errors(errors=piece) for piece in in_pieces(found))
 
 
 def _files(daemon: Daemon) -> Iterator[wire.Reply]:
-    for page in _pages(daemon.index.store.files):
-        yield wire.Files(files=tuple(map(shown.known_file, page)))
+    found = map(shown.known_file, rows(daemon.index.store.files))
+    return (wire.Files(files=piece) for piece in in_pieces(found))
 
 
 def _export(daemon: Daemon) -> Iterator[wire.Reply]:
-    for page in _pages(daemon.index.store.export):
-        yield wire.Vectors(vectors=tuple(map(shown.vector, page)))
-
-
-def _pages(listing: Callable[[int, int], list[Any]]) -> Iterator[list[Any]]:
-    """Page after page, by each row's number: no read of the store lasts as long as a slow client."""
-    page = listing(0, wire.ROWS_A_REPLY)
-    yield page
-    while len(page) == wire.ROWS_A_REPLY:
-        page = listing(_cursor(page[-1]), wire.ROWS_A_REPLY)
-        yield page
-
-
-def _cursor(row: Any) -> int:
-    return int(row.shown.file if hasattr(row, "shown") else row.file)
+    found = map(shown.vector, rows(daemon.index.store.export))
+    return (wire.Vectors(vectors=piece) for piece in in_pieces(found))
 
 
 def _thumbnail(daemon: Daemon, path: bytes, longest: int) -> wire.Thumbnail:

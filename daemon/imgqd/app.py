@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imgq.errors import CannotStart, Failure
+from imgq.errors import CannotStart, Failure, Refused
 from imgq.paths import Places, places
 from imgqd import answers, config, journal, parts
 from imgqd.daemon import Daemon, Life
@@ -112,7 +112,7 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
         settings = replace(settings, model=line.model)
     card = parts.card_of(where, settings.model)
     if line.model is not None:
-        config.remember(where.settings, "model", line.model)
+        _remember(where, line.model)
     index = open_index(Path(where.store), card)
     stack.callback(index.store.close)
     daemon = parts.assembled(card, index, Life(settings, where, orders, lock))
@@ -129,6 +129,14 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     daemon.reconciler.start()
     stack.callback(daemon.reconciler.stop)
     return daemon
+
+
+def _remember(where: Places, model: str) -> None:
+    """As far as the disk lets us: no index is closed for that."""
+    try:
+        config.remember(where.settings, "model", model)
+    except Refused as refusal:
+        log.warning("the model %s is not remembered: %s", model, refusal.message)
 
 
 def _wait(daemon: Daemon) -> bool:

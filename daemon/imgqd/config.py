@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import tomlkit
 
-from imgq.errors import SettingsError
+from imgq.errors import Refused, SettingsError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "f32", "bf16", "fp16")
@@ -69,7 +70,8 @@ def load(path: str) -> Settings:
 
 
 def remember(path: str, name: str, value: object) -> None:
-    """Sets one key in the file and keeps all else in it, comments too; written beside, then renamed."""
+    """Sets one key in the file and keeps all else in it, comments too; written beside, then renamed.
+    Raises Refused where it cannot be written."""
     # Where the file is a link, as those who keep their settings in a repository have it.
     file = Path(path).resolve()
     written = file.read_text("utf-8") if file.exists() else ""
@@ -77,10 +79,18 @@ def remember(path: str, name: str, value: object) -> None:
     if document.get(name) == value:
         return
     document[name] = value
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(tomlkit.dumps(document), "utf-8")
-    beside.replace(file)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside.write_text(tomlkit.dumps(document), "utf-8")
+        beside.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise Refused(
+            f"cannot write the settings in {path}: {error.strerror}",
+            "have a look at that folder and its disk",
+        ) from None
 
 
 def shown(settings: Settings) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from imgq import __version__, wire
@@ -24,11 +23,9 @@ from imgqd.orders import Orders
 from imgqd.reconciler import Reconciler
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
+from imgqd.troubles import troubles
 
 log = logging.getLogger(__name__)
-
-# So many folders of one trouble are named in the status.
-MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ class Daemon:
             roots=self.shown_roots(),
             rates=wire.Rates(pictures_per_s=round(self.pipeline.batches.rate, 1)),
             counters=counters.shown(),
-            degraded=tuple(self._troubles()),
+            degraded=tuple(troubles(self)),
         )
 
     def processes(self) -> tuple[wire.Process, ...]:
@@ -144,45 +141,3 @@ class Daemon:
             precision=ready.precision if ready else None,
             state=state,
         )
-
-    def _troubles(self) -> Iterator[wire.Trouble]:
-        if self.index.damaged is not None:
-            yield wire.Trouble(
-                code="rebuilt",
-                path=os.fsencode(self.index.damaged),
-                message=f"the index was damaged and is made anew; it is kept as {self.index.damaged}",
-                remedy="add the folders again that `imgq roots` does not list: `imgq add DIR`",
-            )
-        if self.texts.trouble:
-            yield wire.Trouble(
-                code="text_tower",
-                message=self.texts.trouble,
-                remedy="`imgq logs` tells more; queries by picture go on",
-            )
-        if self.pipeline.batches.trouble:
-            yield wire.Trouble(
-                code="embedder",
-                message=f"pictures cannot be embedded: {self.pipeline.batches.trouble}",
-                remedy="it is tried again; `imgq logs` tells more",
-            )
-        if self.indexer.trouble:
-            yield wire.Trouble(
-                code="store",
-                message=f"the index cannot be written: {self.indexer.trouble}",
-                remedy="it is tried again; searching goes on with what is known",
-            )
-        yield from self.lookout.outlook().troubles()
-        for path in sorted(self.reconciler.denied())[:MOST_NAMED]:
-            yield wire.Trouble(
-                code="denied",
-                path=path,
-                message=f"{os.fsdecode(path)} may not be read; what was known in it is kept",
-                remedy="give yourself the right to read it, or leave it out with `exclude`",
-            )
-        for path in self.roots.offline():
-            yield wire.Trouble(
-                code="offline",
-                path=path,
-                message=f"{os.fsdecode(path)} is offline: {self.roots.reason(path)}; its pictures are kept",
-                remedy="connect it again; where it is meant to be so, `imgq check --repair DIR`",
-            )

@@ -49,7 +49,7 @@ class Indexer(threading.Thread):
         self._backlog = backlog
         self._dirty = dirty
         self._ending = threading.Event()
-        self.trouble: str | None = None
+        self.trouble: StoreError | None = None
 
     def run(self) -> None:
         while not self._ending.is_set():
@@ -69,9 +69,9 @@ class Indexer(threading.Thread):
         try:
             self._record(batch)
         except StoreError as error:
-            if self.trouble != error.message:
+            if self.trouble is None or self.trouble.message != error.message:
                 log.error("the index cannot be written: %s", error.message)
-            self.trouble = error.message
+            self.trouble = error
             self._pipeline.hold()
             return False
         except Exception:

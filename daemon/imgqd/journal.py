@@ -15,6 +15,8 @@ OLD_FILES = 2
 
 def open_log(where: Places) -> None:
     """Sends what is logged to the log file, and to stderr unless that is the same file."""
+    # A log whose disk is full has no room for words about that either.
+    logging.raiseExceptions = False
     os.makedirs(where.logs, mode=0o700, exist_ok=True)
     file = RotatingFileHandler(
         where.log, maxBytes=MOST_BYTES, backupCount=OLD_FILES, encoding="utf-8", errors="replace"

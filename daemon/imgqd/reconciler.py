@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # How often the reconciler looks at its watcher and its clock when nothing happens.
 HEARTBEAT_S = 2.0
-STORE_RETRY_S = 5.0
+STORE_RETRY_S, LONGEST_RETRY_S = 5.0, 60.0
 # Folders for which the system has no watch left are looked at so often, or more seldom if they are many.
 POLL_S = 30.0
 # What was removed or moved away keeps its embedding for a week.
@@ -50,6 +50,8 @@ class Reconciler(threading.Thread):
         self._wanted = self._completed = 0
         self._next_scan = self._next_poll = 0.0
         self._mounted = mounts.table()
+        self.trouble: StoreError | None = None
+        self._pause = STORE_RETRY_S
 
     def _new_walker(self) -> Walker:
         return Walker(self._library, self._index, self._backlog, self._bookkeeper.book)
@@ -116,15 +118,20 @@ class Reconciler(threading.Thread):
                 self._completed = serves
             elif hints:
                 self._look_at(hints)
+            self.trouble, self._pause = None, STORE_RETRY_S
         except StoreError as error:
-            log.error("the index cannot be brought up to date: %s", error.message)
+            if self.trouble is None or self.trouble.message != error.message:
+                log.error("the index cannot be brought up to date: %s", error.message)
+            self.trouble = error
             self._put_off()
         except Exception:
             log.exception("the index could not be brought up to date: this is a bug")
             self._put_off()
 
     def _put_off(self) -> None:
-        self._ending.wait(STORE_RETRY_S)
+        """Ever more seldom: each attempt looks at everything."""
+        self._ending.wait(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_RETRY_S)
         self._library.dirty.mark_everything()
 
     def _scan(self, hints: Hints) -> None:

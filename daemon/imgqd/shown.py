@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from imgqd.store import Exported, FailedFile, FileInfo, Picture, Shown
 
 # More paths of one picture than these are not told one by one.
 MOST_COPIES = 1000
+MOST_COPIES_BYTES = 4 << 20
 
 
 def hit(shown: Shown, score: float) -> wire.Hit:
@@ -45,7 +47,7 @@ def file_error(failed: FailedFile) -> wire.FileError:
 def info(known: FileInfo) -> dict[str, Any]:
     """The fields of `wire.Info` that the store knows."""
     picture, ledger = known.picture, known.row.ledger
-    fields: dict[str, Any] = {"copies": tuple(known.copies[:MOST_COPIES])}
+    fields: dict[str, Any] = {"copies": tuple(_told(known.copies))}
     if picture is not None:
         fields["file"] = seen(Shown(0, known.path, known.offline, known.row.stamp, picture))
         fields["lens"] = picture.metadata.lens
@@ -98,6 +100,15 @@ def _fields(shown: Shown) -> dict[str, Any]:
         "hash": hash_text(picture.hash),
         "offline": shown.offline,
     }
+
+
+def _told(copies: list[bytes]) -> Iterator[bytes]:
+    left = MOST_COPIES_BYTES
+    for path in copies[:MOST_COPIES]:
+        left -= len(path)
+        if left < 0:
+            return
+        yield path
 
 
 def _place(latitude: float | None, longitude: float | None) -> wire.Place | None:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from imgq.record import Record, binary, boolean, choice, integer, many, maybe, real, record, string
+from imgq.record import (
+    Record,
+    binary,
+    boolean,
+    choice,
+    integer,
+    many,
+    maybe,
+    pathname,
+    real,
+    record,
+    string,
+)
 
 HITS_A_REPLY = 1000
 ROWS_A_REPLY = 2000
@@ -39,7 +51,7 @@ class Place(Record):
 class Seen(Record):
     """What the index knows of one file; `mtime` in UTC, `taken_at` in the camera's own time."""
 
-    path: bytes = binary()
+    path: bytes = pathname()
     width: int | None = maybe(integer(), default=None)
     height: int | None = maybe(integer(), default=None)
     format: str | None = maybe(string(), default=None)
@@ -66,7 +78,7 @@ class Hits(Reply):
     took_ms: float = real(0)
     index: Freshness = record(Freshness)
     left_out: int = integer(default=0)
-    offline_roots: tuple[bytes, ...] = many(binary(), default=())
+    offline_roots: tuple[bytes, ...] = many(pathname(), default=())
     hits: tuple[Hit, ...] = many(record(Hit), most=HITS_A_REPLY)
 
 
@@ -98,7 +110,7 @@ class IndexState(Record):
 
 
 class Root(Record):
-    path: bytes = binary()
+    path: bytes = pathname()
     state: str = choice("watching", "scanning", "offline", "denied")
     files: int = integer()
 
@@ -123,7 +135,7 @@ class Trouble(Record):
     """Something that works less well than it should, and what to do."""
 
     code: str = string()
-    path: bytes | None = maybe(binary(), default=None)
+    path: bytes | None = maybe(pathname(), default=None)
     message: str = string()
     remedy: str = string(default="")
 
@@ -155,7 +167,7 @@ class Settled(Reply):
 class FileError(Record):
     """A file that could not be indexed; times in UTC."""
 
-    path: bytes = binary()
+    path: bytes = pathname()
     reason: str = string()
     kind: str = string()
     attempts: int = integer()
@@ -180,12 +192,12 @@ class Info(Reply):
     file: Seen | None = maybe(record(Seen), default=None)
     error: FileError | None = maybe(record(FileError), default=None)
     lens: str | None = maybe(string(), default=None)
-    copies: tuple[bytes, ...] = many(binary(), default=())
+    copies: tuple[bytes, ...] = many(pathname(), default=())
     model: str | None = maybe(string(), default=None)
 
 
 class KnownFile(Record):
-    path: bytes = binary()
+    path: bytes = pathname()
     hash: str = string(most=64)
     size: int = integer()
     mtime: str = string()
@@ -199,7 +211,7 @@ class Files(Reply):
 class Vector(Record):
     """A file's embedding: little-endian float32."""
 
-    path: bytes = binary()
+    path: bytes = pathname()
     hash: str = string(most=64)
     vector: bytes = binary(most=65536)
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from imgq.record import Record, binary, boolean, integer, many, maybe, real, record, string
+from imgq.record import (
+    Record,
+    binary,
+    boolean,
+    integer,
+    many,
+    maybe,
+    pathname,
+    real,
+    record,
+    string,
+)
 
 MOST_PICTURE = 64 << 20
 MOST_TOP = 100_000
@@ -29,7 +40,7 @@ class Search(Request):
     patient = True
     terms: tuple[Term, ...] = many(record(Term), most=64)
     top: int = integer(1, MOST_TOP, default=20)
-    within: tuple[bytes, ...] = many(binary(), most=64, default=())
+    within: tuple[bytes, ...] = many(pathname(), most=64, default=())
     offline: bool = boolean(default=False)
     timeout: float = real(0, 86400, default=30.0)
 
@@ -41,13 +52,13 @@ class AskStatus(Request):
 class Add(Request):
     """Watches folders. Answered by `Roots`."""
 
-    paths: tuple[bytes, ...] = many(binary(), most=MOST_PATHS)
+    paths: tuple[bytes, ...] = many(pathname(), most=MOST_PATHS)
 
 
 class Remove(Request):
     """No longer watches folders. Answered by `Roots`."""
 
-    paths: tuple[bytes, ...] = many(binary(), most=MOST_PATHS)
+    paths: tuple[bytes, ...] = many(pathname(), most=MOST_PATHS)
 
 
 class AskRoots(Request):
@@ -72,7 +83,7 @@ class Retry(Request):
 class AskInfo(Request):
     """Answered by `Info`."""
 
-    path: bytes = binary()
+    path: bytes = pathname()
 
 
 class AskFiles(Request):
@@ -82,7 +93,7 @@ class AskFiles(Request):
 class Reindex(Request):
     """Embeds the pictures under these paths again, all of them if there are none. Answered by `Taken`."""
 
-    paths: tuple[bytes, ...] = many(binary(), most=MOST_PATHS, default=())
+    paths: tuple[bytes, ...] = many(pathname(), most=MOST_PATHS, default=())
 
 
 class Export(Request):
@@ -93,7 +104,7 @@ class AskThumbnails(Request):
     """Answered by a `Thumbnail` a path, in their order."""
 
     patient = True
-    paths: tuple[bytes, ...] = many(binary(), most=1000)
+    paths: tuple[bytes, ...] = many(pathname(), most=1000)
     longest: int = integer(16, 2048, default=320)
 
 

@@ -6,28 +6,15 @@ import os
 from collections.abc import Iterable, Sequence
 
 from imgq.errors import Refused, UsageError
-from imgqd.library import mounts
 from imgqd.library.scan import under
 
-# What a kernel makes up as it is read. Each name ends in itself: there is "cgroup2", too.
-_MADE_UP = frozenset(
-    """binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue
-    nsfs proc pstore rpc_pipefs securityfs selinuxfs sysfs tracefs""".split()  # noqa: SIM905
-)
 
-
-def require_pictures(path: bytes, own: Iterable[str]) -> None:
-    """Raises Refused where a folder cannot hold pictures of anybody. own: the folders of imgq itself."""
+def require_foreign(path: bytes, own: Iterable[str]) -> None:
+    """Raises Refused where a folder is imgq's own. own: those there are."""
     real = os.path.realpath(path)
     if any(under(real, os.path.realpath(os.fsencode(folder))) for folder in own):
         raise Refused(
             f"{os.fsdecode(path)} is a folder of imgq's own", "give a folder with pictures in it"
-        )
-    kind = mounts.kind(path)
-    if kind in _MADE_UP:
-        raise Refused(
-            f"{os.fsdecode(path)} is no folder on a disk: the system makes it up ({kind})",
-            "give a folder with pictures in it",
         )
 
 

@@ -1,0 +1,86 @@
+"""What works less well than it should, each with what to do: `degraded` of `imgq status`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from imgq import wire
+from imgq.errors import StoreError, StoreFull
+
+if TYPE_CHECKING:
+    from imgqd.daemon import Daemon
+
+# So many folders of one trouble are named.
+MOST_NAMED = 20
+LONGEST_NAMED = 1000  # characters
+
+
+def troubles(daemon: Daemon) -> Iterator[wire.Trouble]:
+    yield from _of_the_index(daemon)
+    yield from _of_the_model(daemon)
+    yield from _of_the_folders(daemon)
+
+
+def _of_the_index(daemon: Daemon) -> Iterator[wire.Trouble]:
+    aside = daemon.index.damaged
+    if aside is not None:
+        yield wire.Trouble(
+            code="rebuilt",
+            path=os.fsencode(aside),
+            message=f"the index was damaged and is made anew; it is kept as {aside}",
+            remedy="add the folders again that `imgq roots` does not list: `imgq add DIR`",
+        )
+    error = daemon.indexer.trouble or daemon.reconciler.trouble
+    if error is not None:
+        yield _unwritten(error)
+
+
+def _unwritten(error: StoreError) -> wire.Trouble:
+    remedy = f"{error.hint}; " if error.hint else ""
+    return wire.Trouble(
+        code="disk_full" if isinstance(error, StoreFull) else "store",
+        message=f"{error.message}; searching goes on with what is known",
+        remedy=f"{remedy}it is tried again by itself",
+    )
+
+
+def _of_the_model(daemon: Daemon) -> Iterator[wire.Trouble]:
+    if daemon.texts.trouble:
+        yield wire.Trouble(
+            code="text_tower",
+            message=daemon.texts.trouble,
+            remedy="`imgq logs` tells more; queries by picture go on",
+        )
+    if daemon.pipeline.batches.trouble:
+        yield wire.Trouble(
+            code="embedder",
+            message=f"pictures cannot be embedded: {daemon.pipeline.batches.trouble}",
+            remedy="it is tried again; `imgq logs` tells more",
+        )
+
+
+def _of_the_folders(daemon: Daemon) -> Iterator[wire.Trouble]:
+    yield from daemon.lookout.outlook().troubles()
+    for path in sorted(daemon.reconciler.denied())[:MOST_NAMED]:
+        yield wire.Trouble(
+            code="denied",
+            path=path,
+            message=f"{in_words(path)} may not be read; what was known in it is kept",
+            remedy="give yourself the right to read it, or leave it out with `exclude`",
+        )
+    for path in daemon.roots.offline():
+        reason = daemon.roots.reason(path)
+        yield wire.Trouble(
+            code="offline",
+            path=path,
+            message=f"{in_words(path)} is offline: {reason}; its pictures are kept",
+            remedy="connect it again; where it is meant to be so, `imgq check --repair DIR`",
+        )
+
+
+def in_words(path: bytes) -> str:
+    """A path as a part of a sentence, which must not be too long to leave."""
+    words = os.fsdecode(path)
+    return words if len(words) <= LONGEST_NAMED else f"…{words[-LONGEST_NAMED:]}"
