@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -141,24 +142,74 @@ def test_a_hint_keeps_what_was_seen(clock: Clock, dirty: Dirty) -> None:
     assert hints == Hints({b"/a"}, {b"/b"}, {b"/a/red.jpg"}, {b"/a"})
 
 
-def test_too_many_folders_become_everything(
+def test_too_many_folders_become_those_above_them(
+    clock: Clock, dirty: Dirty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_FOLDERS", 100)
+    for number in range(300):
+        dirty.mark(b"/roots/%d/a" % (number // 10), closed=b"/%d.jpg" % number)
+        dirty.mark_deep(b"/roots/%d/b" % (number // 10))
+        dirty.mark(b"/roots/%d/c/%d" % (number // 10, number))
+    _, hints = taken(dirty, clock)
+    assert not hints.everything
+    assert len(hints.folders | hints.deep) <= 100
+    for number in range(300):
+        folder = b"/roots/%d" % (number // 10)
+        assert {folder, os.path.dirname(folder)} & hints.deep or folder + b"/a" in hints.folders
+    assert len(hints.closed) == 300
+
+
+def test_too_many_even_so_become_everything(
     clock: Clock, dirty: Dirty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_FOLDERS", 100)
     dirty.mark(b"/emptied", emptied=True)
     most = 0
     for number in range(1000):
-        dirty.mark(b"/%d" % number)
-        dirty.mark_deep(b"/deep/%d" % number)
+        dirty.mark(b"/%d/a" % number, emptied=True)
+        dirty.mark_deep(b"/%d/b" % number)
         most = max(most, len(dirty._hints.folders) + len(dirty._hints.deep))
+    assert len(dirty._hints.emptied) <= 201
     _, hints = taken(dirty, clock)
     assert hints.everything
-    assert b"/emptied" in hints.emptied
+    assert b"/emptied" in hints.emptied, "it lies higher than the others"
     assert most <= 101
 
 
-def test_a_mark_wakes_another_thread() -> None:
+def test_of_too_many_files_it_is_forgotten_that_they_were_closed(
+    clock: Clock, dirty: Dirty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_CLOSED", 100)
+    for number in range(150):
+        dirty.mark(b"/a", closed=b"/a/%d.jpg" % number)
+    _, hints = taken(dirty, clock)
+    assert (hints.folders, hints.everything) == ({b"/a"}, False)
+    assert len(hints.closed) <= 100
+
+
+def test_a_set_that_grows_wakes_nobody(clock: Clock, dirty: Dirty) -> None:
+    """Whoever waits for it to be quiet would only wait on: 27,000 events a second would hold him up."""
+    woken: list[int] = []
+    dirty._changed.notify_all = lambda: woken.append(1)  # type: ignore[method-assign]
+    for number in range(100):
+        dirty.mark(b"/%d" % number)
+    assert len(woken) == 1
+    taken(dirty, clock)
+    dirty.mark(b"/a")
+    assert len(woken) == 2
+
+
+def test_a_hurry_is_for_what_is_there(clock: Clock, dirty: Dirty) -> None:
+    dirty.hurry()
+    dirty.mark(b"/a")
+    assert taken(dirty, clock)[0] == QUIET_S
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_a_mark_wakes_another_thread(hurried: bool) -> None:
     dirty = Dirty()
+    if hurried:
+        dirty.hurry()
     found: list[Hints] = []
     taker = threading.Thread(target=lambda: found.append(dirty.take(60.0)))
     taker.start()

@@ -286,6 +286,13 @@ def test_a_root_outside_a_root_takes_over(world: World, tmp_path: Path) -> None:
     until(lambda: world.known() == world.truth(disk), "a file under what was a root")
 
 
+def test_what_is_above_a_root_stands_for_it(world: World) -> None:
+    world.lookout.forget([os.fsencode(world.root)])
+    world.put("a.jpg")
+    world.dirty.mark_deep(os.fsencode(world.root.parent.parent))
+    until(lambda: world.known() == world.truth(), "what no event told of")
+
+
 # ── trouble ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -154,15 +154,18 @@ class Reconciler(threading.Thread):
         """The folders that the hints name, with what is new in them."""
         found = Pass(hints.closed, Urgency.FRESH)
         there: dict[bytes, bool] = {}
-        for folder in sorted(hints.folders | hints.deep):
+        roots = self._library.roots.paths()
+        # What lies above a root stands for it.
+        deep = hints.deep.union(r for r in roots if any(under(r, each) for each in hints.deep))
+        for folder in sorted(hints.folders | deep):
             root = self._library.roots.of(folder)
             if root is not None and (scout := self._scout(root)):
-                scout.look([folder], deep=folder in hints.deep)
+                scout.look([folder], deep=folder in deep)
                 continue
             if root is not None and root not in there:
                 there[root] = self._check(root, root in hints.emptied)
             if root is not None and there[root] and self._library.rules.reaches(root, folder):
-                self._walker.walk(folder, found, deep=folder in hints.deep)
+                self._walker.walk(folder, found, deep=folder in deep)
             else:
                 # Whatever was being written there is waited for no longer.
                 self._backlog.looks_at(folder)

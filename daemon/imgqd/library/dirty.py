@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import heapq
+import math
+import os
 import threading
 import time
 from dataclasses import dataclass, field
+
+from imgqd.library.schedule import Schedule
 
 # Two numbers (watchfiles' debounce): a set is taken when nothing was added for QUIET, or the first of it
 # has waited for LONGEST. The second bounds how old an answer can be while a folder never rests.
 QUIET_S = 0.3
 LONGEST_S = 1.0
 
-# More folders than these are no longer told apart: the whole library is looked at.
+# More folders than these are no longer told apart: the folders above them are looked at with all that is in
+# them, and where those are too many as well, everything.
 MOST_FOLDERS = 20_000
+# Of more files it is not remembered that they were closed: they are read when they have been still.
+MOST_CLOSED = 100_000
 
 
 @dataclass(slots=True)
@@ -33,6 +41,23 @@ class Hints:
     def __bool__(self) -> bool:
         return bool(self.folders or self.deep or self.everything)
 
+    def bound(self) -> None:
+        """Keeps few enough, by looking at more than was hinted at."""
+        if len(self.folders) + len(self.deep) > MOST_FOLDERS:
+            self.deep = {os.path.dirname(folder) for folder in self.folders | self.deep}
+            self.folders.clear()
+            self.everything |= len(self.deep) > MOST_FOLDERS // 2
+        if self.everything:
+            self.folders.clear()
+            self.deep.clear()
+        if len(self.closed) > MOST_CLOSED:
+            self.closed.clear()
+        if len(self.emptied) > 2 * MOST_FOLDERS:
+            # What matters are the roots, which lie higher than most.
+            self.emptied = {
+                *heapq.nsmallest(MOST_FOLDERS, self.emptied, lambda each: each.count(b"/"))
+            }
+
 
 class Dirty:
     """Where every noticing part puts its hints, and the reconciler takes them from."""
@@ -41,8 +66,7 @@ class Dirty:
         self._changed = threading.Condition()
         self._hints = Hints()
         self._first = self._last = 0.0
-        self._later: dict[bytes, float] = {}
-        self._someday: dict[bytes, float] = {}
+        self._later, self._someday = Schedule(), Schedule()
         self._taken = False
 
     def mark(self, folder: bytes, *, closed: bytes | None = None, emptied: bool = False) -> None:
@@ -70,16 +94,16 @@ class Dirty:
         """A folder is to be looked at in so many seconds, if not before. It counts as waiting, unless
         all that is known of it is in the index or in the ledger already."""
         with self._changed:
-            due = time.monotonic() + delay
             later = self._later if counts else self._someday
-            later[folder] = min(due, later.get(folder, due))
+            later.put(folder, time.monotonic() + delay)
             self._changed.notify_all()
 
     def hurry(self) -> None:
         """What is there is taken at once: somebody waits."""
         with self._changed:
-            self._first = self._last = -LONGEST_S
-            self._changed.notify_all()
+            if self._hints:
+                self._first = self._last = -LONGEST_S
+                self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
@@ -111,24 +135,22 @@ class Dirty:
             self._taken = False
 
     def _touch(self) -> None:
-        hints = self._hints
-        if len(hints.folders) + len(hints.deep) + len(hints.closed) > MOST_FOLDERS:
-            self._hints = Hints(everything=True, emptied=hints.emptied)
+        self._hints.bound()
         self._last = time.monotonic()
-        self._first = self._first or self._last
-        self._changed.notify_all()
+        if not self._first:
+            self._first = self._last
+            # More of a set only puts it off: whoever waits for it finds that out by himself.
+            self._changed.notify_all()
 
     def _due(self) -> float:
         return min(self._last + QUIET_S, self._first + LONGEST_S)
 
     def _next(self) -> float:
-        due = [self._due()] if self._hints else []
-        later = [*self._later.values(), *self._someday.values()]
-        return max(min([*due, *later], default=float("inf")), time.monotonic() + 0.001)
+        due = self._due() if self._hints else math.inf
+        return max(min(due, self._later.next, self._someday.next), time.monotonic() + 0.001)
 
     def _wake_later(self, now: float) -> None:
-        for later in (self._later, self._someday):
-            for folder in [folder for folder, due in later.items() if due <= now]:
-                del later[folder]
-                self._hints.folders.add(folder)
-                self._first = self._last = now - LONGEST_S
+        if due := self._later.take(now) | self._someday.take(now):
+            self._hints.folders |= due
+            self._hints.bound()
+            self._first = self._last = now - LONGEST_S
