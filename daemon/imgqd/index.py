@@ -13,7 +13,7 @@ import numpy as np
 
 from imgq.errors import StoreDamaged
 from imgqd.search.resident import Resident
-from imgqd.store import Store, set_aside
+from imgqd.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,15 +63,21 @@ class Index:
 
 def open_index(path: Path, card: Card) -> Index:
     """The store, and its vectors by this model in memory. A store that is not sound is moved aside,
-    and a new one filled from the disk."""
+    and a new one made, with what could be had out of it."""
     decoder = f"pillow {version('pillow')}, pillow-heif {version('pillow-heif')}"
     aside: Path | None = None
     try:
         store = Store.open(path, decoder)
     except StoreDamaged as error:
-        aside = set_aside(path)
-        log.error("%s; it is kept as %s, and a new index is made", error.message, aside)
-        store = Store.open(path, decoder)
+        store, renewed = Store.open_anew(path, decoder)
+        aside = renewed.aside
+        log.error(
+            "%s; a new index is made, with %d folders and %d pictures of the old one, kept as %s",
+            error.message,
+            renewed.roots,
+            renewed.pictures,
+            aside,
+        )
     store.use_model(card.identity, card.name, card.dim)
     return Index(store, loaded(store), aside)
 

@@ -1,6 +1,5 @@
 """The index on disk: the only SQL, and the only SQLite, of the project."""
 
-from imgqd.store.database import set_aside
 from imgqd.store.files import Listed
 from imgqd.store.records import (
     Added,
@@ -15,6 +14,7 @@ from imgqd.store.records import (
     LedgerEntry,
     Model,
     Picture,
+    Renewed,
     Root,
     RootState,
     Row,
@@ -37,11 +37,11 @@ __all__ = [
     "Listed",
     "Model",
     "Picture",
+    "Renewed",
     "Root",
     "RootState",
     "Row",
     "Shown",
     "Store",
     "Tally",
-    "set_aside",
 ]

@@ -1,120 +1,84 @@
-"""The database file: its connections, its settings, its transactions.
+"""The database file: its connections and its transactions.
 
 One connection writes, behind a lock, and every write begins IMMEDIATE (a deferred upgrade fails at
-once where another wrote meanwhile); each thread that reads has a connection of its own.
+once where another wrote meanwhile); each thread that reads has a connection of its own. Reading
+goes through a gate, which is closed while the file is replaced by another.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from itertools import count
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import apsw
-import sqlite_vec
 
-from imgq.errors import StoreDamaged, StoreError, StoreNewer
-from imgqd.store import schema
-from imgqd.store.faults import WRITABLE, translated
+from imgq.errors import StoreBusy, StoreDamaged, StoreError
+from imgqd.store import place, schema
+from imgqd.store.faults import translated
+from imgqd.store.gate import Gate
+from imgqd.store.opening import BUSY_S, open_immutable, open_reader, open_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BESIDE = ("", "-wal", "-shm")
-BUSY_MS = 5000
-WRITER = {
-    "page_size": 8192,  # a vector is 2 KiB and more
-    "auto_vacuum": "incremental",
-    "journal_mode": "wal",
-    "synchronous": "normal",
-    "foreign_keys": "on",
-    "wal_autocheckpoint": 1000,  # pages
-    "journal_size_limit": 64 << 20,
-    "cache_size": -16384,  # KiB
-    "temp_store": "memory",
-}
-READER = {"query_only": "on", "cache_size": -8192}
+# The log may grow to 64 MB; the largest commits take a quarter of that.
+MOST_LOG = 48 << 20
+SHRUNK_AT_ONCE = 1000  # pages
 
 
 class Database:
     """A database file, open. `immutable` opens it for reading alone and writes nothing at all, not
     even a log, which is what is left where the disk is full; what was not checkpointed is not
-    seen."""
+    seen. `damage` is set whenever anything raised StoreDamaged."""
 
     def __init__(self, path: Path, *, immutable: bool = False) -> None:
-        self.path = path.absolute()
+        self.path = place.true_path(path)
         self.commits = 0  # made by this object: what was read before one may be out of date
-        self._immutable = immutable
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # of who writes
+        self.damage = threading.Event()
+        self._gate = Gate(BUSY_S)
         self._local = threading.local()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
-        with translated(self.path):
-            if not immutable:
-                _create(self.path)
-            self._writer = self._connect(apsw.SQLITE_OPEN_READWRITE)
-            try:
-                self._prepare()
-            except BaseException:
-                self._writer.close()
-                raise
-            self._file = _file(self.path)
+        self._age = 0
+        with self.guarded():
+            self._use(open_immutable(self.path) if immutable else open_writer(self.path), immutable)
 
-    def _prepare(self) -> None:
-        """Refuses what is damaged, another program's or newer; takes what is older to this
-        version."""
-        if schema.is_foreign(self._writer):
-            raise StoreDamaged(f"{self.path} is a database, and not an index of imgq")
-        if schema.version(self._writer) > len(schema.MIGRATIONS):
-            raise StoreNewer(
-                f"a newer imgq wrote the index {self.path}", "update imgq, or move that file away"
-            )
-        problem = self._writer.execute("PRAGMA quick_check(1)").get
-        if problem != "ok":
-            raise StoreDamaged(f"the index {self.path} is damaged: {problem}")
-        if self._writer.readonly("main") and not self._immutable:
-            raise StoreError(f"cannot write the index {self.path}", WRITABLE)
-        older = schema.version(self._writer) < len(schema.MIGRATIONS)
-        if self._immutable:
-            if older:
-                raise StoreError(f"the index {self.path} is of an older imgq and cannot be written")
-            return
-        for name, value in WRITER.items():
-            self._writer.pragma(name, value)
-        if older:
-            schema.upgrade(self._writer, schema.MIGRATIONS)
+    def _use(self, writer: apsw.Connection, immutable: bool) -> None:
+        self._writer = writer
+        self.is_immutable = immutable
+        self.origin = schema.origin(writer)  # which makes the log
+        self._found = place.found(self.path)
+        self._least = place.size(self.path)
+        self._age += 1
+        self.commits += 1
 
-    def _connect(self, flags: int) -> apsw.Connection:
-        # as a URI, any bytes can be a path
-        name = "file:" + quote(os.fsencode(self.path))
-        if self._immutable:
-            name, flags = name + "?immutable=1", apsw.SQLITE_OPEN_READONLY
-        connection = apsw.Connection(name, flags=flags | apsw.SQLITE_OPEN_URI)
-        connection.set_busy_timeout(BUSY_MS)
-        connection.enable_load_extension(True)
-        connection.load_extension(sqlite_vec.loadable_path())
-        connection.enable_load_extension(False)
-        return connection
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        try:
+            with translated(self.path):
+                yield
+        except StoreDamaged:
+            self.damage.set()
+            raise
 
     def _reader(self) -> apsw.Connection:
-        connection: apsw.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect(apsw.SQLITE_OPEN_READONLY)
-            for name, value in READER.items():
-                connection.pragma(name, value)
-            self._local.connection = connection
+        """This thread's connection to the file in use."""
+        age, connection = getattr(self._local, "connection", (0, None))
+        if connection is None or age != self._age:
+            self._refuse_replaced()
+            connection = open_reader(self.path, immutable=self.is_immutable)
+            self._local.connection = self._age, connection
             self._readers.add(connection)
-        return connection
+        reader: apsw.Connection = connection
+        return reader
 
     @contextmanager
     def read(self) -> Iterator[apsw.Connection]:
         """This thread's connection; all that is read within sees the same commits."""
-        with translated(self.path):
+        with self._gate.passed(), self.guarded():
             connection = self._reader()
             with connection:
                 yield connection
@@ -123,9 +87,10 @@ class Database:
     def write(self) -> Iterator[apsw.Connection]:
         """The connection that writes, alone, in a transaction that is committed whole or not at
         all."""
-        with self._lock, translated(self.path):
-            if self._immutable:
+        with self.lock, self.guarded():
+            if self.is_immutable:
                 raise StoreError(f"the index {self.path} is open for reading alone")
+            self._brake()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -138,57 +103,99 @@ class Database:
                         self._writer.execute("ROLLBACK")
                 raise
 
+    def _brake(self) -> None:
+        """Nothing more is written while a log that is long enough cannot be emptied."""
+        if place.size(place.log_of(self.path)) > MOST_LOG:
+            try:
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError as error:
+                raise StoreBusy(
+                    f"another process reads the index {self.path} without an end,"
+                    " and its log is too long by now",
+                    "end that process",
+                ) from error
+
     def shrink(self) -> None:
         """Gives pages that nothing uses, and the log, back to the file system."""
-        with self._lock, translated(self.path):
-            self._writer.execute("PRAGMA incremental_vacuum").fetchall()
-            with suppress(apsw.BusyError):  # a reader is at it: the next time, then
-                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        free = -1
+        while self._free() not in (0, free):
+            free = self._free()
+            with self.write() as connection:
+                connection.execute(f"PRAGMA incremental_vacuum({SHRUNK_AT_ONCE})").fetchall()
+        # where a reader is at it: the next time, then
+        with self.lock, self.guarded(), suppress(apsw.BusyError):
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def _free(self) -> int:
+        """Pages that nothing uses."""
+        with self.read() as connection:
+            return int(connection.pragma("freelist_count"))
 
     def size(self) -> int:
         """Bytes on disk, the log included."""
-        total = 0
-        for suffix in BESIDE:
-            with suppress(FileNotFoundError):
-                total += os.stat(f"{self.path}{suffix}").st_size
-        return total
+        return sum(
+            place.size(self.path.with_name(self.path.name + suffix)) for suffix in place.BESIDE
+        )
 
     def check_file(self) -> None:
-        """Raises StoreDamaged where the file was unlinked or replaced: writes would succeed in
-        silence."""
-        if _file(self.path) != self._file:
+        """Raises StoreDamaged where the file or its log was deleted, replaced, cut or overwritten:
+        writes would succeed in silence."""
+        with self.lock, self.guarded():
+            self._refuse_replaced()
+            pages, bytes = self._writer.pragma("page_count"), self._writer.pragma("page_size")
+            size = place.size(self.path)
+            if size < min(self._least, pages * bytes):
+                raise StoreDamaged(f"the index {self.path} was cut while it was open")
+            self._least = size
+            # this one has nothing in its cache yet
+            with closing(open_reader(self.path, immutable=self.is_immutable)) as fresh:
+                if schema.origin(fresh) != self.origin:
+                    raise StoreDamaged(f"the index {self.path} was overwritten while it was open")
+
+    def _refuse_replaced(self) -> None:
+        now, before = place.found(self.path), self._found
+        if now != before and (now[0] != before[0] or not self.is_immutable):
             raise StoreDamaged(f"the index {self.path} was deleted or replaced while it was open")
 
+    def make_writable(self) -> None:
+        """Where it was opened immutable; raises StoreFull while there is still no space, and stays as
+        it is."""
+        with self.lock, self.guarded(), self._gate.closed():
+            if self.is_immutable:
+                writer = open_writer(self.path)
+                self._disconnect()
+                self._use(writer, False)
+
+    def put_in_place(self) -> Path | None:
+        """Has the database that was built for this path take the place of this one, which is set
+        aside; where that is. Whoever reads or writes meanwhile waits, and goes on with the new
+        one."""
+        with self.lock, self.guarded(), self._gate.closed():
+            self._disconnect()
+            aside = place.put_in_place(self.path)
+            self._use(open_writer(self.path), False)
+            self.damage.clear()
+            return aside
+
+    @contextmanager
+    def source(self) -> Iterator[apsw.Connection]:
+        """What can still be read of the file that was opened, though another may lie at its path by
+        now; under the lock."""
+        try:
+            self._writer.execute("SELECT 1").fetchall()
+        except apsw.ConnectionClosedError:
+            with closing(open_reader(self.path)) as reader:
+                yield reader
+        else:
+            yield self._writer
+
+    def _disconnect(self) -> None:
+        for connection in list(self._readers):
+            # one that still reads is closed when it is done
+            with suppress(apsw.ThreadingViolationError):
+                connection.close()
+        self._writer.close()  # the last: it checkpoints
+
     def close(self) -> None:
-        with self._lock:
-            for connection in list(self._readers):
-                # one that still reads is closed when it is done
-                with suppress(apsw.ThreadingViolationError):
-                    connection.close()
-            self._writer.close()  # the last: it checkpoints
-
-
-def _create(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def set_aside(path: Path) -> Path:
-    """Renames a database that is not open, its log with it, to a name with the date; returns
-    that."""
-    date = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    names = (path.with_name(f"{path.name}.damaged-{date}{n or ''}") for n in count())
-    aside = next(name for name in names if not name.exists())
-    for suffix in BESIDE:
-        with suppress(FileNotFoundError):
-            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
-    return aside
+        with self.lock:
+            self._disconnect()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgq.errors import StoreError
 from imgqd.store import vec0
 from imgqd.store.part import Part
 from imgqd.store.records import Block, Model
-from imgqd.store.sums import checksum, checksums
+from imgqd.store.sums import Sums, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +24,14 @@ if TYPE_CHECKING:
 
 BLOCK = 64  # chunks a block of `resident`
 UNIT = 0.02  # how far the square of a norm may lie from 1: bfloat16 comes this near
-SUM = np.dtype([("picture", np.int64), ("hash", "V16"), ("checksum", np.int64)])
+SHOWN = """
+SELECT picture, hash, checksum FROM embedding_sums JOIN pictures ON id = picture
+WHERE model = ? AND orphaned_at IS NULL ORDER BY picture
+"""
+SOME = """
+SELECT picture, hash, checksum FROM json_each(?2) CROSS JOIN embedding_sums ON picture = value
+CROSS JOIN pictures ON pictures.id = picture WHERE model = ?1
+"""
 
 
 class Embeddings(Part):
@@ -29,15 +39,11 @@ class Embeddings(Part):
         """Makes this the model of all that is asked and told from now on; `identity` tells it from
         every other, its weights included. The vectors of other models stay. Raises ValueError where
         the identity is known with another length."""
-        with self._database.write() as connection:
-            model = _model(connection, identity)
-            if model is None:
-                connection.execute(
-                    "INSERT INTO models(identity, name, dim) VALUES (?, ?, ?)",
-                    (identity, name, dim),
-                )
-                model = Model(connection.last_insert_rowid(), identity, name, dim)
-                vec0.create(connection, model)
+        with self._database.read() as connection:
+            model = find_model(connection, identity)
+        if model is None:
+            with self._database.write() as connection:
+                model = put_model(connection, Model(0, identity, name, dim))
         if model.dim != dim:
             raise ValueError(f"model {identity} has vectors of length {model.dim}, not {dim}")
         self._model = model
@@ -48,25 +54,27 @@ class Embeddings(Part):
         order, a few thousand a block. All blocks are of one moment: take them at once. The last one
         names the pictures whose vector is missing."""
         with self._database.read() as connection:
-            sums = _sums(connection, self.model)
-            missing = np.ones(len(sums), bool)
+            sums = Sums(connection.execute(SHOWN, (self.model.id,)))
             chunks = vec0.chunks(connection, self.model)
             while block := list(islice(chunks, BLOCK)):
                 ids, vectors = (np.concatenate(parts) for parts in zip(*block, strict=True))
-                yield _checked(ids, vectors, sums, missing)
-            if missing.any():
+                yield Block(*sums.sound(ids, vectors), [])
+            if sums.missing:
                 none = np.empty(0, np.int64), np.empty((0, self.model.dim), np.float32)
-                yield Block(*none, sums["picture"][missing].tolist())
+                yield Block(*none, sums.missing)
 
     def vectors(self, pictures: Iterable[int]) -> dict[int, NDArray[np.float32]]:
-        """The embeddings of those pictures that have one: float32, (dim,), read-only."""
+        """The embeddings of those pictures that have a sound one: float32, (dim,), read-only. One
+        that is not is forgotten: its files are pending."""
+        ids = json.dumps(sorted({int(picture) for picture in pictures}))
         with self._database.read() as connection:
-            found = connection.execute(
-                f"SELECT e.picture, e.embedding FROM json_each(?) j"
-                f" CROSS JOIN {vec0.table(self.model.id)} e ON e.picture = j.value",
-                (json.dumps(sorted({int(picture) for picture in pictures})),),
-            )
-            return {picture: np.frombuffer(vector, np.float32) for picture, vector in found}
+            sums = Sums(connection.execute(SOME, (self.model.id, ids)))
+            sound = sums.sound(*vec0.some(connection, self.model, sums.pictures))
+        if sums.missing:
+            # as good at another time: while the disk is full, or the index is not to be written
+            with suppress(StoreError):
+                self.forget_embeddings(sums.missing)
+        return dict(zip(sound[0].tolist(), sound[1], strict=True))
 
     def forget_embeddings(self, pictures: Sequence[int]) -> None:
         """Forgets the embeddings of those pictures by the model in use: their files are pending."""
@@ -123,7 +131,22 @@ def fault(vector: NDArray[np.float32], dim: int) -> str | None:
     return None
 
 
-def _model(connection: apsw.Connection, identity: str) -> Model | None:
+def put_model(connection: apsw.Connection, model: Model) -> Model:
+    """Records the model, under its number where it has one that is free. Whatever is known by its
+    identity stays as it is, and is returned."""
+    known = find_model(connection, model.identity)
+    if known is None:
+        connection.execute(
+            "INSERT INTO models(id, identity, name, dim)"
+            " VALUES ((SELECT ?1 WHERE ?1 > 0 AND ?1 NOT IN (SELECT id FROM models)), ?2, ?3, ?4)",
+            (model.id, model.identity, model.name, model.dim),
+        )
+        known = replace(model, id=connection.last_insert_rowid())
+        vec0.create(connection, known)
+    return known
+
+
+def find_model(connection: apsw.Connection, identity: str) -> Model | None:
     row = connection.execute(
         "SELECT id, identity, name, dim FROM models WHERE identity = ?", (identity,)
     ).get
@@ -135,33 +158,3 @@ def _forget(connection: apsw.Connection, model: Model, picture: int) -> None:
     connection.execute(
         "DELETE FROM embedding_sums WHERE picture = ? AND model = ?", (picture, model.id)
     )
-
-
-def _sums(connection: apsw.Connection, model: Model) -> NDArray[np.void]:
-    """SUM, (n,): the pictures that a file shows, ascending, each with the checksum of its vector."""
-    rows = connection.execute(
-        "SELECT picture, hash, checksum FROM embedding_sums JOIN pictures ON id = picture"
-        " WHERE model = ? AND orphaned_at IS NULL ORDER BY picture",
-        (model.id,),
-    )
-    return np.fromiter(rows, SUM)
-
-
-def _checked(
-    ids: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    sums: NDArray[np.void],
-    missing: NDArray[np.bool_],
-) -> Block:
-    """A block of those vectors that are `missing` yet and whose checksum holds; they are no longer
-    missing."""
-    places = np.searchsorted(sums["picture"], ids)
-    known = places < len(sums)
-    known[known] = sums["picture"][places[known]] == ids[known]
-    known[known] = missing[places[known]]
-    ids, vectors, places = ids[known], vectors[known], places[known]
-    good = checksums(sums["hash"][places], vectors) == sums["checksum"][places]
-    # a damaged table may hold one twice
-    places, first = np.unique(places[good], return_index=True)
-    missing[places] = False
-    return Block(ids[good][first], vectors[good][first], [])

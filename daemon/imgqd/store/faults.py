@@ -24,6 +24,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except apsw.Error as error:
         raise _of_sqlite(error, path) from error
+    except UnicodeDecodeError as error:
+        raise StoreDamaged(f"the index {path} is damaged: words in it are no text") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path) from error
@@ -37,6 +39,8 @@ def _full(path: Path) -> StoreFull:
 def _of_sqlite(error: apsw.Error, path: Path) -> StoreError:
     match error:
         case apsw.CorruptError() | apsw.NotADBError():
+            return StoreDamaged(f"the index {path} is damaged: {error}")
+        case apsw.SQLError() if str(error).startswith("no such"):
             return StoreDamaged(f"the index {path} is damaged: {error}")
         case apsw.FullError():
             return _full(path)

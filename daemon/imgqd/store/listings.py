@@ -94,7 +94,19 @@ class Listings(Embeddings):
 
     def export(self, after: int = 0, limit: int = 1000) -> list[Exported]:
         """A page of the files that have an embedding, with it, from the one after the cursor
-        `after` (Exported.shown.file); at most `limit`, and none only at the end."""
+        `after` (Exported.shown.file); at most `limit`, and fewer only at the end."""
+        exported: list[Exported] = []
+        while page := self._with_sums(after, limit - len(exported)):
+            vectors = self.vectors(shown.picture.id for shown in page)
+            exported += [
+                Exported(shown, vectors[shown.picture.id])
+                for shown in page
+                if shown.picture.id in vectors
+            ]
+            after = page[-1].file
+        return exported
+
+    def _with_sums(self, after: int, limit: int) -> list[Shown]:
         with self._database.read() as connection:
             found = connection.execute(
                 f"{SHOWN} files {OF_FILES}"
@@ -102,9 +114,7 @@ class Listings(Embeddings):
                 " WHERE files.id > ? ORDER BY files.id LIMIT ?",
                 (self.model.id, after, limit),
             )
-            shown = [_shown(columns) for columns in found]
-            vectors = self.vectors(file.picture.id for file in shown)
-        return [Exported(file, vectors[file.picture.id]) for file in shown]
+            return [_shown(columns) for columns in found]
 
     def info(self, path: bytes) -> FileInfo | None:
         """All that is known of a file; None where nothing is."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from imgqd.records import FINAL, MOST_ATTEMPTS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -152,6 +154,16 @@ class Counts(Tally):
     """The tally of all roots; pictures: those that some file shows, each once."""
 
     pictures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """An index that was made anew in place of a damaged one. aside: where that lies, if there was
+    anything; roots, pictures: how many it has of them."""
+
+    aside: Path | None
+    roots: int
+    pictures: int
 
 
 class Added(NamedTuple):

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreError
+from imgqd.store import kept
 from imgqd.store.folders import UNDER, is_under, under
+from imgqd.store.kept import Kept
 from imgqd.store.part import Part, fit
 from imgqd.store.records import Identity, Root, RootState
 from imgqd.store.writing import Writing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import apsw
 
 SELECT = "SELECT id, path, device, inode, fsid, kind, state, had_entries, mount FROM roots"
 
 
 class Roots(Part):
+    # what lies beside the index; None until it is first read or written
+    _kept: Kept | None = None
+
     def roots(self) -> list[Root]:
         """Every root, and every mount below one, sorted by path."""
         with self._database.read() as connection:
-            return [_root(row) for row in connection.execute(f"{SELECT} ORDER BY path")]
+            return read_roots(connection)
+
+    @contextmanager
+    def _changed(self) -> Iterator[apsw.Connection]:
+        """A transaction that may change roots, after which those beside the index are the same."""
+        with self._database.lock:
+            with self._database.write() as connection:
+                yield connection
+                now = Kept(self._database.origin, tuple(read_roots(connection)))
+                if now != self._kept:
+                    kept.prepare(self._database.path, now)
+            if now != self._kept:
+                kept.put(self._database.path)
+                self._kept = now
 
     def add_root(self, path: bytes, identity: Identity, *, mount: bool = False) -> Root:
         """Adds the root, or finds it; what is known under it is its own from now on. A mount that
         is added as a root becomes one."""
-        with self._database.write() as connection:
+        with self._changed() as connection:
             outer = _over(connection, path)
             if outer is None or outer[1] != path:
                 connection.execute(
@@ -43,7 +64,7 @@ class Roots(Part):
         """Removes a root: what it holds goes to the next root over it, and is forgotten where there
         is none, with the mounts below. Returns the pictures that no file shows any more; raises
         StoreError where there is no such root."""
-        with self._database.write() as connection:
+        with self._changed() as connection:
             ids = [_row(connection, path)[0]]
             writing = Writing(connection, self._model_id, now)
             outer = _over(connection, path, but=path)
@@ -67,7 +88,7 @@ class Roots(Part):
         """Changes what is given. With another device in its identity, the stamps of its files
         follow: a disk that comes back under another number is the same disk. Raises StoreError
         where there is no such root."""
-        with self._database.write() as connection:
+        with self._changed() as connection:
             id, device = _row(connection, path)[0:3:2]
             if identity is not None:
                 connection.execute(
@@ -86,6 +107,23 @@ class Roots(Part):
                 (state, had_entries, id),
             )
             return _root(_row(connection, path))
+
+
+def read_roots(connection: apsw.Connection) -> list[Root]:
+    """Sorted by path."""
+    return [_root(row) for row in connection.execute(f"{SELECT} ORDER BY path")]
+
+
+def put_roots(connection: apsw.Connection, roots: Iterable[Root]) -> None:
+    """Records roots, as they are, in an index that has none."""
+    connection.executemany(
+        "INSERT INTO roots(path, device, inode, fsid, kind, state, had_entries, mount)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (root.path, *_columns(root.identity), root.state, root.had_entries, root.mount)
+            for root in roots
+        ],
+    )
 
 
 def _root(row: tuple[Any, ...]) -> Root:

@@ -6,14 +6,14 @@ pass 63 bits (see `part.fit`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import apsw
 
 from imgqd.store import version2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import apsw
 
 APPLICATION_ID = 0x696D6771  # "imgq", in the file's header
 
@@ -115,6 +115,28 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create, version2.mi
 
 def version(connection: apsw.Connection) -> int:
     return int(connection.pragma("user_version"))
+
+
+def origin(connection: apsw.Connection) -> bytes:
+    """What tells this database from every other; one that was copied has the same."""
+    id: bytes = connection.execute("SELECT id FROM origin").get
+    return id
+
+
+def lacking(connection: apsw.Connection) -> list[str]:
+    """The tables and indexes of the newest version that this database does not have, or has in
+    another form."""
+    whole = apsw.Connection(":memory:")
+    upgrade(whole, MIGRATIONS)
+    there = set(_objects(connection))
+    return sorted(name for name, sql in _objects(whole) if (name, sql) not in there)
+
+
+def _objects(connection: apsw.Connection) -> list[tuple[str, str]]:
+    found: list[Any] = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL"
+    ).fetchall()
+    return found
 
 
 def is_foreign(connection: apsw.Connection) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgqd.store import place
 from imgqd.store.commit import Commits
 from imgqd.store.counting import Counting
 from imgqd.store.database import Database
@@ -11,13 +12,16 @@ from imgqd.store.files import Files
 from imgqd.store.folders import Folders
 from imgqd.store.listings import Listings
 from imgqd.store.pictures import Pictures
-from imgqd.store.roots import Roots
+from imgqd.store.renewal import Renewal, rebuild, refuse_lost
 
 if TYPE_CHECKING:
+    import threading
     from pathlib import Path
 
+    from imgqd.store.records import Renewed
 
-class Store(Roots, Folders, Files, Commits, Pictures, Listings, Counting):
+
+class Store(Renewal, Folders, Files, Commits, Pictures, Listings, Counting):
     """The index on disk. Every method may be called from any thread; those that change something
     wait for each other, those that read wait for nobody.
 
@@ -32,17 +36,49 @@ class Store(Roots, Folders, Files, Commits, Pictures, Listings, Counting):
 
         decoder: the version of the decoders; failures of another are tried again. immutable: for
         reading alone, where not even a log can be written. Raises StoreNewer where a newer imgq
-        wrote the index, StoreDamaged where it is none or not sound (see `set_aside`).
+        wrote the index, StoreDamaged where it is not sound, is another program's or another index
+        than was here, or was deleted (see `open_anew`).
         """
-        return cls(Database(path, immutable=immutable), decoder)
+        path = place.true_path(path)
+        refuse_lost(path)
+        store = cls(Database(path, immutable=immutable), decoder)
+        try:
+            store._agree()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def open_anew(cls, path: Path, decoder: str) -> tuple[Store, Renewed]:
+        """Opens a new index where `open` found a damaged one, which is set aside: with its roots,
+        and every picture whose vector is surely its own."""
+        renewed = rebuild(path)
+        return cls.open(path, decoder), renewed
+
+    @property
+    def damage(self) -> threading.Event:
+        """Set whenever a call raised StoreDamaged; `renew` makes an end of it."""
+        return self._database.damage
+
+    @property
+    def is_immutable(self) -> bool:
+        return self._database.is_immutable
+
+    def make_writable(self) -> None:
+        """Goes on as if opened without `immutable`. Raises StoreFull while the disk is still full;
+        the index answers as before then."""
+        self._database.make_writable()
+        with self._database.guarded():
+            self._agree()
 
     def size(self) -> int:
         """Bytes on disk."""
         return self._database.size()
 
     def check_file(self) -> None:
-        """Raises StoreDamaged where the file was deleted or replaced; look now and then, for writes
-        to a deleted file succeed in silence."""
+        """Raises StoreDamaged where the file or its log was deleted, replaced, cut or overwritten;
+        look now and then, for writes to a deleted file succeed in silence."""
         self._database.check_file()
 
     def maintain(self) -> None:

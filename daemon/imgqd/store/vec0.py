@@ -8,14 +8,16 @@ checks do not.
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import apsw
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    import apsw
     from numpy.typing import NDArray
 
     from imgqd.store.records import Model
@@ -29,6 +31,13 @@ JOIN {name}_vector_chunks00 parts ON parts.rowid = chunk_id
 WHERE chunk_id = coalesce(:chunk, chunk_id)
     AND (typeof(validity), typeof(rowids), typeof(vectors)) = ('blob', 'blob', 'blob')
     AND (length(validity) * 8, length(rowids), length(vectors)) = (size, size * 8, size * :dim * 4)
+"""
+
+
+OWNED = """
+SELECT owners.rowid, chunk_id, chunk_offset FROM json_each(?) pictures
+CROSS JOIN {name}_rowids owners ON owners.rowid = pictures.value
+WHERE (typeof(chunk_id), typeof(chunk_offset)) = ('integer', 'integer')
 """
 
 
@@ -82,6 +91,36 @@ def _has_chunks(connection: apsw.Connection, name: str) -> bool:
             (f"{name}_chunks", f"{name}_vector_chunks00"),
         ).get
     )
+
+
+def some(
+    connection: apsw.Connection, model: Model, pictures: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The ids and vectors of those of the pictures that have one. It does not ask vec0, which may
+    end the process where a table of its own is missing."""
+    name, width = table(model.id), model.dim * 4
+    found: dict[int, bytes] = {}
+    with suppress(apsw.SQLError):  # there is no such table
+        for picture, chunk, offset in connection.execute(
+            OWNED.format(name=name), (json.dumps(pictures),)
+        ):
+            data = _read(connection, name, chunk, offset * width, width)
+            if len(data) == width:
+                found[picture] = data
+    vectors = np.frombuffer(b"".join(found.values()), np.float32).reshape(-1, model.dim)
+    return np.fromiter(found, np.int64), vectors
+
+
+def _read(connection: apsw.Connection, name: str, chunk: int, start: int, count: int) -> bytes:
+    """Bytes of a chunk's vectors; fewer where it is not as it should be."""
+    table = f"{name}_vector_chunks00"
+    with (
+        suppress(apsw.SQLError, ValueError),  # there is no such row; it ends before
+        connection.blob_open("main", table, "vectors", chunk, False) as blob,
+    ):
+        blob.seek(start)
+        return blob.read(count)
+    return b""
 
 
 def sparse(connection: apsw.Connection, model: int) -> list[int]:

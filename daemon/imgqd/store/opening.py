@@ -1,0 +1,104 @@
+"""Connections to the database file: their settings, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import apsw
+import sqlite_vec
+
+from imgq.errors import StoreDamaged, StoreError, StoreNewer
+from imgqd.store import place, schema
+from imgqd.store.faults import WRITABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUSY_S = 5.0
+WRITER = {
+    "page_size": 8192,  # a vector is 2 KiB and more
+    "auto_vacuum": "incremental",
+    "journal_mode": "wal",
+    "synchronous": "normal",
+    "foreign_keys": "on",
+    "wal_autocheckpoint": 1000,  # pages
+    "journal_size_limit": 16 << 20,
+    "cache_size": -16384,  # KiB
+    "temp_store": "memory",
+}
+READER = {"query_only": "on", "cache_size": -8192}
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """The connection that writes; the file is made where there is none, and an older one brought
+    to this form. Refuses what is damaged, another program's or newer."""
+    place.refuse_other(path)
+    place.create(path)
+    connection = connect(path, apsw.SQLITE_OPEN_READWRITE)
+    try:
+        _refuse(connection, path)
+        if connection.readonly("main"):
+            raise StoreError(f"cannot write the index {path}", WRITABLE)
+        for name, value in WRITER.items():
+            connection.pragma(name, value)
+        if schema.version(connection) < len(schema.MIGRATIONS):
+            schema.upgrade(connection, schema.MIGRATIONS)
+        _refuse_incomplete(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path, *, immutable: bool = False) -> apsw.Connection:
+    """A connection that reads. immutable: as in `connect`."""
+    connection = connect(path, apsw.SQLITE_OPEN_READONLY, immutable=immutable)
+    for name, value in READER.items():
+        connection.pragma(name, value)
+    return connection
+
+
+def open_immutable(path: Path) -> apsw.Connection:
+    """In place of a connection that writes, where not even a log can be written."""
+    place.refuse_other(path)
+    connection = open_reader(path, immutable=True)
+    try:
+        _refuse(connection, path)
+        if schema.version(connection) < len(schema.MIGRATIONS):
+            raise StoreError(f"the index {path} is of an older imgq and cannot be written")
+        _refuse_incomplete(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(path: Path, flags: int, *, immutable: bool = False) -> apsw.Connection:
+    """immutable: the file is not written by anyone, its log not looked at."""
+    # as a URI, any bytes can be a path
+    name = "file:" + quote(os.fsencode(path)) + ("?immutable=1" if immutable else "")
+    connection = apsw.Connection(name, flags=flags | apsw.SQLITE_OPEN_URI)
+    connection.set_busy_timeout(round(BUSY_S * 1000))
+    connection.enable_load_extension(True)
+    connection.load_extension(sqlite_vec.loadable_path())
+    connection.enable_load_extension(False)
+    return connection
+
+
+def _refuse(connection: apsw.Connection, path: Path) -> None:
+    if schema.is_foreign(connection):
+        raise StoreDamaged(f"{path} is a database, and not an index of imgq")
+    if schema.version(connection) > len(schema.MIGRATIONS):
+        raise StoreNewer(
+            f"a newer imgq wrote the index {path}", "update imgq, or move that file away"
+        )
+    problem = connection.execute("PRAGMA quick_check(1)").get
+    if problem != "ok":
+        raise StoreDamaged(f"the index {path} is damaged: {problem}")
+
+
+def _refuse_incomplete(connection: apsw.Connection, path: Path) -> None:
+    if lacking := schema.lacking(connection):
+        raise StoreDamaged(f"the index {path} is damaged: it lacks {', '.join(lacking)}")

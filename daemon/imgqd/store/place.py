@@ -1,0 +1,114 @@
+"""A database as files: the database itself, and what SQLite lays beside it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+from imgq.errors import StoreDamaged
+
+LOG = "-wal"
+BESIDE = ("", LOG, "-shm", "-journal")
+UNFINISHED = ".new"
+
+
+def true_path(path: Path) -> Path:
+    """Where the database really lies: SQLite follows links, and lays its log there."""
+    return Path(os.path.realpath(path))
+
+
+def create(path: Path) -> None:
+    """An empty file, its owner's alone, where there is none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
+def refuse_other(path: Path) -> None:
+    """Raises StoreDamaged for a folder, or whatever else is no file."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise StoreDamaged(f"the index {path} is no file")
+
+
+def size(path: Path) -> int:
+    """Bytes; 0 where there is no file."""
+    with suppress(FileNotFoundError):
+        return os.stat(path).st_size
+    return 0
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + LOG)
+
+
+def found(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Device and inode of the database and of its log."""
+    return _inode(path), _inode(log_of(path))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def unfinished(path: Path) -> Path:
+    """Where the database is built that is to take this one's place."""
+    return path.with_name(path.name + UNFINISHED)
+
+
+def remove(path: Path) -> None:
+    for suffix in BESIDE:
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}{suffix}")
+
+
+def put_in_place(path: Path) -> Path | None:
+    """Puts the database that was built for this path there; what was there is renamed to a
+    name with the date, and returned. Neither is open. There is one or the other at any instant."""
+    aside = _aside(path)
+    # a log must never be taken for another database's
+    moved = [_rename(f"{path}{suffix}", f"{aside}{suffix}") for suffix in BESIDE[1:]]
+    if there := os.path.lexists(path):
+        _keep(path, aside)
+    os.rename(unfinished(path), path)
+    sync(path.parent)
+    return aside if there or any(moved) else None
+
+
+def sync(path: Path) -> None:
+    """Has the disk hold what was written of a file, or which files a folder has."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _aside(path: Path) -> Path:
+    date = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    names = (path.with_name(f"{path.name}.damaged-{date}{n or ''}") for n in count())
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def _keep(path: Path, aside: Path) -> None:
+    try:
+        os.link(path, aside)
+    except OSError:  # a folder, or a file system without links
+        os.rename(path, aside)
+
+
+def _rename(path: str, other: str) -> bool:
+    """Whether there was anything to rename."""
+    try:
+        os.rename(path, other)
+    except FileNotFoundError:
+        return False
+    return True
