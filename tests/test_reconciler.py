@@ -426,6 +426,23 @@ def test_folders_that_nobody_watches_are_looked_at_now_and_then(
     until(lambda: world.known() == world.truth(), "the files")
 
 
+def test_a_change_through_one_link_is_a_change_of_all(world: World) -> None:
+    one = world.put("one/a.jpg")
+    (world.root / "two").mkdir()
+    os.link(one, world.root / "two" / "b.jpg")
+    world.settle()
+    with open(world.root / "two" / "b.jpg", "w") as file:
+        file.write("another")
+    until(lambda: world.known() == world.truth(), "the change")
+
+
+def test_a_scan_waits_for_nothing_that_is_no_more(world: World) -> None:
+    """A folder that was to be looked at again may be gone when everything is looked at instead."""
+    world.backlog.unready(os.fsencode(world.root / "gone" / "deeper"), [None])
+    world.settle()
+    assert world.backlog.pending == 0
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_after_any_churn_the_index_is_what_is_there(
     world: World, tmp_path: Path, seed: int

@@ -116,6 +116,12 @@ class Backlog:
             self._called.discard(folder)
             self._changed.notify_all()
 
+    def looks_at_everything(self) -> None:
+        """The same for a scan: what is no more is not waited for."""
+        with self._changed:
+            for folder in {*self._unready, *self._put_off}:
+                self.looks_at(folder)
+
     def unready(self, folder: bytes, states: Iterable[FileState | None]) -> None:
         """Files of the folder that are still being written, by their states in the store: pending, but
         not to be read yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Job
@@ -12,6 +12,9 @@ from imgqd.library import reach
 from imgqd.library.compare import Seen
 from imgqd.library.walk import Library, Pass
 from imgqd.records import Change, Gone, GoneFolder, Moved, Stamp
+
+# Known files by device and inode.
+Known = dict[tuple[int, int], list[tuple[bytes, Stamp]]]
 
 
 class Bookkeeper:
@@ -35,7 +38,8 @@ class Bookkeeper:
         Moves come first, so that what moved is not taken for gone. What was gone at the look and has come
         back since has made an event, and is looked at again.
         """
-        moved = {move.path: move for move in self._moves(found.seen)}
+        known = self._by_inode(found.seen)
+        moved = {move.path: move for move in _moves(found.seen, known)}
         changes: list[Change] = [*moved.values(), *map(GoneFolder, found.gone_folders)]
         changes += map(Gone, found.gone)
         committed = self._index.commit(changes) if changes else None
@@ -44,25 +48,40 @@ class Bookkeeper:
             self._backlog.looks_at(path)
         for path in committed.again if committed else ():
             self._library.dirty.mark(os.path.dirname(path))
-        seen = (each for each in found.seen if each.path not in moved)
-        for job in self._backlog.begin(seen, found.urgency):
-            self._submit(job)
+        self._have_read((each for each in found.seen if each.path not in moved), found, known)
         found.clear()
 
-    def _moves(self, seen: Sequence[Seen]) -> Iterator[Moved]:
-        """New paths whose file is known, with an equal stamp, at a path where it is no longer: renaming a
-        folder changes no stamp in it."""
-        known: dict[Stamp, list[bytes]] = {}
+    def _have_read(self, seen: Iterable[Seen], found: Pass, known: Known) -> None:
+        for job in self._backlog.begin(seen, found.urgency):
+            self._submit(job)
+            for path, stamp in known.get(_inode(job.stamp), ()):
+                # A change through one link of a file makes no event for its others.
+                if stamp != job.stamp and path != job.path:
+                    self._library.dirty.mark(os.path.dirname(path))
+
+    def _by_inode(self, seen: Sequence[Seen]) -> Known:
+        known: Known = {}
         for path, row in self._index.store.by_inode({each.stamp.inode for each in seen}):
             if row.trusted and row.state != "pending":
-                known.setdefault(row.stamp, []).append(path)
-        for each in seen:
-            sources = known.get(each.stamp, [])
-            for source in sources:
-                if source != each.path and not _is_same(source, each.stamp):
-                    sources.remove(source)
-                    yield Moved(source, each.path, each.stamp)
-                    break
+                known.setdefault(_inode(row.stamp), []).append((path, row.stamp))
+        return known
+
+
+def _moves(seen: Iterable[Seen], known: Known) -> Iterator[Moved]:
+    """New paths whose file is known, with an equal stamp, at a path where it is no longer: renaming a
+    folder changes no stamp in it."""
+    taken: set[bytes] = set()
+    for each in seen:
+        for source, stamp in known.get(_inode(each.stamp), ()):
+            elsewhere = stamp == each.stamp and source != each.path and source not in taken
+            if elsewhere and not _is_same(source, stamp):
+                taken.add(source)
+                yield Moved(source, each.path, each.stamp)
+                break
+
+
+def _inode(stamp: Stamp) -> tuple[int, int]:
+    return stamp.device, stamp.inode
 
 
 def _is_same(path: bytes, stamp: Stamp) -> bool:

@@ -137,6 +137,7 @@ class Reconciler(threading.Thread):
     def _scan(self, hints: Hints) -> None:
         """Everything, root by root."""
         self._backlog.tally.rescans += 1
+        self._backlog.looks_at_everything()
         roots, found = self._library.roots, Pass(hints.closed, Urgency.BACKLOG)
         for root in roots.paths():
             if scout := self._scout(root):
