@@ -1,0 +1,40 @@
+"""Where a fuzzer runs by itself: a folder in memory, and a daemon with a home of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fake_embedder
+from conftest import Home
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """In memory where there is any to be had: nowhere else do events come so fast."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="imgq-fuzz-", dir=memory) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def running() -> Iterator[Home]:
+    """With the fake embedder, watching nothing yet."""
+    with tempfile.TemporaryDirectory(prefix="imgq-home-") as folder:
+        environment = fake_embedder.environment(Path(folder) / "embedded")
+        home = Home(Path(folder), environment).start()
+        try:
+            yield home
+        finally:
+            home.stop()
+
+
+def keep(home: Home, operations: list[str]) -> Path:
+    """Where the operations of a round that failed and the daemon's words are kept."""
+    kept = Path(tempfile.mkdtemp(prefix="imgq-failed-"))
+    (kept / "operations").write_text("\n".join(operations), errors="backslashreplace")
+    (kept / "log").write_text(home.log)
+    return kept
