@@ -19,12 +19,13 @@ import xxhash
 from conftest import Home, until
 from imgq import client, wire
 from imgq.errors import CannotStart, Refused
-from imgqd.embedder import batches, lane
+from imgqd.embedder import batches, lane, reading
 from imgqd.embedder import pipeline as module
 from imgqd.embedder.embedder import EmbedderDied
 from imgqd.embedder.jobs import Job, QueryPicture, QueryVector, Result, ThumbnailOf, Urgency
-from imgqd.embedder.lane import STILL_S, Memory
+from imgqd.embedder.memory import Memory
 from imgqd.embedder.pipeline import Pipeline, Plant
+from imgqd.embedder.reading import STILL_S
 from imgqd.embedder.tower import Ready
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
@@ -217,13 +218,53 @@ def test_a_stamp_as_young_as_the_look_is_not_trusted(pipeline: Pipeline, tmp_pat
     path = jpeg(tmp_path / "blue.jpg", "blue")
     now = os.stat(path).st_mtime_ns + 10**7
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lane.time, "time_ns", lambda: now)
+        patch.setattr(reading.time, "time_ns", lambda: now)
         young = made_of(pipeline, path).change
-        patch.setattr(lane.time, "time_ns", lambda: now + 10**9)
+        patch.setattr(reading.time, "time_ns", lambda: now + 10**9)
         later = made_of(pipeline, path).change
     assert isinstance(young, Indexed)
     assert isinstance(later, Indexed)
     assert (young.trusted, later.trusted) == (False, True)
+
+
+def test_a_stamp_of_whole_seconds_is_trusted_later(pipeline: Pipeline, tmp_path: Path) -> None:
+    """FAT's are two seconds."""
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    second = time.time_ns() // 10**9 * 10**9
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading.time, "time_ns", lambda: second + 19 * 10**8)
+        for written, trusted in ((second, False), (second + 1, True), (second - 10**9, True)):
+            os.utime(path, ns=(written, written))
+            change = made_of(pipeline, path).change
+            assert isinstance(change, Indexed)
+            assert change.trusted == trusted
+
+
+def test_other_bytes_under_the_same_young_stamp_are_taken_again(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were hashed are those that were decoded."""
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    data, real = path.read_bytes(), Decoder.decode
+    path.write_bytes(data + b"a")
+
+    class Coarse:
+        @staticmethod
+        def of(status: os.stat_result) -> Stamp:
+            return Stamp(status.st_size, 10**9, 10**9, status.st_ino, status.st_dev)
+
+    def changing(self: Decoder, *words: int) -> object:
+        path.write_bytes(data + b"b")
+        return real(self, *words)
+
+    monkeypatch.setattr(reading, "Stamp", Coarse)
+    monkeypatch.setattr(reading.time, "time_ns", lambda: 10**9)
+    monkeypatch.setattr(Decoder, "decode", changing)
+    found = made_of(pipeline, path)
+    assert (found.change, found.again) == (None, STILL_S)
+    change = made_of(pipeline, path).change
+    assert isinstance(change, Indexed)
+    assert change.hash == hash_of(path)
 
 
 def test_what_is_no_picture_is_ignored(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -239,10 +280,10 @@ def test_a_broken_picture_waits_while_it_is_young_and_fails_when_it_is_old(
     path.write_bytes(encoded(painted(1), "JPEG")[:2000])
     found = made_of(pipeline, path)
     assert (found.change, found.again) == (None, STILL_S)
-    before = lane.YOUNG_S
+    before = reading.YOUNG_S
     with pytest.MonkeyPatch.context() as patch:
         # Its ctime cannot be made old.
-        patch.setattr(lane, "YOUNG_S", -before)
+        patch.setattr(reading, "YOUNG_S", -before)
         change = made_of(pipeline, path).change
     assert isinstance(change, Failed)
     assert (change.failure.kind, change.hash) == ("damaged", hash_of(path))
@@ -259,9 +300,9 @@ def test_a_time_in_the_future_keeps_no_file_young(
     young = made_of(pipeline, half)
     assert (young.change, young.again) == (None, STILL_S)
     # A minute later, by the clock that gave the ctime.
-    monkeypatch.setattr(lane.time, "time_ns", lambda: now + 60 * 10**9)
+    monkeypatch.setattr(reading.time, "time_ns", lambda: now + 60 * 10**9)
     assert isinstance(made_of(pipeline, half).change, Failed)
-    monkeypatch.setattr(lane.time, "time_ns", lambda: os.stat(whole).st_ctime_ns + 10**7)
+    monkeypatch.setattr(reading.time, "time_ns", lambda: os.stat(whole).st_ctime_ns + 10**7)
     change = made_of(pipeline, whole).change
     assert isinstance(change, Indexed)
     assert not change.trusted
@@ -401,7 +442,7 @@ def test_files_with_the_same_bytes_are_decoded_once(
 def test_the_twins_of_a_broken_picture_fail_with_it(
     new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "YOUNG_S", -10.0)
+    monkeypatch.setattr(reading, "YOUNG_S", -10.0)
     (tmp_path / "0.jpg").write_bytes(encoded(painted(1), "JPEG")[:2000])
     for number in range(1, 5):
         shutil.copy(tmp_path / "0.jpg", tmp_path / f"{number}.jpg")

@@ -133,8 +133,7 @@ class Indexer(threading.Thread):
             return
         is_stored = isinstance(outcome.change, Indexed | Embedded)
         for twin in self._pipeline.twins.part(read.hash):
-            row = Indexed(twin.job.path, twin.stamp, read.hash, twin.trusted)
-            result = Result(twin.job, row) if is_stored else Result(twin.job, again=0.0)
+            result = Result(twin.job, twin.row) if is_stored else Result(twin.job, again=0.0)
             self._pipeline.results.put(result)
 
     def _count(self, found: list[Outcome]) -> None:
@@ -162,9 +161,13 @@ class Indexer(threading.Thread):
         return None
 
     def _still_holds(self, change: Indexed | Failed | Ignored) -> bool:
-        """Whether the file is what it was when it was read."""
+        """Whether the file is what it was when it was read. On a disk that may not answer, what its lane
+        saw last has to do: everybody waits for the lock."""
+        memory = self._pipeline.memory
+        if memory.is_remote(change.path):
+            return True
         try:
-            status = reach.status(change.path, follow=self._pipeline.follow_symlinks)
+            status = reach.status(change.path, follow=memory.follow_symlinks)
             return Stamp.of(status) == change.stamp
         except OSError:
             # Unreadable for its folder's sake: that is the failure to record.

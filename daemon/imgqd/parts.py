@@ -14,7 +14,7 @@ from imgqd.backlog import Backlog
 from imgqd.config import Settings
 from imgqd.daemon import Daemon, Life
 from imgqd.embedder.embedder import Embedder, EmbedderOptions
-from imgqd.embedder.lane import Memory
+from imgqd.embedder.memory import Memory
 from imgqd.embedder.pipeline import Pipeline, Plant
 from imgqd.index import Index
 from imgqd.indexer import Indexer

@@ -8,16 +8,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from imgq.errors import Refused
 from imgqd.embedder.embedder import Embedder, EmbedderError
-from imgqd.embedder.jobs import Decoded, Job, QueryPicture, QueryVector, Result, Turn
+from imgqd.embedder.jobs import Asked, Decoded, Hashed, QueryVector, Result, Turn
 from imgqd.embedder.slab import Slabs
 from imgqd.embedder.tower import Ready
-from imgqd.records import Failed, Failure, Indexed
+from imgqd.records import Failed, Failure, Metadata
 
 log = logging.getLogger(__name__)
 
@@ -146,12 +146,11 @@ class Batches(threading.Thread):
 
     def _deliver(self, picture: Decoded, vector: np.ndarray | None) -> None:
         self._feed.slabs.get(picture.slab).release(picture.slot)
-        work = picture.work
-        if isinstance(work, QueryPicture):
-            answer = _NO_VECTOR if vector is None else QueryVector(picture.hash, vector)
-            work.answer.set_result(answer)
-            return
-        self._feed.results.put(_result(work, picture, vector))
+        if isinstance(picture.read, Asked):
+            answer = _NO_VECTOR if vector is None else QueryVector(picture.read.hash, vector)
+            picture.read.job.answer.set_result(answer)
+        else:
+            self._feed.results.put(_result(picture.read, picture.metadata, vector))
 
     def _collect(self) -> None:
         for key in self._feed.slabs.collect():
@@ -191,19 +190,17 @@ class Batches(threading.Thread):
 
     def _give_up_queries(self, batch: list[Decoded]) -> None:
         """A person does not wait for an embedder that does not come up; files do."""
-        for picture in [each for each in batch if isinstance(each.work, QueryPicture)]:
-            batch.remove(picture)
-            self._feed.slabs.get(picture.slab).release(picture.slot)
-            assert isinstance(picture.work, QueryPicture)
-            failure = Refused(f"the model cannot embed pictures: {self.trouble}")
-            picture.work.answer.set_exception(failure)
+        failure = Refused(f"the model cannot embed pictures: {self.trouble}")
+        for picture in batch.copy():
+            if isinstance(picture.read, Asked):
+                batch.remove(picture)
+                self._feed.slabs.get(picture.slab).release(picture.slot)
+                picture.read.job.answer.set_exception(failure)
 
 
-def _result(job: Job, picture: Decoded, vector: np.ndarray | None) -> Result:
+def _result(read: Hashed, metadata: Metadata, vector: np.ndarray | None) -> Result:
     if vector is None:
-        failed = Failed(job.path, picture.stamp, _NO_VECTOR, picture.hash)
-        return Result(job, failed, decoded=True)
-    indexed = Indexed(
-        job.path, picture.stamp, picture.hash, picture.trusted, picture.metadata, vector
-    )
-    return Result(job, indexed, decoded=True, embedded=True)
+        failed = Failed(read.job.path, read.stamp, _NO_VECTOR, read.hash)
+        return Result(read.job, failed, decoded=True)
+    indexed = replace(read.row, metadata=metadata, embedding=vector)
+    return Result(read.job, indexed, decoded=True, embedded=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from imgqd.records import Indexed
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -73,17 +75,37 @@ class Result:
     embedded: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A file whose bytes have been read. trusted: whether its stamp can belong to no other bytes."""
+
+    job: Job
+    stamp: Stamp
+    hash: bytes
+    trusted: bool
+
+    @property
+    def row(self) -> Indexed:
+        """All that is needed where the picture is known."""
+        return Indexed(self.job.path, self.stamp, self.hash, self.trusted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A query's picture whose bytes have been read."""
+
+    job: QueryPicture
+    hash: bytes
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """A picture whose pixels wait in a slot of a decoder's shared memory."""
 
-    work: Job | QueryPicture
-    stamp: Stamp
-    hash: bytes
+    read: Hashed | Asked
     metadata: Metadata
     slab: int
     slot: int
-    trusted: bool
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,7 +119,7 @@ class Turn:
 
     @classmethod
     def of(cls, work: Work | Decoded) -> Turn:
-        subject = work.work if isinstance(work, Decoded) else work
+        subject = work.read.job if isinstance(work, Decoded) else work
         if isinstance(subject, Job):
             return cls(subject.urgency, -subject.stamp.mtime_ns, next(_turn), work)
         return cls(Urgency.QUERY, 0, next(_turn), work)

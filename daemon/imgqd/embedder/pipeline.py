@@ -11,9 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imgqd.embedder.asking import Asker
 from imgqd.embedder.batches import Batches, Feed
+from imgqd.embedder.bench import Bench
+from imgqd.embedder.disks import Disks
 from imgqd.embedder.jobs import Job, QueryPicture, Result, ThumbnailOf, Turn
-from imgqd.embedder.lane import Lane, Memory, Outlets
+from imgqd.embedder.lane import Lane, Shop
+from imgqd.embedder.reading import Outlets, Reader
 from imgqd.embedder.slab import Slabs
 from imgqd.embedder.twins import Twins
 from imgqd.pictures.formats import is_picture_name
@@ -21,6 +25,7 @@ from imgqd.pictures.handle import Decoder
 
 if TYPE_CHECKING:
     from imgqd.embedder.embedder import Embedder
+    from imgqd.embedder.memory import Memory
     from imgqd.pictures.limits import Limits
     from imgqd.records import PixelSpec
 
@@ -45,23 +50,31 @@ class Pipeline:
     """Work goes in by `submit`, what became of it comes out of `results`."""
 
     def __init__(self, plant: Plant, memory: Memory) -> None:
+        self.memory = memory
         self.results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         self.twins = Twins()
         self._open_gate = threading.Event()
         self._open_gate.set()
-        self.follow_symlinks = memory.follow_symlinks
         self._work: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._decoded: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._slabs = Slabs()
-        outlets = Outlets(self._decoded, self.results, self._slabs, self.twins, self._open_gate)
+        self._disks = Disks(memory)
+        shop = self._shop(plant)
         count = plant.decoders or min(os.cpu_count() or 1, MOST_DECODERS)
-
-        def new_decoder() -> tuple[Decoder, int]:
-            return Decoder(plant.pixels, SLOTS, plant.limits), SLOTS
-
-        self.lanes = [Lane(self._work, outlets, memory, new_decoder) for _ in range(count)]
+        self.lanes = [Lane(shop) for _ in range(count)]
         feed = Feed(self._decoded, self.results, self._slabs, self._is_decoding)
         self.batches = Batches(feed, plant.new_embedder, plant.idle_unload)
+
+    def _shop(self, plant: Plant) -> Shop:
+        outlets = Outlets(self._decoded, self.results, self.twins)
+        return Shop(
+            work=self._work,
+            open_gate=self._open_gate,
+            slabs=self._slabs,
+            reader=Reader(self.memory, self._disks, outlets),
+            asker=Asker(self.memory, self._disks, self._decoded),
+            new_bench=lambda: Bench(Decoder(plant.pixels, SLOTS, plant.limits), SLOTS),
+        )
 
     def start(self) -> None:
         for lane in self.lanes:
@@ -70,6 +83,7 @@ class Pipeline:
 
     def stop(self) -> None:
         """Ends after the work under way; what waits is found again by the next scan."""
+        self._disks.end()
         for lane in self.lanes:
             self._work.put(Turn.nothing())
             lane.end()

@@ -6,8 +6,20 @@ import itertools
 import os
 import queue
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 _keys = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Lease:
+    """kept: its pixels go on to the embedder, which gives the slot back."""
+
+    slab: int
+    slot: int
+    kept: bool = False
 
 
 class Slab:
@@ -21,9 +33,20 @@ class Slab:
         for slot in range(slots):
             self._free.put(slot)
 
-    def lease(self) -> int | None:
-        """A free slot, when there is one; None where the pipeline ends."""
-        return self._free.get()
+    @contextmanager
+    def leased(self) -> Iterator[Lease | None]:
+        """A free slot, when there is one, which is given back at the end unless it is kept; None where
+        the pipeline ends."""
+        slot = self._free.get()
+        if slot is None:
+            yield None
+            return
+        lease = Lease(self.key, slot)
+        try:
+            yield lease
+        finally:
+            if not lease.kept:
+                self.release(slot)
 
     def release(self, slot: int) -> None:
         self._free.put(slot)

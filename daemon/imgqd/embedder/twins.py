@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
-from imgqd.embedder.jobs import Job
-from imgqd.records import Stamp
-
-
-@dataclass(frozen=True, slots=True)
-class Twin:
-    """A file whose bytes another file already shows to the decoders."""
-
-    job: Job
-    stamp: Stamp
-    trusted: bool
+from imgqd.embedder.jobs import Hashed
 
 
 class Twins:
-    """The hashes under way, each with those that wait for it."""
+    """The hashes under way, each with the files that wait for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[bytes, list[Twin]] = {}
+        self._waiting: dict[bytes, list[Hashed]] = {}
 
-    def is_first(self, hash: bytes, job: Job, stamp: Stamp, trusted: bool) -> bool:
+    def is_first(self, hashed: Hashed) -> bool:
         """Whether the caller is to decode; otherwise the file waits for the one who does."""
         with self._lock:
-            if hash not in self._waiting:
-                self._waiting[hash] = []
+            if hashed.hash not in self._waiting:
+                self._waiting[hashed.hash] = []
                 return True
-            self._waiting[hash].append(Twin(job, stamp, trusted))
+            self._waiting[hashed.hash].append(hashed)
             return False
 
-    def part(self, hash: bytes) -> list[Twin]:
+    def part(self, hash: bytes) -> list[Hashed]:
         """The hash is no longer under way; those who waited for it."""
         with self._lock:
             return self._waiting.pop(hash, [])

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from imgqd.embedder.lane import STILL_S
+from imgqd.embedder.reading import STILL_S
 from imgqd.library.scan import Entry
 from imgqd.records import Stamp
 from imgqd.store import FileState, Listed, Row

@@ -25,6 +25,8 @@ _ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
 }
+# Killed, but held up by a disk; when that lets go of them, they are gone.
+_held_up: list[subprocess.Popen[bytes]] = []
 
 
 class Child:
@@ -36,6 +38,7 @@ class Child:
 
         Raises OSError.
         """
+        _held_up[:] = [process for process in _held_up if process.poll() is None]
         ours, theirs = Channel.pair()
         self.channel = Channel(ours)
         self._words, words = os.pipe()
@@ -74,6 +77,17 @@ class Child:
         self._listen()
         return message
 
+    def is_waiting(self) -> bool:
+        """Whether none of its threads works or is stopped; False where the system does not tell."""
+        try:
+            states = [
+                (thread / "stat").read_bytes().rpartition(b") ")[2][:1]
+                for thread in Path(f"/proc/{self.pid}/task").iterdir()
+            ]
+        except OSError:
+            return False
+        return all(state in b"SD" for state in states)
+
     def end(self) -> str:
         """Ends the process if it has not ended by itself, and says how it ended."""
         if not Patience(_END_S).wait(self._ends):
@@ -83,9 +97,11 @@ class Child:
         return self._how(self._process.returncode)
 
     def kill(self) -> None:
-        """Ends the process at once; from any thread."""
+        """Ends the process at once; from any thread. It stays for as long as a disk holds it that does
+        not answer."""
         self._process.kill()
-        self._process.wait()
+        if self._process not in _held_up and not self._ends(_END_S):
+            _held_up.append(self._process)
 
     def close(self) -> None:
         self.kill()

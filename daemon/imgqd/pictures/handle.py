@@ -72,20 +72,19 @@ class Decoder:
         self.pid = self._child.pid
         self._configure(Configuration(pixels, slots, self._limits))
 
-    def look(self, descriptor: int, name: bytes = b"") -> Look | Failure:
-        """Whether an open regular file is a candidate, by bytes or name, and its hash if so.
+    def look(self, descriptor: int, name: bytes = b"", size: int = 0) -> Look | Failure:
+        """Whether an open regular file is a candidate, by bytes or name, and its hash if so. size: of the
+        file, which may take the longer the larger it is.
 
         Raises DecoderLost.
         """
-        size = min(os.fstat(descriptor).st_size, self._limits.max_bytes)
-        seconds = self._limits.deadline_s + size / _SLOWEST_DISK
+        seconds = self._limits.deadline_s + min(size, self._limits.max_bytes) / _SLOWEST_DISK
         message = {"job": "look", "name": name}
         try:
             return self._ask(message, descriptor, messages.read_look, seconds)
         except DecoderHung as error:
-            # Nothing is decoded here: it is the disk, or the network, that hangs.
-            reason = f"its bytes could not be read within {seconds:.0f} s"
-            raise DecoderHung("unreadable", reason) from error
+            # Nothing is decoded here.
+            raise _unread(seconds) from error
 
     def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
         """Puts the picture in an open regular file into a slot of the slab. Raises DecoderLost."""
@@ -137,9 +136,9 @@ class Decoder:
         try:
             return read(self._child.answer(seconds))
         except TimeoutError as error:
+            waits = self._child.is_waiting()
             self._child.kill()
-            reason = f"decoding it took longer than {seconds:g} s"
-            raise DecoderHung("timeout", reason) from error
+            raise _unread(seconds) if waits else _endless(seconds) from error
         except ChannelClosed as error:
             reason = f"its decoder crashed: {self._child.end()}"
             raise DecoderDied("crashed", reason) from error
@@ -153,6 +152,15 @@ class Decoder:
         except ChannelClosed as error:
             how = self._child.end()
             raise DecoderDied("crashed", f"a decoder ended: {how}", at_work=False) from error
+
+
+def _unread(seconds: float) -> DecoderHung:
+    """It is the disk, or the network, that hangs."""
+    return DecoderHung("unreadable", f"its bytes could not be read within {seconds:.0f} s")
+
+
+def _endless(seconds: float) -> DecoderHung:
+    return DecoderHung("timeout", f"decoding it took longer than {seconds:g} s")
 
 
 def _cannot_start(why: str) -> CannotStart:

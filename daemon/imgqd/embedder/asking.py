@@ -1,0 +1,68 @@
+"""What a person waits for: the embedding of a query's picture, and thumbnails."""
+
+from __future__ import annotations
+
+import os
+import queue
+from typing import TYPE_CHECKING
+
+from imgqd.embedder.disks import Disks, SilentDisk
+from imgqd.embedder.jobs import Asked, Decoded, QueryPicture, QueryVector, ThumbnailOf, Turn
+from imgqd.embedder.reading import unreadable
+from imgqd.records import Failure
+
+if TYPE_CHECKING:
+    from imgqd.embedder.bench import Bench
+    from imgqd.embedder.memory import Memory
+
+_SILENT = Failure("unreadable", "its disk does not answer")
+_NO_PICTURE = Failure("unsupported", "the file is no picture that imgq knows")
+
+
+class Asker:
+    """For all lanes together. Each method raises DecoderLost where the work is another decoder's to do."""
+
+    def __init__(self, memory: Memory, disks: Disks, decoded: queue.PriorityQueue[Turn]) -> None:
+        self._memory = memory
+        self._disks = disks
+        self._decoded = decoded
+
+    def query(self, bench: Bench, work: QueryPicture) -> None:
+        look = bench.look(work.descriptor, b"", os.fstat(work.descriptor).st_size)
+        if isinstance(look, Failure):
+            self.fail(work, look)
+        elif look.hash is None:
+            self.fail(work, _NO_PICTURE)
+        elif (vector := self._memory.vector(look.hash)) is not None:
+            os.close(work.descriptor)
+            work.answer.set_result(QueryVector(look.hash, vector))
+        else:
+            self._decode(bench, Asked(work, look.hash))
+
+    def _decode(self, bench: Bench, asked: Asked) -> None:
+        with bench.slab.leased() as lease:
+            if lease is None:
+                return
+            metadata = bench.decode(asked.job.descriptor, lease.slot)
+            if isinstance(metadata, Failure):
+                self.fail(asked.job, metadata)
+                return
+            os.close(asked.job.descriptor)
+            lease.kept = True
+            self._decoded.put(Turn.of(Decoded(asked, metadata, lease.slab, lease.slot)))
+
+    def thumbnail(self, bench: Bench, work: ThumbnailOf) -> None:
+        try:
+            with self._disks.opened(work.path) as file:
+                drawn = bench.thumbnail(file.descriptor, work.longest)
+        except SilentDisk:
+            drawn = _SILENT
+        except OSError as error:
+            drawn = unreadable(error)
+        work.answer.set_result(drawn)
+
+    def fail(self, work: QueryPicture | ThumbnailOf, failure: Failure) -> None:
+        if isinstance(work, QueryPicture):
+            os.close(work.descriptor)
+        if not work.answer.done():
+            work.answer.set_result(failure)

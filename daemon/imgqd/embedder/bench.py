@@ -1,0 +1,41 @@
+"""A decoder and the memory that its pixels go to: what a lane works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from imgqd.embedder.slab import Slab
+from imgqd.pictures.handle import Decoder, DecoderLost
+from imgqd.pictures.messages import Look
+from imgqd.records import Failure, Metadata
+
+Answer = TypeVar("Answer")
+
+
+class Bench:
+    """lost: why the decoder is gone, once it is. A picture that it was lost on has failed; where it was
+    gone before, DecoderLost is raised, and the work is another decoder's."""
+
+    def __init__(self, decoder: Decoder, slots: int) -> None:
+        self.decoder = decoder
+        self.slab = Slab(decoder.slab, slots)
+        self.lost: DecoderLost | None = None
+
+    def look(self, descriptor: int, name: bytes, size: int) -> Look | Failure:
+        return self._tried(lambda: self.decoder.look(descriptor, name, size))
+
+    def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
+        return self._tried(lambda: self.decoder.decode(descriptor, slot))
+
+    def thumbnail(self, descriptor: int, longest: int) -> bytes | Failure:
+        return self._tried(lambda: self.decoder.thumbnail(descriptor, longest))
+
+    def _tried(self, job: Callable[[], Answer | Failure]) -> Answer | Failure:
+        try:
+            return job()
+        except DecoderLost as error:
+            self.lost = error
+            if not error.at_work:
+                raise
+            return error.failure
