@@ -13,6 +13,7 @@ import pytest
 from imgqd.library import compare as module
 from imgqd.library.compare import (
     FIRST_RETRY_S,
+    IGNORED_RETRY_S,
     LONGEST_RETRY_S,
     Comparison,
     Differences,
@@ -206,6 +207,14 @@ def test_a_young_file_whose_bytes_are_known_has_only_moved(comparison: Compariso
     known = [age(0.5)]
     assert of(comparison, age(0.5), None, is_known=known.__contains__).changed
     assert of(comparison, age(0.4), None, is_known=known.__contains__).unready
+
+
+def test_a_log_that_goes_on_growing_is_nothing_to_wait_for(comparison: Comparison) -> None:
+    row = Row(OLD, True, "ignored")
+    found = compared(comparison, [entry(b"x.log", age(0.5))], [listed(b"x.log", row)])
+    assert (found.changed, found.unready, found.later) == ([], [], IGNORED_RETRY_S)
+    assert compared(comparison, [entry(b"x.log", age(3))], [listed(b"x.log", row)]).changed
+    assert of(comparison, age(0.5), row).unready
 
 
 def test_files_and_rows_are_held_together_by_name(comparison: Comparison) -> None:

@@ -436,6 +436,13 @@ def test_a_change_through_one_link_is_a_change_of_all(world: World) -> None:
     until(lambda: world.known() == world.truth(), "the change")
 
 
+def test_a_file_that_is_cut_short_makes_no_sign_of_a_writer(world: World) -> None:
+    path = world.put("a.jpg", "something long")
+    world.settle()
+    os.truncate(path, 4)
+    until(lambda: world.known() == world.truth(), "the change")
+
+
 def test_a_scan_waits_for_nothing_that_is_no_more(world: World) -> None:
     """A folder that was to be looked at again may be gone when everything is looked at instead."""
     world.backlog.unready(os.fsencode(world.root / "gone" / "deeper"), [None])

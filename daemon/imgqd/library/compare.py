@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 
 from imgqd.embedder.reading import STILL_S
 from imgqd.library.scan import Entry
+from imgqd.pictures.formats import is_picture_name
 from imgqd.records import Stamp
 from imgqd.store import FileState, Listed, Row
 
 # Read errors are tried again after so long, and after ever longer.
 FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 86400.0
+# What is no picture and goes on changing is read so much later.
+IGNORED_RETRY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,13 @@ class Comparison:
             path = above + name
             seen = Seen(path, Stamp.of(status), row.state if row else None)
             wait = 0.0 if path in view.closed else self._unstill(path, seen.stamp)
-            if wait and not view.is_known(seen.stamp):
-                found.put_off(seen, wait)
-            else:
+            if not wait or view.is_known(seen.stamp):
                 yield seen
+            elif seen.state == "ignored" and not is_picture_name(name):
+                # A log that is written to all the time is nothing to wait for.
+                found.try_in(IGNORED_RETRY_S)
+            else:
+                found.put_off(seen, wait)
 
     def _due_in(self, row: Row) -> float | None:
         """Seconds until an unchanged file is to be read, None where it is not."""

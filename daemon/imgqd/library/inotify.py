@@ -25,9 +25,10 @@ from imgqd.library.tree import Tree
 
 log = logging.getLogger(__name__)
 
-# Without IN_MODIFY and IN_OPEN: a writer says when it is done, and our own reading makes no event.
+# Without IN_OPEN: our own reading makes no event. IN_MODIFY is for truncate(2), which closes nothing.
 _MASK = (
     In.IN_CREATE
+    | In.IN_MODIFY
     | In.IN_CLOSE_WRITE
     | In.IN_MOVED_FROM
     | In.IN_MOVED_TO
@@ -37,6 +38,7 @@ _MASK = (
     | In.IN_ONLYDIR
     | In.IN_EXCL_UNLINK
 )
+WRITTEN_S = 2.0
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -171,6 +173,10 @@ class InotifyWatch:
         if event.is_move_self:
             # Under which name it lies now, and the folders in it, the next look finds out.
             self.forget([folder])
+        if event.is_modify:
+            # Whoever writes says mostly when it is done; until then there is no hurry.
+            self._dirty.mark_later(folder, WRITTEN_S, counts=False)
+            return
         whole = event.is_close_write or event.is_moved_to
         closed = os.path.join(folder, event.name) if whole else None
         self._dirty.mark(folder, closed=closed, emptied=event.is_delete or event.is_moved_from)
