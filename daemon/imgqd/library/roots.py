@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import Refused
 from imgqd.library import mounts, reach
+from imgqd.library.recognition import Recognition, glance
 from imgqd.library.scan import root_of
 from imgqd.store import Identity, Root
 
@@ -21,17 +22,6 @@ if TYPE_CHECKING:
     from imgqd.index import Index
 
 log = logging.getLogger(__name__)
-
-# So many known files are looked for on a disk that does not say which one it is.
-SAMPLE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Glance:
-    """What lies at a root's path."""
-
-    identity: Identity
-    is_empty: bool
 
 
 class Roots:
@@ -41,7 +31,7 @@ class Roots:
         self._index = index
         self._denied: set[bytes] = set()
         self._reasons: dict[bytes, str] = {}
-        self._others: dict[bytes, Identity] = {}
+        self._recognition = Recognition(index)
         self.scanning: set[bytes] = set()
         self._roots: dict[bytes, Root] = {}
         self.read()
@@ -107,7 +97,7 @@ class Roots:
     def add_mount(self, path: bytes) -> bool:
         """Keeps what is mounted below a root as a root of its own. Whether it is to be looked at."""
         try:
-            identity = _glance(path).identity
+            identity = glance(path).identity
         except OSError as error:
             log.warning("%s cannot be read: %s", os.fsdecode(path), error.strerror)
             return False
@@ -148,13 +138,13 @@ class Roots:
             return False
         self._denied.discard(path)
         try:
-            seen = _glance(path)
+            seen = glance(path)
         except OSError as error:
             if isinstance(error, PermissionError):
                 self._denied.add(path)
             self._note(replace(root, state="offline"), _words(error))
             return False
-        reason = self._absence(root, seen, emptied)
+        reason = self._recognition.absence(root, seen, emptied)
         if reason:
             self._note(replace(root, state="offline"), reason)
         else:
@@ -185,7 +175,7 @@ class Roots:
 
     def _identity(self, path: bytes) -> Identity:
         try:
-            identity = _glance(path).identity
+            identity = glance(path).identity
         except (OSError, ValueError) as error:
             raise Refused(
                 f"{os.fsdecode(path)} cannot be watched: {_words(error)}",
@@ -214,48 +204,6 @@ class Roots:
                 now.path, state=now.state, identity=now.identity, had_entries=now.had_entries
             )
             self.read()
-
-    def _absence(self, root: Root, seen: _Glance, emptied: bool) -> str:
-        """Why what is seen is not the root; empty where it is."""
-        known, found = root.identity, seen.identity
-        if root.mount and found.inode != known.inode:
-            return "nothing is mounted there, or something else"
-        if found.fsid != known.fsid and not self._is_numbered_anew(root, found):
-            return "another file system lies at its place"
-        if seen.is_empty and root.had_entries and not emptied:
-            return "it is empty, and nobody saw its pictures deleted"
-        return ""
-
-    def _is_numbered_anew(self, root: Root, found: Identity) -> bool:
-        """Whether it is the same disk under another device number, for all that can be told."""
-        kinds = {root.identity.kind, found.kind} - {""}
-        if len(kinds) > 1 or any(map(mounts.is_named, kinds)):
-            return False
-        if self._others.get(root.path) == found:
-            return False
-        known = self._index.store.sample(root.path, SAMPLE)
-        alike = sum(_is_alike(path, row.stamp.size, row.stamp.mtime_ns) for path, row in known)
-        if 2 * alike >= len(known):
-            return True
-        self._others[root.path] = found
-        return False
-
-
-def _is_alike(path: bytes, size: int, mtime_ns: int) -> bool:
-    try:
-        status = reach.status(path, follow=True)
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)
-
-
-def _glance(path: bytes) -> _Glance:
-    """Raises OSError where there is no folder that can be read."""
-    with reach.folder(path) as descriptor, os.scandir(descriptor) as entries:
-        status = os.fstat(descriptor)
-        fsid = f"{os.fstatvfs(descriptor).f_fsid:x}"
-        identity = Identity(status.st_dev, status.st_ino, fsid, mounts.kind(path))
-        return _Glance(identity, next(entries, None) is None)
 
 
 def _words(error: Exception) -> str:
