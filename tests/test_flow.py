@@ -213,3 +213,20 @@ def test_a_start_while_another_daemon_ends_leaves_one_running(home: Home) -> Non
     home.daemon.wait()
     assert home.imgq("status").returncode == 0
     assert home.imgq("stop").returncode == 0
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_read_is_no_folder(
+    new_home: Callable[..., Home],
+) -> None:
+    """By the same path the same file is found, and lies outside by now."""
+    home = new_home(slow=1).start()
+    home.watch()
+    jpeg(home.folder / "album" / "red.jpg", "red")
+    os.utime(home.folder / "album" / "red.jpg", (1e9, 1e9))
+    os.rename(home.folder / "album", home.pictures / "album")
+    until(lambda: home.status().index.pending, "the picture under way")
+    os.rename(home.pictures / "album", home.folder / "album")
+    (home.pictures / "album").symlink_to(home.folder / "album")
+    status = home.settle()
+    assert home.indexed() == {}
+    assert (status.index.files, status.index.failed) == (0, 0)

@@ -353,3 +353,11 @@ class TestMounts:
         assert not roots.check(disk, False)
         roots.adopt(disk)
         assert roots.paths() == [root]
+
+
+def test_a_path_that_leads_out_of_its_root(roots: Roots, root: bytes) -> None:
+    (path(root) / "link").symlink_to("/")
+    assert roots.leads_elsewhere(root + b"/link/tmp/a.jpg")
+    assert not roots.leads_elsewhere(root + b"/link")
+    assert not roots.leads_elsewhere(root + b"/a.jpg")
+    assert not roots.leads_elsewhere(b"/elsewhere/a.jpg")

@@ -166,6 +166,8 @@ class Indexer(threading.Thread):
         memory = self._pipeline.memory
         if memory.is_remote(change.path):
             return True
+        if not memory.follow_symlinks and memory.leads_elsewhere(change.path):
+            return False
         try:
             status = reach.status(change.path, follow=memory.follow_symlinks)
             return Stamp.of(status) == change.stamp

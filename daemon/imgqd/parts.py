@@ -36,7 +36,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
     """Every part; nothing is started yet."""
     settings = life.settings
     dirty, backlog, roots, texts = Dirty(), Backlog(), Roots(index), TextTower(card)
-    pipeline = Pipeline(_plant(card, settings), _memory(index.store, settings))
+    pipeline = Pipeline(_plant(card, settings), _memory(index.store, roots, settings))
     rules = Rules(settings.exclude, life.places.own)
     library = Library(
         roots,
@@ -101,7 +101,7 @@ def _plant(card: Card, settings: Settings) -> Plant:
     )
 
 
-def _memory(store: Store, settings: Settings) -> Memory:
+def _memory(store: Store, roots: Roots, settings: Settings) -> Memory:
     def vector(hash: bytes) -> np.ndarray | None:
         known = store.known(hash)
         return None if known is None else store.vectors([known]).get(known)
@@ -111,4 +111,7 @@ def _memory(store: Store, settings: Settings) -> Memory:
         vector=vector,
         failure=store.failed_hash,
         follow_symlinks=settings.follow_symlinks,
+        is_remote=roots.is_remote,
+        is_silent=roots.is_away,
+        leads_elsewhere=roots.leads_elsewhere,
     )

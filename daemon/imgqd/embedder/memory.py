@@ -22,7 +22,7 @@ class Memory:
     failure: why the bytes with a hash are known to be no picture, or None.
     follow_symlinks: whether a file may be a link.
     is_remote: whether a path lies on a disk that may stop answering. is_silent: whether it is known not
-    to answer now.
+    to answer now. leads_elsewhere: whether a folder above the path has become a link.
     """
 
     is_known: Callable[[bytes], bool]
@@ -31,3 +31,4 @@ class Memory:
     follow_symlinks: bool
     is_remote: Callable[[bytes], bool] = _never
     is_silent: Callable[[bytes], bool] = _never
+    leads_elsewhere: Callable[[bytes], bool] = _never

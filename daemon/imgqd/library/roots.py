@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from imgq.errors import Refused
 from imgqd.library import mounts, reach
 from imgqd.library.recognition import Recognition, glance
-from imgqd.library.scan import root_of
+from imgqd.library.scan import leads_elsewhere, root_of
 from imgqd.store import Identity, Root
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class Roots:
         """Whether the path lies on a root that is offline; nothing is touched."""
         root = self.of(path)
         return root is not None and root in self.offline()
+
+    def leads_elsewhere(self, path: bytes) -> bool:
+        """Whether a folder above the path, below its root, is a link: then no file of the root is there."""
+        root = self.of(path)
+        return root is not None and leads_elsewhere(root, os.path.dirname(path))
 
     def state(self, path: bytes) -> str:
         """The word of `imgq status` for a root."""
