@@ -169,9 +169,11 @@ def old(path: Path) -> Path:
 
 
 def result(pipeline: Pipeline) -> Result:
-    """The next result, taken as the indexer takes it: what has the same bytes waits for it no longer."""
+    """The next result, taken as the indexer takes it: what has the same bytes waits for it no longer, nor
+    does the next batch."""
     found = pipeline.results.get(timeout=PATIENCE_S)
     assert found is not None
+    pipeline.unrecorded.add(-found.embedded)
     if found.decoded and isinstance(found.change, Indexed | Failed) and found.change.hash:
         pipeline.twins.part(found.change.hash)
     return found
@@ -517,6 +519,26 @@ def test_broken_pictures_give_their_memory_back(
         path.write_bytes(encoded(painted(number), "JPEG")[:2000])
         assert made_of(pipeline, path).again == STILL_S
     assert isinstance(made_of(pipeline, jpeg(tmp_path / "blue.jpg", "blue")).change, Indexed)
+
+
+def test_fault_37_files_wait_until_the_batch_before_is_recorded_and_queries_do_not(
+    pipeline: Pipeline, told: Told, tmp_path: Path
+) -> None:
+    """A kill wastes no more than one batch."""
+    told.go.clear()
+    for number in range(12):
+        pipeline.submit(job(jpeg(tmp_path / f"{number}.jpg", number, size=(20, 20))))
+    assert told.at_work.wait(PATIENCE_S)
+    until(lambda: pipeline._decoded.qsize() + told.batch >= 12, "all to be decoded")
+    told.go.set()
+    until(pipeline.results.qsize, "a batch")
+    query = asked(pipeline, encoded(painted("green"), "PNG"), tmp_path)
+    assert isinstance(query.answer.result(PATIENCE_S), QueryVector)
+    first = told.embedded[0]
+    assert told.embedded == [first, 1]
+    for _ in range(12):
+        assert isinstance(result(pipeline).change, Indexed)
+    assert sum(told.embedded) == 13
 
 
 # ── a person who waits ──────────────────────────────────────────────────────────────────────────────

@@ -78,6 +78,7 @@ class Indexer(threading.Thread):
             log.exception("a batch could not be recorded: this is a bug")
             self._put_off(batch)
         self.trouble = None
+        self._pipeline.unrecorded.add(-sum(result.embedded for result in batch))
         self._pipeline.release()
         return True
 

@@ -1,4 +1,4 @@
-"""The embedder's thread: gathers decoded pictures into batches, and has them embedded."""
+"""The embedder's thread: starts it and ends it, and has batches embedded."""
 
 from __future__ import annotations
 
@@ -8,34 +8,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from imgq.errors import Refused
 from imgqd.embedder.embedder import Embedder, EmbedderError
+from imgqd.embedder.gathering import Feed, gather
 from imgqd.embedder.jobs import Asked, Decoded, Hashed, QueryVector, Result, Turn
-from imgqd.embedder.slab import Slabs
 from imgqd.embedder.tower import Ready
 from imgqd.records import Failed, Failure, Metadata
 
 log = logging.getLogger(__name__)
 
-# A batch is not waited for longer than this while decoders are at work.
-GATHER_S = 0.1
 # An embedder that dies again and again is started ever more seldom.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 _NO_VECTOR = Failure("damaged", "the model gave no usable vector for it")
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """What the embedder's thread takes from, and what it gives to."""
-
-    decoded: queue.PriorityQueue[Turn]
-    results: queue.SimpleQueue[Result | None]
-    slabs: Slabs
-    is_decoding: Callable[[], bool]
 
 
 class Batches(threading.Thread):
@@ -103,16 +91,7 @@ class Batches(threading.Thread):
             self._wanted.clear()
             if self._embedder is None and not self._ending.is_set():
                 self._load()
-        batch, most = [first], self._batch_size()
-        end = time.monotonic() + GATHER_S
-        while len(batch) < most:
-            try:
-                batch.append(self._feed.decoded.get_nowait())
-            except queue.Empty:
-                if not self._feed.is_decoding() or time.monotonic() > end:
-                    break
-                self._ending.wait(0.002)
-        return [turn.work for turn in batch if isinstance(turn.work, Decoded)]
+        return gather(self._feed, first, self._batch_size())
 
     def _batch_size(self) -> int:
         return self.ready.batch if self.ready else 32
@@ -131,8 +110,7 @@ class Batches(threading.Thread):
                 continue
             self._pause = FIRST_PAUSE_S
             self._recent.append((time.monotonic(), len(batch)))
-            for picture, vector in zip(batch, vectors, strict=True):
-                self._deliver(picture, vector)
+            self._deliver(batch, vectors)
             self._collect()
             return
 
@@ -144,13 +122,18 @@ class Batches(threading.Thread):
             self._attached.add(key)
         return self._embedder.embed([(picture.slab, picture.slot) for picture in batch])
 
-    def _deliver(self, picture: Decoded, vector: np.ndarray | None) -> None:
-        self._feed.slabs.get(picture.slab).release(picture.slot)
-        if isinstance(picture.read, Asked):
-            answer = _NO_VECTOR if vector is None else QueryVector(picture.read.hash, vector)
-            picture.read.job.answer.set_result(answer)
-        else:
-            self._feed.results.put(_result(picture.read, picture.metadata, vector))
+    def _deliver(self, batch: list[Decoded], vectors: Sequence[np.ndarray | None]) -> None:
+        results: list[Result] = []
+        for picture, vector in zip(batch, vectors, strict=True):
+            self._feed.slabs.get(picture.slab).release(picture.slot)
+            if isinstance(picture.read, Asked):
+                answer = _NO_VECTOR if vector is None else QueryVector(picture.read.hash, vector)
+                picture.read.job.answer.set_result(answer)
+            else:
+                results.append(_result(picture.read, picture.metadata, vector))
+        self._feed.unrecorded.add(sum(result.embedded for result in results))
+        for result in results:
+            self._feed.results.put(result)
 
     def _collect(self) -> None:
         for key in self._feed.slabs.collect():

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgqd.embedder.asking import Asker
-from imgqd.embedder.batches import Batches, Feed
+from imgqd.embedder.batches import Batches
 from imgqd.embedder.bench import Bench
 from imgqd.embedder.disks import Disks
+from imgqd.embedder.gathering import Feed, Unrecorded
 from imgqd.embedder.jobs import Job, QueryPicture, Result, ThumbnailOf, Turn
 from imgqd.embedder.lane import Lane, Shop
 from imgqd.embedder.reading import Outlets, Reader
@@ -47,11 +48,13 @@ class Plant:
 
 
 class Pipeline:
-    """Work goes in by `submit`, what became of it comes out of `results`."""
+    """Work goes in by `submit`, what became of it comes out of `results`. Who records those, takes the
+    embedded ones off `unrecorded`: the next batch waits for it."""
 
     def __init__(self, plant: Plant, memory: Memory) -> None:
         self.memory = memory
         self.results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self.unrecorded = Unrecorded()
         self.twins = Twins()
         self._open_gate = threading.Event()
         self._open_gate.set()
@@ -62,8 +65,16 @@ class Pipeline:
         shop = self._shop(plant)
         count = plant.decoders or min(os.cpu_count() or 1, MOST_DECODERS)
         self.lanes = [Lane(shop) for _ in range(count)]
-        feed = Feed(self._decoded, self.results, self._slabs, self._is_decoding)
-        self.batches = Batches(feed, plant.new_embedder, plant.idle_unload)
+        self.batches = Batches(self._feed(), plant.new_embedder, plant.idle_unload)
+
+    def _feed(self) -> Feed:
+        return Feed(
+            decoded=self._decoded,
+            results=self.results,
+            slabs=self._slabs,
+            is_decoding=self._is_decoding,
+            unrecorded=self.unrecorded,
+        )
 
     def _shop(self, plant: Plant) -> Shop:
         outlets = Outlets(self._decoded, self.results, self.twins)

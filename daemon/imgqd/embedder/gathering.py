@@ -1,0 +1,78 @@
+"""Which decoded pictures are embedded together, and when."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imgqd.embedder.jobs import Decoded, Hashed, Result, Turn
+from imgqd.embedder.slab import Slabs
+
+# A batch is not waited for longer than this while decoders are at work.
+GATHER_S = 0.1
+# While nothing can be recorded, a query's picture waits no longer than this.
+HELD_S = 0.5
+
+
+class Unrecorded:
+    """How many pictures are embedded and not in the store: what a kill would waste."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+
+    def add(self, pictures: int) -> None:
+        """More of them, or, below zero, less."""
+        with self._changed:
+            self._count += pictures
+            self._changed.notify_all()
+
+    def are_none(self, timeout: float) -> bool:
+        """Whether there are none, within so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._count, timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What the embedder's thread takes from, and what it gives to."""
+
+    decoded: queue.PriorityQueue[Turn]
+    results: queue.SimpleQueue[Result | None]
+    slabs: Slabs
+    is_decoding: Callable[[], bool]
+    unrecorded: Unrecorded
+
+
+def gather(feed: Feed, first: Turn, most: int) -> list[Decoded]:
+    """The batch that begins with `first`. Files wait until those of the batch before are recorded: no kill
+    wastes more than one batch. Queries do not wait."""
+    batch: list[Decoded] = []
+    end = time.monotonic() + GATHER_S
+    turn: Turn | None = first
+    while turn is not None:
+        if _is_file(turn) and not feed.unrecorded.are_none(0.0 if batch else HELD_S):
+            feed.decoded.put(turn)
+            break
+        if isinstance(turn.work, Decoded):
+            batch.append(turn.work)
+        turn = _next(feed, end) if len(batch) < most else None
+    return batch
+
+
+def _is_file(turn: Turn) -> bool:
+    return isinstance(turn.work, Decoded) and isinstance(turn.work.read, Hashed)
+
+
+def _next(feed: Feed, end: float) -> Turn | None:
+    """What else is decoded by then; None where nothing is."""
+    while True:
+        try:
+            return feed.decoded.get_nowait()
+        except queue.Empty:
+            if not feed.is_decoding() or time.monotonic() > end:
+                return None
+        time.sleep(0.002)
