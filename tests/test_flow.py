@@ -230,3 +230,14 @@ def test_a_folder_that_becomes_a_link_while_it_is_read_is_no_folder(
     status = home.settle()
     assert home.indexed() == {}
     assert (status.index.files, status.index.failed) == (0, 0)
+
+
+def test_a_picture_that_is_damaged_by_now_is_found_no_longer(home: Home) -> None:
+    """It may be being written, so that it is no error yet."""
+    target = jpeg(home.pictures / "red.jpg", "red")
+    home.settle()
+    target.write_bytes(target.read_bytes()[:300])
+    until(lambda: not home.indexed(), "the end of what was known")
+    assert home.status().index.failed == 0
+    until(lambda: home.status().index.failed, "the error")
+    assert home.embedded() == 1

@@ -29,7 +29,7 @@ from imgqd.embedder.reading import STILL_S
 from imgqd.embedder.tower import Ready
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
-from imgqd.records import Failed, Failure, Ignored, Indexed, PixelSpec, Stamp
+from imgqd.records import Failed, Failure, Gone, Ignored, Indexed, PixelSpec, Stamp
 from pictures import encoded, jpeg, painted
 
 DIM = 4
@@ -281,7 +281,7 @@ def test_a_broken_picture_waits_while_it_is_young_and_fails_when_it_is_old(
     path = tmp_path / "half.jpg"
     path.write_bytes(encoded(painted(1), "JPEG")[:2000])
     found = made_of(pipeline, path)
-    assert (found.change, found.again) == (None, STILL_S)
+    assert (found.change, found.again) == (Gone(os.fsencode(path)), STILL_S)
     before = reading.YOUNG_S
     with pytest.MonkeyPatch.context() as patch:
         # Its ctime cannot be made old.
@@ -300,7 +300,7 @@ def test_a_time_in_the_future_keeps_no_file_young(
     for path in (whole, half):
         os.utime(path, ns=(now, now + 10**18))
     young = made_of(pipeline, half)
-    assert (young.change, young.again) == (None, STILL_S)
+    assert (young.change, young.again) == (Gone(os.fsencode(half)), STILL_S)
     # A minute later, by the clock that gave the ctime.
     monkeypatch.setattr(reading.time, "time_ns", lambda: now + 60 * 10**9)
     assert isinstance(made_of(pipeline, half).change, Failed)

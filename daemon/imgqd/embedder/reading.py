@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from imgq.errors import StoreError
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Decoded, Hashed, Job, Result, Turn
-from imgqd.records import Failed, Failure, Ignored, Stamp, is_regular
+from imgqd.records import Failed, Failure, Gone, Ignored, Stamp, is_regular
 
 if TYPE_CHECKING:
     from imgqd.embedder.bench import Bench
@@ -139,9 +139,10 @@ class Reader:
             self._refuse(each.job, each.stamp, failure, each.hash)
 
     def _refuse(self, job: Job, stamp: Stamp, failure: Failure, hash: bytes | None) -> None:
-        """A picture that is still being written is no error yet."""
-        if failure.kind == "damaged" and _is_younger(stamp, YOUNG_S):
-            self._put(Result(job, again=STILL_S))
+        """A picture that is still being written is no error yet; what was known of it holds no more."""
+        young = YOUNG_S - _least_age(stamp)
+        if failure.kind == "damaged" and young > 0:
+            self._put(Result(job, Gone(job.path), again=min(STILL_S, young)))
         else:
             self._put(Result(job, Failed(job.path, stamp, failure, hash)))
 
@@ -150,9 +151,9 @@ def unreadable(error: OSError) -> Failure:
     return Failure("unreadable", f"it cannot be read: {error.strerror or error}")
 
 
-def _is_younger(stamp: Stamp, seconds: float) -> bool:
-    """By either of its times; one that lies far in the future says nothing."""
-    return any(_age(then) < seconds for then in (stamp.mtime_ns, stamp.ctime_ns))
+def _least_age(stamp: Stamp) -> float:
+    """Seconds, by either of its times; one that lies far in the future says nothing."""
+    return min(_age(then) for then in (stamp.mtime_ns, stamp.ctime_ns))
 
 
 def _is_trusted(stamp: Stamp) -> bool:
