@@ -175,6 +175,10 @@ def test_a_decoder_is_confined(decoder: Decoder) -> None:
         line.split(":", 1) for line in Path(f"/proc/{decoder.pid}/status").read_text().splitlines()
     )
     assert status["NoNewPrivs"].strip() == "1"
+    assert int(status["CapPrm"], 16) == int(status["CapEff"], 16) == 0
+    # Landlock holds the thread that asks for it.
+    assert status["Threads"].strip() == "1"
+    assert decoder.missing or status["Seccomp"].strip() == "2"
     assert int(status["SigIgn"], 16) & 1 << signal.SIGINT - 1
     assert os.getpgid(decoder.pid) == decoder.pid
     assert os.getpriority(os.PRIO_PROCESS, decoder.pid) >= 10
@@ -251,7 +255,7 @@ def test_a_decoder_ends_by_itself_when_nobody_ends_it(tmp_path: Path) -> None:
     slab = make_slab(SPEC.nbytes)
     child = Child(Decoder.PROGRAM, slab)
     child.channel.send(configure(Configuration(SPEC, 1, Limits(max_bytes=1 << 50))))
-    assert child.answer(60) == {"answer": "ready"}
+    assert child.answer(60)["answer"] == "ready"
     with descriptor(long_job) as number:
         child.channel.send({"job": "look", "name": b"a.jpg", "alarm_s": 0.2}, number)
         with pytest.raises(ChannelClosed):
@@ -429,7 +433,7 @@ def _acting(act: str) -> str:
             return {"answer": "decoded", "metadata": metadata}
         channel = Channel.inherited(int(sys.argv[1]))
         channel.receive()
-        channel.send({"answer": "ready"})
+        channel.send({"answer": "ready", "missing": []})
         channel.receive()
     """
     return textwrap.dedent(head) + act

@@ -20,6 +20,7 @@ LONGEST_NAMED = 1000  # characters
 def troubles(daemon: Daemon) -> Iterator[wire.Trouble]:
     yield from _of_the_index(daemon)
     yield from _of_the_model(daemon)
+    yield from _of_the_decoders(daemon)
     yield from _of_the_folders(daemon)
 
 
@@ -58,6 +59,18 @@ def _of_the_model(daemon: Daemon) -> Iterator[wire.Trouble]:
             code="embedder",
             message=f"pictures cannot be embedded: {daemon.pipeline.batches.trouble}",
             remedy="it is tried again; `imgq logs` tells more",
+        )
+
+
+def _of_the_decoders(daemon: Daemon) -> Iterator[wire.Trouble]:
+    """Where Landlock alone is missing, seccomp holds all that it would."""
+    missing = daemon.pipeline.missing
+    if any(each.startswith("seccomp") for each in missing):
+        yield wire.Trouble(
+            code="sandbox",
+            message=f"this kernel has no {' and no '.join(missing)}: a picture made to take its decoder"
+            " over would find your files",
+            remedy="use a kernel with seccomp and Landlock (5.13), and let a container have both",
         )
 
 

@@ -52,6 +52,11 @@ class Lane(threading.Thread):
         bench = self._bench
         return bench.decoder.pid if bench else None
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        bench = self._bench
+        return bench.decoder.missing if bench else ()
+
     def run(self) -> None:
         # A decoder ends with the thread that made it.
         bench = self._begin()

@@ -134,5 +134,10 @@ class Pipeline:
     def restarts(self) -> int:
         return self.batches.restarts + sum(lane.restarts for lane in self.lanes)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Which of Linux's barriers around a decoder this kernel does not have."""
+        return max((lane.missing for lane in self.lanes), key=len)
+
     def _is_decoding(self) -> bool:
         return not self._work.empty() or any(lane.busy for lane in self.lanes)

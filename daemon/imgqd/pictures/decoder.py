@@ -43,8 +43,7 @@ def main(arguments: list[str]) -> None:
     slab = mmap.mmap(slab_descriptor, nbytes)
     prepare()
     _warm()
-    confine(configuration.limits.memory)
-    channel.send({"answer": "ready"})
+    channel.send(messages.ready(confine(configuration.limits.memory)))
     serve(channel, configuration, slab)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
@@ -15,6 +17,8 @@ from imgqd.pictures.messages import Configuration, Look, Message, Nonsense
 from imgqd.pictures.slab import make_slab
 from imgqd.pictures.text import one_line
 from imgqd.records import Failure, FailureKind, Metadata, PixelSpec
+
+log = logging.getLogger(__name__)
 
 _START_S = 60.0
 _GRACE_S = 5.0
@@ -49,7 +53,7 @@ class Decoder:
 
     pid: the child's process id. slab: a descriptor of slots * pixels.nbytes bytes of shared memory,
     slot after slot, each uint8 (height, width, 3) RGB; it stays until `close`, whatever the child
-    does.
+    does. missing: which of Linux's barriers around the child its kernel does not have.
 
     On Linux the child ends with the thread that made it: make a decoder in the thread that uses it.
     """
@@ -71,6 +75,8 @@ class Decoder:
             raise _cannot_start(str(error)) from error
         self.pid = self._child.pid
         self._configure(Configuration(pixels, slots, self._limits))
+        if self.missing:
+            _warn_of(self.missing)
 
     def look(self, descriptor: int, name: bytes = b"", size: int = 0) -> Look | Failure:
         """Whether an open regular file is a candidate, by bytes or name, and its hash if so. size: of the
@@ -116,7 +122,7 @@ class Decoder:
     def _configure(self, configuration: Configuration) -> None:
         try:
             self._child.channel.send(messages.configure(configuration))
-            messages.read_ready(self._child.answer(_START_S))
+            self.missing = messages.read_ready(self._child.answer(_START_S))
         except (ChannelClosed, Nonsense, TimeoutError) as error:
             silent = isinstance(error, TimeoutError)
             why = f"no answer within {_START_S:.0f} s" if silent else self._child.end()
@@ -161,6 +167,12 @@ def _unread(seconds: float) -> DecoderHung:
 
 def _endless(seconds: float) -> DecoderHung:
     return DecoderHung("timeout", f"decoding it took longer than {seconds:g} s")
+
+
+@functools.cache
+def _warn_of(missing: tuple[str, ...]) -> None:
+    """Once, and not at every decoder's start."""
+    log.warning("decoders run without %s, which this kernel does not have", " and ".join(missing))
 
 
 def _cannot_start(why: str) -> CannotStart:

@@ -9,6 +9,7 @@ import xxhash
 from imgqd.pictures import formats
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.messages import Look
+from imgqd.pictures.reader import size
 from imgqd.pictures.refusal import unreadable
 from imgqd.records import Failure
 
@@ -24,10 +25,9 @@ def look(descriptor: int, name: bytes, limits: Limits) -> Look | Failure:
         head = os.pread(descriptor, formats.HEAD_BYTES, 0)
         if formats.sniff(head) is None and not formats.is_picture_name(name):
             return Look(None, False)
-        size = os.fstat(descriptor).st_size
-        if size > limits.max_bytes:
+        if (count := size(descriptor)) > limits.max_bytes:
             reason = (
-                f"it has {size:,} bytes, above max_megabytes ({limits.max_bytes // 1_000_000:,})"
+                f"it has {count:,} bytes, above max_megabytes ({limits.max_bytes // 1_000_000:,})"
             )
             return Failure("too_large", reason)
         return Look(_hash(descriptor, limits.max_bytes), True)

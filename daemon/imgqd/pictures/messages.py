@@ -3,10 +3,12 @@
 A picture may have taken the decoder over: `read_…` take nothing from its answers but values of the
 right kind and size, and raise Nonsense for the rest.
 
-    configure {spec, slots, limits}      → ready {}
+    configure {spec, slots, limits}      → ready {missing}
     look {name}           + descriptor   → looked {hash, candidate} | failed {kind, reason}
     decode {slot}         + descriptor   → decoded {metadata}       | failed
     thumbnail {longest}   + descriptor   → drawn {jpeg}             | failed
+
+Each job has `alarm_s`, too: the seconds until the decoder ends by itself.
 """
 
 from __future__ import annotations
@@ -63,6 +65,10 @@ def read_configuration(message: Message) -> Configuration:
     return Configuration(
         PixelSpec(**message["pixels"]), message["slots"], Limits(**message["limits"])
     )
+
+
+def ready(missing: tuple[str, ...]) -> Message:
+    return {"answer": "ready", "missing": missing}
 
 
 def failed(failure: Failure) -> Message:
@@ -122,8 +128,10 @@ def read_drawn(message: Message) -> bytes | Failure:
     return jpeg
 
 
-def read_ready(message: Message) -> None:
+def read_ready(message: Message) -> tuple[str, ...]:
+    """The barriers that are missing; comes before any picture does, and is trusted."""
     _expect(message, "ready")
+    return tuple(message["missing"])
 
 
 def _read_failure(message: Message) -> Failure:

@@ -6,6 +6,18 @@ import io
 import os
 
 
+def size(descriptor: int) -> int:
+    """The bytes of an open regular file, where the kernel lets nobody ask for a file's status.
+
+    The offset is as it was, then. Raises OSError.
+    """
+    offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_END)
+    finally:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+
+
 class DescriptorReader(io.RawIOBase):
     """Reads a regular file by position: the descriptor's own offset, which whoever handed it over
     shares, is neither used nor moved. The descriptor is left open.
@@ -36,11 +48,11 @@ class DescriptorReader(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {
-            os.SEEK_SET: 0,
-            os.SEEK_CUR: self._at,
-            os.SEEK_END: os.fstat(self._descriptor).st_size,
-        }[whence]
+        start = 0
+        if whence == os.SEEK_CUR:
+            start = self._at
+        elif whence == os.SEEK_END:
+            start = size(self._descriptor)
         if start + offset < 0:
             raise ValueError("a position before the file's start")
         self._at = start + offset

@@ -1,17 +1,21 @@
 """What a decoder may not do, so that a picture which takes it over finds nothing to take.
 
-`tie_to_parent` comes first; `confine` when every decoder is loaded, for files cannot be opened for
-writing after it. Whatever shuts off more of the system (Landlock, seccomp) belongs at its end.
+`tie_to_parent` comes first; `confine` when every decoder is loaded, for no file can be opened after it.
+Linux has barriers of its own for that; elsewhere the limits, the deadline and the daemon's watch on the
+decoder's memory are all there is.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
 import sys
 
+from imgqd.pictures import kernel, landlock, seccomp
+
+# Asked for now: later the system does not say.
+_CORES = os.cpu_count() or 1
 _NICE = 10
 _DESCRIPTORS = 64
 _PR_SET_PDEATHSIG = 1
@@ -25,19 +29,33 @@ def tie_to_parent(parent: int) -> None:
     """
     # The terminal's Ctrl-C is the daemon's to answer; it ends its children itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit("the daemon is gone")
 
 
-def confine(memory: int) -> None:
-    """Takes away what decoding does not need; `memory` is the most bytes of address space."""
+def confine(memory: int) -> tuple[str, ...]:
+    """Takes away what decoding does not need; `memory` is the most bytes of address space.
+
+    Gives the names of the barriers that this Linux does not have. The limits hold everywhere.
+    """
     os.nice(_NICE)
     _limit(resource.RLIMIT_AS, memory)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if sys.platform != "linux":
+        return ()
+    kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    kernel.drop_capabilities()
+    missing = []
+    for name, shut in (("Landlock", landlock.shut), ("seccomp", seccomp.shut)):
+        try:
+            shut()
+        except OSError as error:
+            missing.append(f"{name} ({error.strerror})")
+    return tuple(missing)
 
 
 def alarm(seconds: float) -> None:
@@ -46,7 +64,7 @@ def alarm(seconds: float) -> None:
     The daemon's own deadline comes sooner; this one holds where the daemon was killed meanwhile. It is
     of the cores' time, since a process that is stopped cannot work.
     """
-    signal.setitimer(signal.ITIMER_PROF, seconds * (os.cpu_count() or 1))
+    signal.setitimer(signal.ITIMER_PROF, seconds * _CORES)
 
 
 def _limit(kind: int, most: int) -> None:
@@ -59,11 +77,3 @@ def _limit(kind: int, most: int) -> None:
         # macOS knows no limit on address space that holds.
         if sys.platform == "linux":
             raise SystemExit(f"a limit on resources could not be set: {error}") from error
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        raise SystemExit(f"prctl {option} failed: {os.strerror(ctypes.get_errno())}")
