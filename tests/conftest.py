@@ -47,7 +47,10 @@ def until(
 
 
 class Home:
-    """An IMGQ_HOME with its daemon, asked as a person would ask it."""
+    """An IMGQ_HOME with its daemon, asked as a person would ask it.
+
+    wrapper: the words of a command that the daemon is started by.
+    """
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
@@ -55,6 +58,7 @@ class Home:
         self.pictures.mkdir(parents=True)
         self.counter = folder / "embedded"
         self.environment = os.environ | {"IMGQ_HOME": str(folder / "home")} | environment
+        self.wrapper: tuple[str, ...] = ()
         self.daemon: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,12 +73,20 @@ class Home:
         (self.folder / "home").mkdir(exist_ok=True)
         (self.folder / "home" / "settings.toml").write_text(text)
 
+    def plant(self, name: str) -> None:
+        """Has the daemon load a module of faults/plants, together with its text tower."""
+        self.environment["IMGQ_TEST_TEXT"] = f"{name}:FakeTexts"
+        self.environment["PYTHONPATH"] += (
+            f"{os.pathsep}{Path(__file__).parent / 'faults' / 'plants'}"
+        )
+
     def start(self, *words: str) -> Home:
         """The daemon answers when this returns; where it cannot, its words are raised."""
         reading, writing = os.pipe()
         with open(self.folder / "log", "ab") as log:
             self.daemon = subprocess.Popen(
                 [
+                    *self.wrapper,
                     sys.executable,
                     "-m",
                     "imgqd",

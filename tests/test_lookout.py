@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,6 +213,21 @@ def test_one_that_dies_again_and_again_is_not_replaced_more_often(scene: Scene) 
         scene.watch.alive = False
         scene.beat(0.1)
     assert 100.0 / REPLACE_S / 2 <= scene.lookout.replaced <= 100.0 / REPLACE_S
+
+
+def test_one_that_does_not_end_is_left_behind(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever died may have taken a lock along."""
+    over = threading.Event()
+    monkeypatch.setattr(module, "STOP_S", 0.05)
+    monkeypatch.setattr(scene.watch, "stop", over.wait)
+    scene.beats(20.0)
+    scene.watch.alive = False
+    scene.beat()
+    assert scene.lookout.is_well
+    assert "left behind" in caplog.text
+    over.set()
 
 
 def test_lost_events_are_counted_and_told_of_once_a_minute(

@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 # How often the reconciler looks at its watcher and its clock when nothing happens.
 HEARTBEAT_S = 2.0
 STORE_RETRY_S, LONGEST_RETRY_S = 5.0, 60.0
-# Folders for which the system has no watch left are looked at so often, or more seldom if they are many.
-POLL_S = 30.0
+# Folders for which the system has no watch left are looked at so often; more seldom if they are many, for
+# one part in so many of the time.
+POLL_S, POLL_PART = 30.0, 100
 # What was removed or moved away keeps its embedding for a week.
 KEEP_ORPHANS_S = 7 * 86400.0
 
@@ -202,14 +203,13 @@ class Reconciler(threading.Thread):
             self._library.dirty.mark_everything()
 
     def _poll(self) -> None:
-        """Looks at the folders that nobody watches, for no more than a hundredth of the time."""
+        """Looks at the folders that nobody watches."""
         began = time.monotonic()
-        uncovered = self._lookout.uncovered
-        if not uncovered or began < self._next_poll:
+        if began < self._next_poll or not (uncovered := self._lookout.uncovered):
             return
         # What is in an uncovered folder is looked at with it.
         self._look_at(Hints({each for each in uncovered if os.path.dirname(each) not in uncovered}))
-        pause = max(POLL_S, 100 * (time.monotonic() - began))
+        pause = max(POLL_S, POLL_PART * (time.monotonic() - began))
         self._next_poll = time.monotonic() + min(pause, self._library.rescan_unwatched)
 
     def _look_after_roots(self) -> None:

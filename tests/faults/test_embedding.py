@@ -3,7 +3,6 @@ counts its pictures."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +29,6 @@ def truth(folder: Path) -> dict[Path, str]:
     """Every picture under a folder with the hash of its bytes, as the index should have it."""
     paths = [path for path in folder.rglob("*.*g") if path.is_file()]
     return {path: f"xxh3:{xxhash.xxh3_128_hexdigest(path.read_bytes())}" for path in paths}
-
-
-def plant(home: Home, name: str) -> None:
-    """Has the daemon load a module of `plants`, together with its text tower."""
-    home.environment["IMGQ_TEST_TEXT"] = f"{name}:FakeTexts"
-    home.environment["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent / 'plants'}"
 
 
 def processes(home: Home, role: str) -> list[psutil.Process]:
@@ -77,7 +70,7 @@ def test_fault_02_files_that_go_amid_their_embedding_come_back_for_nothing(
 @pytest.mark.parametrize("who", ["the daemon", "everybody"])
 def test_fault_40_a_stop_amid_the_work_is_nobodys_failure(new_home: NewHome, who: str) -> None:
     home = new_home(slow=0.3)
-    plant(home, "short_deadlines")
+    home.plant("short_deadlines")
     home.settings("decoders = 1\n")
     home.start()
     until(lambda: home.status().model.state != "loading", "the text tower")

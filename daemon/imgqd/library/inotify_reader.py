@@ -19,8 +19,6 @@ from watchdog.observers.inotify_c import (
     inotify_rm_watch,
 )
 
-# A thread that hangs for longer is left alone, with its descriptors.
-_JOIN_S = 5.0
 _WATCH = re.compile(rb"^inotify wd:([0-9a-f]+) ", re.MULTILINE)
 
 
@@ -66,10 +64,9 @@ class InotifyReader(InotifyFD):
     def end(self) -> None:
         """Ends the thread; what one that died has left open is closed for it."""
         self.stop()
-        if self.is_alive():
-            self.join(_JOIN_S)
-        if not self.is_alive():
-            self._close_resources()
+        if self.ident is not None:
+            self.join()
+        self._close_resources()
 
     def _close_resources(self) -> None:
         if not self._is_released:

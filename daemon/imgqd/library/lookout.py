@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # A watcher that dies again and again is not replaced more often.
 REPLACE_S = 5.0
+# How long the end of one is waited for.
+STOP_S = 2.0
 # How often it is tried again where nothing can be watched.
 RETRY_S = 30.0
 # The watches are reviewed at least so far apart, and for no more than one part in so many of the time.
@@ -70,7 +73,12 @@ class Lookout:
             self._absence = error
 
     def stop(self) -> None:
-        self._watch.stop()
+        """Whoever died may have taken a lock along: it is not waited for long."""
+        thread = threading.Thread(target=self._watch.stop, name="watcher-end", daemon=True)
+        thread.start()
+        thread.join(STOP_S)
+        if thread.is_alive():
+            log.warning("a watcher does not end, and is left behind with what it holds")
 
     def add(self, folder: bytes, root: bytes) -> bool:
         """Watches a folder. True where it was watched before: what changed in it made an event."""
@@ -144,7 +152,7 @@ class Lookout:
         self._open_anew()
 
     def _open_anew(self) -> None:
-        self._watch.stop()
+        self.stop()
         self._set_up()
         self.start()
         self._dirty.mark_everything()
