@@ -17,7 +17,7 @@ from imgqd.library import mounts
 from imgqd.library.dirty import Hints
 from imgqd.library.scan import under
 from imgqd.library.walk import Library, Pass, Walker
-from imgqd.scout import Scout
+from imgqd.scout import Scouts
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ class Reconciler(threading.Thread):
         self._lookout = library.lookout
         self._walker = self._new_walker()
         self._walker.lookout = library.lookout
-        self._scouts: dict[bytes, Scout] = {}
+        self._scouts = Scouts(library, self._new_walker, backlog.notify)
         self._ending = threading.Event()
         self._asking = threading.Lock()
         self._wanted = self._completed = 0
         self._next_scan = self._next_poll = 0.0
-        self._mounted = mounts.table()
+        self._mounts = mounts.Table()
         self.trouble: StoreError | None = None
         self._pause = STORE_RETRY_S
 
@@ -72,8 +72,7 @@ class Reconciler(threading.Thread):
     def stop(self) -> None:
         self._ending.set()
         self._walker.end()
-        for scout in self._scouts.values():
-            scout.end()
+        self._scouts.end()
         self._library.dirty.mark_everything()
         self._library.dirty.hurry()
         self.join()
@@ -85,9 +84,8 @@ class Reconciler(threading.Thread):
 
     @property
     def is_settled(self) -> bool:
-        scouting = any(not scout.is_done for scout in [*self._scouts.values()])
-        waiting = self._library.dirty.waiting or self._backlog.pending or scouting
-        return self.has_scanned and not waiting
+        waiting = self._library.dirty.waiting or self._backlog.pending
+        return self.has_scanned and not waiting and self._scouts.are_done
 
     def settle(self, timeout: float) -> bool:
         """Waits until every change made on disk before the call is in the index or in the ledger."""
@@ -102,8 +100,7 @@ class Reconciler(threading.Thread):
 
     def denied(self) -> frozenset[bytes]:
         """The folders that may not be read."""
-        walkers = [self._walker, *(scout.walker for scout in [*self._scouts.values()])]
-        return frozenset().union(*(walker.denied.copy() for walker in walkers))
+        return frozenset(self._walker.denied.copy() | self._scouts.denied())
 
     def forget(self, root: bytes) -> None:
         """A root is watched no longer; what lies under another one is watched again."""
@@ -141,7 +138,7 @@ class Reconciler(threading.Thread):
         self._backlog.looks_at_everything()
         roots, found = self._library.roots, Pass(hints.closed, Urgency.BACKLOG)
         for root in roots.paths():
-            if scout := self._scout(root):
+            if scout := self._scouts.of(root):
                 scout.look([root], deep=True)
                 continue
             roots.scanning.add(root)
@@ -161,7 +158,7 @@ class Reconciler(threading.Thread):
         deep = hints.deep.union(r for r in roots if any(under(r, each) for each in hints.deep))
         for folder in sorted(hints.folders | deep):
             root = self._library.roots.of(folder)
-            if root is not None and (scout := self._scout(root)):
+            if root is not None and (scout := self._scouts.of(root)):
                 scout.look([folder], deep=folder in deep)
                 continue
             if root is not None and root not in there:
@@ -172,16 +169,6 @@ class Reconciler(threading.Thread):
                 # Whatever was being written there is waited for no longer.
                 self._backlog.looks_at(folder)
         self._walker.finish(found)
-
-    def _scout(self, root: bytes) -> Scout | None:
-        """Who looks at a root on a network; None where the root is on this machine."""
-        if not mounts.is_remote(self._library.roots.kind(root)):
-            return None
-        if root not in self._scouts:
-            walker = self._new_walker()
-            self._scouts[root] = Scout(root, self._library, walker, self._backlog.notify)
-            self._scouts[root].start()
-        return self._scouts[root]
 
     def _check(self, root: bytes, emptied: bool) -> bool:
         """Whether a root is there. When one went or came, nothing is known of what is watched under it."""
@@ -214,39 +201,29 @@ class Reconciler(threading.Thread):
 
     def _look_after_roots(self) -> None:
         """A mount, an unmount, or a link that leads elsewhere makes no event."""
+        self._look_at_mounts()
+        self._scouts.beat()
         roots = self._library.roots
-        self._look_after_mounts()
-        self._look_after_scouts()
-        for root in roots.offline():
-            if root not in self._scouts:
+        here = [root for root in roots.paths() if self._scouts.of(root) is None]
+        for root in here:
+            if root in roots.offline():
                 self._check(root, False)
-        for root in roots.online():
-            if root not in self._scouts and roots.looks_changed(root):
+            elif roots.looks_changed(root):
                 self._lookout.forget([root])
                 self._check(root, False)
                 self._library.dirty.mark_deep(root)
 
-    def _look_after_mounts(self) -> None:
-        """Looks where something was mounted or unmounted, in a root or above it."""
-        before, self._mounted = self._mounted, mounts.table()
-        changed = {each.where for each in set(before or ()) ^ set(self._mounted or ())}
-        for root in self._library.roots.paths() if changed else ():
-            real = root if root in self._scouts else os.path.realpath(root)
-            for place in changed:
+    def _look_at_mounts(self) -> None:
+        """Marks where something was mounted or unmounted, in a root or above it."""
+        changes = self._mounts.changes()
+        for root in self._library.roots.paths() if changes else ():
+            real = root if self._scouts.of(root) else os.path.realpath(root)
+            for place in changes:
                 if under(real, place):
                     self._library.dirty.mark_deep(root)
                 elif under(place, real):
                     above = os.path.dirname(place[len(real) :].strip(b"/"))
                     self._library.dirty.mark(os.path.join(root, above).rstrip(b"/"))
-
-    def _look_after_scouts(self) -> None:
-        roots = self._library.roots
-        for root, scout in [*self._scouts.items()]:
-            if root not in roots.paths():
-                self._scouts.pop(root).end()
-            elif scout.is_silent:
-                roots.silence(root)
-                self._backlog.notify()
 
     def _interval(self) -> float:
         """Seconds to the next scan of everything."""

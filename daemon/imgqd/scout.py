@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from imgq.errors import StoreError
 from imgqd.embedder.jobs import Urgency
+from imgqd.library import mounts
 from imgqd.library.walk import Library, Pass, Walker
 
 log = logging.getLogger(__name__)
@@ -107,3 +108,47 @@ class Scout(threading.Thread):
         if there and self.root in roots.offline():
             # It was silent for a while.
             self.look([self.root], deep=True)
+
+
+class Scouts:
+    """The scouts of all roots on a network; there is one from the first time that it is asked for."""
+
+    def __init__(
+        self, library: Library, new_walker: Callable[[], Walker], done: Callable[[], None]
+    ) -> None:
+        self._library = library
+        self._new_walker = new_walker
+        self._done = done
+        self._scouts: dict[bytes, Scout] = {}
+
+    def of(self, root: bytes) -> Scout | None:
+        """Who looks at a root; None where it is on this machine."""
+        if not mounts.is_remote(self._library.roots.kind(root)):
+            return None
+        if root not in self._scouts:
+            self._scouts[root] = Scout(root, self._library, self._new_walker(), self._done)
+            self._scouts[root].start()
+        return self._scouts[root]
+
+    @property
+    def are_done(self) -> bool:
+        """Whether everything has been looked at, as far as the file systems answer."""
+        return all(scout.is_done for scout in [*self._scouts.values()])
+
+    def denied(self) -> set[bytes]:
+        return {
+            folder for scout in [*self._scouts.values()] for folder in scout.walker.denied.copy()
+        }
+
+    def beat(self) -> None:
+        """Ends those whose root was removed, and notes which file systems do not answer."""
+        for root, scout in [*self._scouts.items()]:
+            if root not in self._library.roots.paths():
+                self._scouts.pop(root).end()
+            elif scout.is_silent:
+                self._library.roots.silence(root)
+                self._done()
+
+    def end(self) -> None:
+        for scout in self._scouts.values():
+            scout.end()

@@ -43,6 +43,18 @@ def table() -> list[Mount] | None:
         return None
 
 
+class Table:
+    """The mounts as they were when they were last looked at."""
+
+    def __init__(self) -> None:
+        self._mounts = table()
+
+    def changes(self) -> set[bytes]:
+        """The places where something was mounted or unmounted since the last look."""
+        before, self._mounts = self._mounts, table()
+        return {each.where for each in set(before or ()) ^ set(self._mounts or ())}
+
+
 def kind(folder: bytes) -> str:
     """The name of the file system's type; empty where the platform does not tell."""
     real = os.path.realpath(folder).rstrip(b"/") + b"/"
