@@ -27,7 +27,7 @@ from batches import (
 )
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from imgqd.records import Gone
-from imgqd.store import Identity, Renewed, Root, Store
+from imgqd.store import Identity, Renewed, Root, Store, kept
 from imgqd.store.gate import Gate
 
 if TYPE_CHECKING:
@@ -163,6 +163,40 @@ def test_root_that_cannot_be_kept_beside_is_not_added(
     path.unlink()
     store = opened_anew(path)
     assert {root.path for root in store.roots()} == {ROOT.path, AWAY.path}
+    store.close()
+
+
+def test_root_is_not_lost_though_the_process_ends_while_it_changes(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is on disk at that instant, the root that was there is there."""
+    store = with_roots(path)
+    copies = [tmp_path / "before", tmp_path / "after"]
+    real = kept.write
+
+    def writing(index: Path, now: kept.Kept) -> None:
+        for copy, write in zip(copies, (lambda *_: None, real), strict=True):
+            write(index, now)
+            shutil.copytree(path.parent, copy)
+
+    monkeypatch.setattr(kept, "write", writing)
+    store.remove_root(AWAY.path, 1.0)
+    monkeypatch.undo()
+    store.close()
+    for copy in copies:
+        store = opened(copy / "index.db")
+        assert roots_of(store) == ALL_ROOTS
+        store.close()
+    store = opened(path)
+    assert AWAY not in store.roots()
+    store.close()
+
+
+def test_root_that_only_lies_beside_comes_back(path: Path) -> None:
+    with_roots(path).close()
+    shell(path, "DELETE FROM roots WHERE state = 'offline'")
+    store = opened(path)
+    assert roots_of(store) == ALL_ROOTS
     store.close()
 
 

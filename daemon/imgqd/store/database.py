@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from imgq.errors import StoreBusy, StoreDamaged, StoreError
-from imgqd.store import place, schema
+from imgqd.store import place, schema, vec0
 from imgqd.store.faults import translated
 from imgqd.store.gate import Gate
 from imgqd.store.opening import BUSY_S, open_immutable, open_reader, open_writer
@@ -49,6 +49,7 @@ class Database:
     def _use(self, writer: apsw.Connection, immutable: bool) -> None:
         self._writer = writer
         self.is_immutable = immutable
+        self._schema: int | None = None  # that was last looked at
         self.origin = schema.origin(writer)  # which makes the log
         self._found = place.found(self.path)
         self._least = place.size(self.path)
@@ -84,15 +85,17 @@ class Database:
                 yield connection
 
     @contextmanager
-    def write(self) -> Iterator[apsw.Connection]:
+    def write(self, *, whole: bool = True) -> Iterator[apsw.Connection]:
         """The connection that writes, alone, in a transaction that is committed whole or not at
-        all."""
+        all. whole: not where a table is missing."""
         with self.lock, self.guarded():
             if self.is_immutable:
                 raise StoreError(f"the index {self.path} is open for reading alone")
             self._brake()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
+                if whole:
+                    self._refuse_incomplete()
                 yield self._writer
                 self._writer.execute("COMMIT")
                 self.commits += 1
@@ -102,6 +105,16 @@ class Database:
                     if self._writer.in_transaction:
                         self._writer.execute("ROLLBACK")
                 raise
+
+    def _refuse_incomplete(self) -> None:
+        """Where another program changed the tables, vec0 may end the process for want of one."""
+        version = self._writer.pragma("schema_version")
+        if version != self._schema:
+            if lacking := schema.lacking(self._writer) + vec0.all_lacking(self._writer):
+                raise StoreDamaged(
+                    f"the index {self.path} is damaged: it lacks {', '.join(lacking)}"
+                )
+            self._schema = version
 
     def _brake(self) -> None:
         """Nothing more is written while a log that is long enough cannot be emptied."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgq.errors import StoreError
+from imgq.errors import StoreDamaged, StoreError
 from imgqd.store import vec0
 from imgqd.store.part import Part
+from imgqd.store.rebuild import rebuild
 from imgqd.store.records import Block, Model
-from imgqd.store.sums import Sums, checksum
+from imgqd.store.sums import COLUMNS, Sums, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 BLOCK = 64  # chunks a block of `resident`
 UNIT = 0.02  # how far the square of a norm may lie from 1: bfloat16 comes this near
-SHOWN = """
-SELECT picture, hash, checksum FROM embedding_sums JOIN pictures ON id = picture
+SHOWN = f"""
+SELECT {COLUMNS} FROM embedding_sums JOIN pictures ON id = picture
 WHERE model = ? AND orphaned_at IS NULL ORDER BY picture
 """
-SOME = """
-SELECT picture, hash, checksum FROM json_each(?2) CROSS JOIN embedding_sums ON picture = value
+SOME = f"""
+SELECT {COLUMNS} FROM json_each(?2) CROSS JOIN embedding_sums ON picture = value
 CROSS JOIN pictures ON pictures.id = picture WHERE model = ?1
 """
 
@@ -78,9 +79,8 @@ class Embeddings(Part):
 
     def forget_embeddings(self, pictures: Sequence[int]) -> None:
         """Forgets the embeddings of those pictures by the model in use: their files are pending."""
-        with self._database.write() as connection:
-            for picture in pictures:
-                _forget(connection, self.model, picture)
+        with self._database.write(whole=False) as connection:
+            forget(connection, self.model, pictures)
 
     def compact(self, chunks: int = 16) -> bool:
         """Deleted vectors leave holes: empties up to so many chunks that are more than half holes
@@ -91,7 +91,7 @@ class Embeddings(Part):
                 for ids, vectors in list(vec0.chunks(connection, self.model, chunk)):
                     for picture, vector in zip(ids.tolist(), vectors, strict=True):
                         vec0.delete(connection, self.model.id, picture)
-                        vec0.insert(connection, self.model.id, picture, vector.tobytes())
+                        vec0.put(connection, self.model.id, picture, vector.tobytes())
             return len(sparse) == chunks
 
 
@@ -99,13 +99,7 @@ def put_embedding(
     connection: apsw.Connection, model: Model, picture: int, vector: NDArray[np.float32]
 ) -> None:
     """Records the embedding of a picture, new or not."""
-    data = vector.tobytes()
-    known = connection.execute(
-        "SELECT 1 FROM embedding_sums WHERE picture = ? AND model = ?", (picture, model.id)
-    ).get
-    # an update leaves no hole
-    if not known or not vec0.update(connection, model.id, picture, data):
-        vec0.insert(connection, model.id, picture, data)
+    vec0.put(connection, model.id, picture, vector.tobytes())
     hash = connection.execute("SELECT hash FROM pictures WHERE id = ?", (picture,)).get
     connection.execute(
         "INSERT OR REPLACE INTO embedding_sums(picture, model, checksum) VALUES (?, ?, ?)",
@@ -119,6 +113,21 @@ def has_embedding(connection: apsw.Connection, model: Model, picture: int) -> bo
             "SELECT 1 FROM embedding_sums WHERE picture = ? AND model = ?", (picture, model.id)
         ).get
     )
+
+
+def forget(connection: apsw.Connection, model: Model, pictures: Sequence[int]) -> None:
+    """Forgets those embeddings, though their table may be damaged: it is made anew then."""
+    connection.executemany(
+        "DELETE FROM embedding_sums WHERE picture = ? AND model = ?",
+        [(picture, model.id) for picture in pictures],
+    )
+    try:
+        if vec0.lacking(connection, model.id):
+            raise StoreDamaged("the vectors of the index are damaged")
+        for picture in pictures:
+            vec0.delete(connection, model.id, picture)
+    except StoreDamaged:
+        rebuild(connection, model)
 
 
 def fault(vector: NDArray[np.float32], dim: int) -> str | None:
@@ -151,10 +160,3 @@ def find_model(connection: apsw.Connection, identity: str) -> Model | None:
         "SELECT id, identity, name, dim FROM models WHERE identity = ?", (identity,)
     ).get
     return Model(*row) if row else None
-
-
-def _forget(connection: apsw.Connection, model: Model, picture: int) -> None:
-    vec0.delete(connection, model.id, picture)
-    connection.execute(
-        "DELETE FROM embedding_sums WHERE picture = ? AND model = ?", (picture, model.id)
-    )

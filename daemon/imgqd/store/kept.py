@@ -34,19 +34,14 @@ def read(index: Path) -> Kept | None:
     return None
 
 
-def prepare(index: Path, kept: Kept) -> None:
-    """Writes it, for `put` to put in place: what can fail for want of space is done."""
+def write(index: Path, kept: Kept) -> None:
     told = {"origin": kept.origin.hex(), "roots": [_told(root) for root in kept.roots]}
     with translated(index), open(_beside(index, UNFINISHED), "w") as file:
         os.fchmod(file.fileno(), 0o600)
         json.dump(told, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-
-
-def put(index: Path) -> None:
-    with translated(index):
-        os.replace(_beside(index, UNFINISHED), _beside(index, SUFFIX))
+        os.replace(file.name, _beside(index, SUFFIX))
 
 
 def _beside(index: Path, suffix: str) -> Path:

@@ -166,6 +166,19 @@ class Renewed:
     pictures: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong with the store; files: how many it concerns, where that is known.
+
+    code: "damaged" (the database), "dangling", "orphans", "folders", "failures", "roots" (rows), or
+    "vectors".
+    """
+
+    code: str
+    message: str
+    files: int = 0
+
+
 class Added(NamedTuple):
     """A picture that was embedded, anew or again: float32, (dim,), unit norm."""
 

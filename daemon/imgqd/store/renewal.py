@@ -33,15 +33,14 @@ class Renewal(Roots, Embeddings):
         with database.lock, database.source() as source:
             now, pictures = _build(database.path, [source], self._kept, self._model)
             # killed from here on, it is at the next start not the index that belongs here
-            kept.prepare(database.path, now)
-            kept.put(database.path)
+            kept.write(database.path, now)
             aside = database.put_in_place()
             self._kept = now
             return Renewed(aside, len(now.roots), pictures)
 
     def _agree(self) -> None:
-        """Holds the roots beside the index against those in it. Raises StoreDamaged where they are
-        another index's."""
+        """Has the roots beside the index be those in it. Raises StoreDamaged where they are another
+        index's."""
         beside = kept.read(self._database.path)
         if beside and beside.roots and beside.origin != self._database.origin:
             raise StoreDamaged(
@@ -51,8 +50,8 @@ class Renewal(Roots, Embeddings):
             now = Kept(self._database.origin, tuple(read_roots(connection)))
         self._kept = beside
         if now != beside and not self._database.is_immutable:
-            with self._changed():
-                pass
+            with self._changed() as connection:
+                self._restore(connection)
 
 
 def refuse_lost(path: Path) -> None:
@@ -68,8 +67,7 @@ def rebuild(path: Path) -> Renewed:
     with translated(path):
         with ExitStack() as stack:
             now, pictures = _build(path, _sources(path, stack), kept.read(path), None)
-        kept.prepare(path, now)
-        kept.put(path)
+        kept.write(path, now)
         return Renewed(place.put_in_place(path), len(now.roots), pictures)
 
 

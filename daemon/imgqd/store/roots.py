@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreError
@@ -31,33 +31,42 @@ class Roots(Part):
             return read_roots(connection)
 
     @contextmanager
-    def _changed(self) -> Iterator[apsw.Connection]:
-        """A transaction that may change roots, after which those beside the index are the same."""
+    def _changed(self, *, whole: bool = True) -> Iterator[apsw.Connection]:
+        """A transaction that may change roots. Those beside the index are changed before it is
+        committed: whatever is between the two, a root that is in the one or the other is a root."""
+        before = self._kept
         with self._database.lock:
-            with self._database.write() as connection:
-                yield connection
-                now = Kept(self._database.origin, tuple(read_roots(connection)))
-                if now != self._kept:
-                    kept.prepare(self._database.path, now)
-            if now != self._kept:
-                kept.put(self._database.path)
-                self._kept = now
+            try:
+                with self._database.write(whole=whole) as connection:
+                    yield connection
+                    self._keep(Kept(self._database.origin, tuple(read_roots(connection))))
+            except BaseException:
+                if before != self._kept and before is not None:
+                    with suppress(StoreError):
+                        self._keep(before)
+                raise
+
+    def _keep(self, now: Kept) -> None:
+        if kept.read(self._database.path) != now:
+            kept.write(self._database.path, now)
+        self._kept = now
+
+    def _restore(self, connection: apsw.Connection) -> None:
+        """Puts the roots back that are beside the index, and no longer in it."""
+        there = {root.path for root in read_roots(connection)}
+        for root in self._kept.roots if self._kept else ():
+            if root.path not in there:
+                _insert(connection, root)
 
     def add_root(self, path: bytes, identity: Identity, *, mount: bool = False) -> Root:
         """Adds the root, or finds it; what is known under it is its own from now on. A mount that
         is added as a root becomes one."""
         with self._changed() as connection:
-            outer = _over(connection, path)
-            if outer is None or outer[1] != path:
-                connection.execute(
-                    "INSERT INTO roots(path, device, inode, fsid, kind, mount)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    (path, *_columns(identity), mount),
-                )
+            over = _over(connection, path)
+            if over is None or over[1] != path:
+                _insert(connection, Root(path, identity, mount=mount))
             elif not mount:
                 connection.execute("UPDATE roots SET mount = 0 WHERE path = ?", (path,))
-            if outer is not None:
-                _reassign(connection, outer[0], path)
             return _root(_row(connection, path))
 
     def remove_root(self, path: bytes, now: float) -> list[int]:
@@ -115,7 +124,7 @@ def read_roots(connection: apsw.Connection) -> list[Root]:
 
 
 def put_roots(connection: apsw.Connection, roots: Iterable[Root]) -> None:
-    """Records roots, as they are, in an index that has none."""
+    """Records new roots, as they are."""
     connection.executemany(
         "INSERT INTO roots(path, device, inode, fsid, kind, state, had_entries, mount)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -153,13 +162,16 @@ def _over(
     return max(over, key=lambda row: len(row[1]), default=None)
 
 
-def _reassign(connection: apsw.Connection, outer: int, path: bytes) -> None:
-    """Gives the root at `path` what the root over it held there; deeper roots keep their own."""
-    connection.execute(
-        "UPDATE folders SET root = (SELECT id FROM roots WHERE path = :folder)"
-        f" WHERE root = :outer AND {UNDER}",
-        {"outer": outer, **under(path)},
-    )
+def _insert(connection: apsw.Connection, root: Root) -> None:
+    """Deeper roots keep what is their own."""
+    outer = _over(connection, root.path)
+    put_roots(connection, [root])
+    if outer is not None:
+        connection.execute(
+            "UPDATE folders SET root = (SELECT id FROM roots WHERE path = :folder)"
+            f" WHERE root = :outer AND {UNDER}",
+            {"outer": outer[0], **under(root.path)},
+        )
 
 
 def _mounts(connection: apsw.Connection, path: bytes) -> list[int]:

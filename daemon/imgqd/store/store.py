@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgqd.store import place
+from imgqd.store.checking import Checking
 from imgqd.store.commit import Commits
 from imgqd.store.counting import Counting
 from imgqd.store.database import Database
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from imgqd.store.records import Renewed
 
 
-class Store(Renewal, Folders, Files, Commits, Pictures, Listings, Counting):
+class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Listings, Counting):
     """The index on disk. Every method may be called from any thread; those that change something
     wait for each other, those that read wait for nobody.
 
@@ -44,6 +45,7 @@ class Store(Renewal, Folders, Files, Commits, Pictures, Listings, Counting):
         store = cls(Database(path, immutable=immutable), decoder)
         try:
             store._agree()
+            store._complete()
         except BaseException:
             store.close()
             raise
@@ -71,6 +73,7 @@ class Store(Renewal, Folders, Files, Commits, Pictures, Listings, Counting):
         self._database.make_writable()
         with self._database.guarded():
             self._agree()
+            self._complete()
 
     def size(self) -> int:
         """Bytes on disk."""

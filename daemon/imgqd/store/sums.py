@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HASH = 16  # bytes
+# what a damaged row may hold in their place is no obstacle
+COLUMNS = "picture, CAST(hash AS BLOB), CAST(checksum AS INTEGER)"
 SUM = np.dtype([("picture", np.int64), ("hash", f"V{HASH}"), ("checksum", np.int64)])
 
 
 class Sums:
     """What is known of a model's vectors: whose they are, and their checksums.
 
-    rows: picture, hash, checksum, by ascending picture.
+    rows: COLUMNS, by ascending picture.
     """
 
     def __init__(self, rows: Iterable[tuple[Any, ...]]) -> None:

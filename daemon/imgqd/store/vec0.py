@@ -9,11 +9,13 @@ checks do not.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import apsw
 import numpy as np
+
+from imgq.errors import StoreDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,18 +25,28 @@ if TYPE_CHECKING:
     from imgqd.store.records import Model
 
 CHUNK = 256  # vectors a chunk: small, for a long blob is slow to reach into
+# the tables that vec0 keeps a table in, and their columns
+PARTS = {
+    "info": ("", ".key", ".value"),
+    "chunks": ("", ".chunk_id", ".size", ".validity", ".rowids"),
+    "rowids": ("", ".rowid", ".id", ".chunk_id", ".chunk_offset"),
+    "vector_chunks00": ("", ".rowid", ".vectors"),
+}
+NAMES = """
+SELECT name FROM sqlite_master
+UNION ALL SELECT tables.name || '.' || columns.name
+    FROM sqlite_master tables, pragma_table_info(tables.name) columns WHERE tables.type = 'table'
+    AND sql NOT LIKE 'CREATE VIRTUAL%'
+"""
 
-
-CHUNKS = """
+READ_CHUNKS = """
 SELECT size, validity, rowids, vectors FROM {name}_chunks
 JOIN {name}_vector_chunks00 parts ON parts.rowid = chunk_id
 WHERE chunk_id = coalesce(:chunk, chunk_id)
     AND (typeof(validity), typeof(rowids), typeof(vectors)) = ('blob', 'blob', 'blob')
     AND (length(validity) * 8, length(rowids), length(vectors)) = (size, size * 8, size * :dim * 4)
 """
-
-
-OWNED = """
+READ_OWNERS = """
 SELECT owners.rowid, chunk_id, chunk_offset FROM json_each(?) pictures
 CROSS JOIN {name}_rowids owners ON owners.rowid = pictures.value
 WHERE (typeof(chunk_id), typeof(chunk_offset)) = ('integer', 'integer')
@@ -52,21 +64,46 @@ def create(connection: apsw.Connection, model: Model) -> None:
     )
 
 
-def insert(connection: apsw.Connection, model: int, picture: int, data: bytes) -> None:
-    connection.execute(
-        f"INSERT INTO {table(model)}(picture, embedding) VALUES (?, ?)", (picture, data)
-    )
+def lacking(connection: apsw.Connection, model: int) -> list[str]:
+    """What should be there for a model, and is not: the table, the tables that vec0 keeps it in,
+    their columns. vec0 fails, or ends the process, for want of one of its own."""
+    name = table(model)
+    wanted = [name, *(f"{name}_{part}{column}" for part in PARTS for column in PARTS[part])]
+    there = {name for (name,) in connection.execute(NAMES)}
+    return [name for name in wanted if name not in there]
 
 
-def update(connection: apsw.Connection, model: int, picture: int, data: bytes) -> bool:
-    connection.execute(
-        f"UPDATE {table(model)} SET embedding = ? WHERE picture = ?", (data, picture)
-    )
-    return connection.changes() > 0
+def all_lacking(connection: apsw.Connection) -> list[str]:
+    """The same for all models."""
+    models: list[Any] = connection.execute("SELECT id FROM models").fetchall()
+    return [name for (model,) in models for name in lacking(connection, model)]
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """vec0 has but one error, and none where its tables are sound."""
+    try:
+        yield
+    except apsw.SQLError as error:
+        raise StoreDamaged(f"the vectors of the index are damaged: {error}") from error
+
+
+def put(connection: apsw.Connection, model: int, picture: int, data: bytes) -> None:
+    """Records the vector of a picture, new or not."""
+    name = table(model)
+    has = f"SELECT 1 FROM {name}_rowids WHERE rowid = ?"
+    with _asked():
+        if connection.execute(has, (picture,)).get:
+            # an update leaves no hole
+            statement = f"UPDATE {name} SET embedding = ?2 WHERE picture = ?1"
+        else:
+            statement = f"INSERT INTO {name}(picture, embedding) VALUES (?1, ?2)"
+        connection.execute(statement, (picture, data))
 
 
 def delete(connection: apsw.Connection, model: int, picture: int) -> None:
-    connection.execute(f"DELETE FROM {table(model)} WHERE picture = ?", (picture,))
+    with _asked():
+        connection.execute(f"DELETE FROM {table(model)} WHERE picture = ?", (picture,))
 
 
 def chunks(
@@ -77,7 +114,7 @@ def chunks(
     name = table(model.id)
     if not _has_chunks(connection, name):
         return
-    rows = connection.execute(CHUNKS.format(name=name), {"dim": model.dim, "chunk": chunk})
+    rows = connection.execute(READ_CHUNKS.format(name=name), {"dim": model.dim, "chunk": chunk})
     for size, validity, ids, vectors in rows:
         used = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").view(bool)
         matrix = np.frombuffer(vectors, np.float32).reshape(size, model.dim)
@@ -102,7 +139,7 @@ def some(
     found: dict[int, bytes] = {}
     with suppress(apsw.SQLError):  # there is no such table
         for picture, chunk, offset in connection.execute(
-            OWNED.format(name=name), (json.dumps(pictures),)
+            READ_OWNERS.format(name=name), (json.dumps(pictures),)
         ):
             data = _read(connection, name, chunk, offset * width, width)
             if len(data) == width:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from imgq.errors import StoreDamaged
 from imgqd.store.folders import UNDER, is_under, under
 from imgqd.store.part import fit
 from imgqd.store.records import Added, Committed
@@ -173,12 +174,17 @@ class Writing:
         return committed
 
     def _settle(self, picture: int, committed: Committed) -> None:
-        orphan, shown, embedded = self.connection.execute(
+        row = self.connection.execute(
             "SELECT orphaned_at IS NOT NULL, EXISTS (SELECT 1 FROM files WHERE picture = ?1),"
             " EXISTS (SELECT 1 FROM embedding_sums WHERE picture = ?1 AND model = ?2)"
             " FROM pictures WHERE id = ?1",
             (picture, self.model),
         ).get
+        if row is None:
+            raise StoreDamaged(
+                f"the index is damaged: a file shows picture {picture}, which is none"
+            )
+        orphan, shown, embedded = row
         if shown and picture in self.embedded:
             committed.added.append(Added(picture, self.embedded[picture]))
         elif orphan and shown and embedded:
