@@ -24,6 +24,7 @@ if sys.platform != "linux":
 from watchdog.observers import inotify_c
 from watchdog.observers.inotify_c import InotifyConstants as In
 
+from imgqd.library import inotify as module
 from imgqd.library import inotify_reader
 from imgqd.library.inotify import InotifyWatch
 from imgqd.library.inotify_reader import InotifyReader
@@ -244,6 +245,34 @@ def test_a_folder_that_the_kernel_no_longer_watches_is_looked_at(inotify: Looker
     reader(inotify).unwatch([number(inotify, folder)])
     inotify.tells_of(folder)
     assert inotify.cover() == [folder]
+
+
+def test_a_renamed_folder_keeps_the_watches_of_all_that_is_in_it(inotify: Looker) -> None:
+    """The kernel tells of each that is given back: 16,384 would fill its queue."""
+    for name in range(20):
+        (inotify.root / "a" / f"{name}").mkdir()
+    inotify.cover()
+    before = reader(inotify).numbers()
+    inotify.tells_after(lambda: (inotify.root / "a").rename(inotify.root / "new"), inotify.root)
+    assert len(inotify.cover()) == 22
+    inotify.watch.tidy()
+    assert reader(inotify).numbers() == before
+    inotify.tells_after((inotify.root / "new" / "7" / "x").touch, inotify.root / "new" / "7")
+
+
+def test_watches_that_nobody_needs_are_given_back_a_few_at_a_time(
+    inotify: Looker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_AT_ONCE", 8)
+    for name in range(18):
+        (inotify.root / "a" / f"{name}").mkdir()
+    inotify.cover()
+    inotify.tells_after(lambda: (inotify.root / "a").rename(tmp_path / "gone"), inotify.root)
+    left = []
+    for _ in range(4):
+        left.append(len(reader(inotify).numbers()))
+        inotify.watch.tidy()
+    assert left == [21, 13, 5, 1]
 
 
 @pytest.fixture

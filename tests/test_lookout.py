@@ -39,6 +39,7 @@ class Told:
     added: set[bytes] = field(default_factory=set)
     probes: int = 0
     reviews: int = 0
+    tidied: int = 0
     stopped: bool = False
 
     def start(self) -> None:
@@ -61,6 +62,9 @@ class Told:
         self.probes += 1
         self.heard += self.hears
         return True
+
+    def tidy(self) -> None:
+        self.tidied += 1
 
     def review(self) -> bool:
         self.reviews += 1
@@ -126,6 +130,7 @@ def test_a_watcher_that_hears_is_left_alone(scene: Scene) -> None:
     assert scene.lookout.is_well
     assert not scene.is_all_dirty()
     assert scene.codes() == []
+    assert scene.watch.tidied == 1800
 
 
 def test_a_dead_one_is_replaced_within_one_beat(

@@ -14,6 +14,7 @@ from watchdog.events import (
     DirDeletedEvent,
     DirModifiedEvent,
     DirMovedEvent,
+    FileMovedEvent,
 )
 
 from conftest import until
@@ -159,6 +160,25 @@ def test_a_folder_that_arrives_is_to_be_looked_at_with_all_that_is_in_it(own: by
     hints = dirty.take(20.0)
     assert hints.deep == {b"/r/new", b"/r/renamed"}
     assert hints.folders == {b"/r", b"/r/other"}
+
+
+def test_a_true_name_is_told_under_the_name_of_its_root(own: bytes, tmp_path: Path) -> None:
+    """FSEvents knows no links."""
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to("real")
+    dirty = Dirty()
+    watch = ObserverWatch(dirty, own)
+    for root in (link, tmp_path / "other"):
+        watch.add(os.fsencode(root), os.fsencode(root))
+    watch.dispatch(FileMovedEvent(str(real / "a" / "red.jpg"), str(real / "b" / "red.jpg")))
+    watch.dispatch(DirModifiedEvent(str(real)))
+    watch.dispatch(DirModifiedEvent(str(tmp_path / "other" / "c")))
+    hints = dirty.take(20.0)
+    other = tmp_path / "other" / "c"
+    assert hints.folders == {*map(os.fsencode, (link, link / "a", link / "b", other))}
+    assert hints.closed == {os.fsencode(link / "b" / "red.jpg")}
+    assert hints.emptied == {os.fsencode(link / "a")}
 
 
 def test_a_folder_that_is_not_there_is_not_watched(looker: Looker) -> None:

@@ -39,6 +39,8 @@ _MASK = (
     | In.IN_EXCL_UNLINK
 )
 WRITTEN_S = 2.0
+# The kernel tells of each watch that is given back, and has room for 16,384 words.
+_MOST_AT_ONCE = 4096
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -56,6 +58,8 @@ class InotifyWatch:
         self._lock = threading.Lock()
         self._numbers: dict[bytes, int] = {}
         self._names: dict[int, tuple[bytes, ...]] = {}
+        # Watches of folders that are nowhere under a root by now, or have not been seen there yet.
+        self._nameless: set[int] = set()
         self._refused: defaultdict[int, set[bytes]] = defaultdict(set)
         self._tree = Tree()
         self._suspects: frozenset[int] = frozenset()
@@ -110,6 +114,13 @@ class InotifyWatch:
             return False
         return True
 
+    def tidy(self) -> None:
+        with self._lock:
+            most = min(len(self._nameless), _MOST_AT_ONCE)
+            numbers = [self._nameless.pop() for _ in range(most)]
+            if self._reader is not None:
+                self._reader.unwatch(numbers)
+
     def review(self) -> bool:
         """The kernel's word that a watch has ended may still be under way: what is missing twice, with
         events heard in between, is lost."""
@@ -163,6 +174,7 @@ class InotifyWatch:
         """The kernel watches this no longer, nor what took its name meanwhile."""
         with self._lock:
             folders = self._names.pop(number, ())
+            self._nameless.discard(number)
             for folder in folders:
                 del self._numbers[folder]
                 self._tree.remove(folder)
@@ -185,12 +197,12 @@ class InotifyWatch:
 
     def _book(self, folder: bytes, number: int) -> None:
         self._numbers[folder] = number
+        self._nameless.discard(number)
         self._names[number] = (*self._names.get(number, ()), folder)
         self._tree.add(folder)
 
     def _let_go(self, folders: Iterable[bytes]) -> None:
-        """Takes names away, and the watches that have none left; under the lock."""
-        nameless: list[int] = []
+        """Takes names away; under the lock."""
         for folder in folders:
             self._tree.remove(folder)
             for paths in self._refused.values():
@@ -201,9 +213,7 @@ class InotifyWatch:
             self._names[number] = tuple(name for name in self._names[number] if name != folder)
             if not self._names[number]:
                 del self._names[number]
-                nameless.append(number)
-        if self._reader is not None:
-            self._reader.unwatch(nameless)
+                self._nameless.add(number)
 
     def _refuse(self, folder: bytes, error: OSError) -> None:
         number = error.errno or 0

@@ -100,6 +100,7 @@ class Lookout:
         elif self._pulse.is_deaf():
             self._replace("hears nothing any more")
         else:
+            self._watch.tidy()
             self._review()
 
     @property

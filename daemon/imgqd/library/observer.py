@@ -14,6 +14,7 @@ from watchdog.observers.api import ObservedWatch
 
 from imgqd.library.cookie import Cookie
 from imgqd.library.dirty import Dirty
+from imgqd.library.scan import under
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class ObserverWatch(FileSystemEventHandler):
         self._observer = Observer()
         self._lock = threading.Lock()
         self._watches: dict[bytes, ObservedWatch] = {}
+        self._real: dict[bytes, bytes] = {}
         self._refused: dict[bytes, int] = {}
         self._has_failed = False
         self.heard = 0
@@ -56,6 +58,7 @@ class ObserverWatch(FileSystemEventHandler):
             self._refused.pop(root, None)
             try:
                 path = os.fsdecode(root)
+                self._real[root] = os.path.realpath(root)
                 self._watches[root] = self._observer.schedule(self, path, recursive=True)
             except OSError as error:
                 log.warning("%s cannot be watched: %s", path, error)
@@ -66,6 +69,7 @@ class ObserverWatch(FileSystemEventHandler):
         with self._lock:
             for folder in folders:
                 self._refused.pop(folder, None)
+                self._real.pop(folder, None)
             for watch in [self._watches.pop(each) for each in folders if each in self._watches]:
                 self._observer.unschedule(watch)
 
@@ -84,6 +88,9 @@ class ObserverWatch(FileSystemEventHandler):
         except OSError:
             return False
         return True
+
+    def tidy(self) -> None:
+        """Nothing is left over."""
 
     def review(self) -> bool:
         """The system tells nobody what it watches."""
@@ -109,16 +116,26 @@ class ObserverWatch(FileSystemEventHandler):
 
     def _note(self, event: FileSystemEvent) -> None:
         source, target = os.fsencode(event.src_path), os.fsencode(event.dest_path)
-        own = source.startswith(self._cookie.folder)
+        own = under(source, self._cookie.folder)
         if own or event.event_type in _READING:
             return
-        if event.is_directory and event.event_type == "modified":
-            self._dirty.mark(source)
-            return
         left = event.event_type in ("deleted", "moved")
-        closed = source if isinstance(event, FileClosedEvent) else None
-        self._dirty.mark(os.path.dirname(source), closed=closed, emptied=left)
-        if target:
-            self._dirty.mark(os.path.dirname(target), closed=target)
-        if event.is_directory and event.event_type != "deleted":
-            self._dirty.mark_deep(target or source)
+        for path in self._named(source):
+            if event.is_directory and event.event_type == "modified":
+                self._dirty.mark(path)
+                continue
+            closed = path if isinstance(event, FileClosedEvent) else None
+            self._dirty.mark(os.path.dirname(path), closed=closed, emptied=left)
+            if event.is_directory and not left:
+                self._dirty.mark_deep(path)
+        for path in self._named(target) if target else ():
+            self._dirty.mark(os.path.dirname(path), closed=path)
+            if event.is_directory:
+                self._dirty.mark_deep(path)
+
+    def _named(self, path: bytes) -> set[bytes]:
+        """A path by the names of the roots: FSEvents tells true names, and a root may be a link."""
+        with self._lock:
+            roots = [(root, real) for root, real in self._real.items() if under(path, real)]
+        rests = [(root, path[len(real.rstrip(b"/")) :]) for root, real in roots]
+        return {root.rstrip(b"/") + rest or b"/" for root, rest in rests} or {path}

@@ -43,6 +43,9 @@ class Watch(Protocol):
     def probe(self) -> bool:
         """Makes an event of its own; whether there is one to wait for."""
 
+    def tidy(self) -> None:
+        """Gives watches back that nobody needs any more, some at a time."""
+
     def review(self) -> bool:
         """Holds the watches against those that the system has. Whether some were lost without a word,
         which are now known not to be watched."""
