@@ -20,6 +20,7 @@ from imgqd import reconciler as module
 from imgqd.embedder.jobs import Urgency
 from imgqd.library import compare, lookout, reach, walk
 from imgqd.library.lookout import Lookout
+from imgqd.library.walk import Pass
 from world import LONG_AGO, PATIENCE_S, World
 
 
@@ -441,6 +442,27 @@ def test_a_file_that_is_cut_short_makes_no_sign_of_a_writer(world: World) -> Non
     world.settle()
     os.truncate(path, 4)
     until(lambda: world.known() == world.truth(), "the change")
+
+
+def test_what_is_recorded_between_a_look_and_its_booking_is_not_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.hold.add("a.jpg")
+    world.put("a.jpg")
+    until(lambda: world.held, "the file under way")
+    walker = world.reconciler._walker
+    book = walker._book
+
+    def late(found: Pass) -> None:
+        world.hold.clear()
+        while world.held:
+            world.finish(world.held.pop())
+        book(found)
+
+    monkeypatch.setattr(walker, "_book", late)
+    world.settle()
+    assert world.known() == world.truth()
+    assert world.read == []
 
 
 def test_a_scan_waits_for_nothing_that_is_no_more(world: World) -> None:

@@ -78,10 +78,16 @@ class Backlog:
         with self._changed:
             return [job for each in seen if (job := self._job(each, urgency))]
 
+    def covers(self, seen: Seen) -> bool:
+        """Whether a file is under way already; where it has changed meanwhile, it is looked at again."""
+        with self._changed:
+            known = self._under_way.get(seen.path)
+            if known is not None:
+                known.again |= known.job.stamp != seen.stamp
+            return known is not None
+
     def _job(self, each: Seen, urgency: Urgency) -> Job | None:
-        known = self._under_way.get(each.path)
-        if known is not None:
-            known.again |= known.job.stamp != each.stamp
+        if self.covers(each):
             return None
         self._states[each.state] += 1
         if len(self._under_way) >= self._most:

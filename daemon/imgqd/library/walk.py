@@ -138,7 +138,9 @@ class Walker:
             ):
                 pairs = paired(entries, self._index.store.listed(folder), differences)
                 for seen in self._comparison.of(folder, pairs, view, differences):
-                    found.seen.append(seen)
+                    # What is under way now may be recorded before this pass is booked.
+                    if not self._backlog.covers(seen):
+                        found.seen.append(seen)
                     if len(found.seen) >= MOST_SEEN:
                         self.finish(found)
         except (FileNotFoundError, NotADirectoryError):
@@ -154,7 +156,8 @@ class Walker:
     def _note(self, folder: bytes, differences: Differences, found: Pass) -> list[bytes]:
         found.gone += [os.path.join(folder, name) for name in differences.gone]
         found.gone_folders += self._gone_below(folder, differences.folders)
-        self._backlog.unready(folder, (each.state for each in differences.unready))
+        unready = [each for each in differences.unready if not self._backlog.covers(each)]
+        self._backlog.unready(folder, (each.state for each in unready))
         if differences.unready:
             self._library.dirty.mark_later(folder, differences.unready_s)
         if differences.later is not None:
