@@ -11,6 +11,7 @@ import numpy as np
 from imgq.errors import StoreError
 from imgqd.records import Embedded, Failed, Failure, Gone, GoneFolder, Ignored, Indexed, Moved
 from imgqd.store.embeddings import fault, has_embedding, put_embedding
+from imgqd.store.moving import move
 from imgqd.store.part import Part, text
 from imgqd.store.pictures import find_picture, put_picture
 from imgqd.store.writing import Writing
@@ -92,11 +93,7 @@ class _Batch:
         return committed
 
     def move(self, moves: Sequence[Moved]) -> None:
-        # every row leaves its name before one takes a new name
-        rows = [self._writing.take_away(move.source) for move in moves]
-        for move, row in zip(moves, rows, strict=True):
-            if row is None or not self._writing.put_down(row, move.path, move.stamp):
-                self._writing.again.append(move.path)
+        move(self._writing, moves)
 
     def _index(self, change: Indexed) -> None:
         picture = self._picture(change)

@@ -45,21 +45,29 @@ class Writing:
         folder, name = os.path.split(path)
         row: tuple[int, int | None] | None = self.connection.execute(
             "SELECT id, picture FROM files WHERE folder = ? AND name = ?",
-            (self._known_folder(folder), name),
+            (self.known_folder(folder), name),
         ).get
         return row
 
     def folder(self, path: bytes) -> int | None:
         """The folder's id, made where it is new; None where no root is over it."""
-        id = self._known_folder(path)
-        root = next((id for root, id in self._roots if is_under(path, root)), None)
-        if id is not None or root is None:
+        id = self.known_folder(path)
+        root = self.root_over(path) if id is None else None
+        if root is None:
             return id
         self.connection.execute("INSERT INTO folders(path, root) VALUES (?, ?)", (path, root))
         self._folders[path] = self.connection.last_insert_rowid()
         return self._folders[path]
 
-    def _known_folder(self, path: bytes) -> int | None:
+    def root_over(self, path: bytes) -> int | None:
+        """The deepest root over a path."""
+        return next((id for root, id in self._roots if is_under(path, root)), None)
+
+    def forget_folder_ids(self) -> None:
+        """Folders were renamed."""
+        self._folders.clear()
+
+    def known_folder(self, path: bytes) -> int | None:
         if path not in self._folders:
             id = self.connection.execute("SELECT id FROM folders WHERE path = ?", (path,)).get
             if id is None:
@@ -101,7 +109,7 @@ class Writing:
             # no file's name has a NUL in it
             "UPDATE files SET name = CAST(char(0) || id AS BLOB) WHERE folder = ? AND name = ?"
             " RETURNING id, folder",
-            (self._known_folder(folder), name),
+            (self.known_folder(folder), name),
         ).get
         if row is None:
             return None
@@ -127,7 +135,7 @@ class Writing:
     def forget_file(self, path: bytes) -> bool:
         """Forgets a file; whether it was known."""
         folder, name = os.path.split(path)
-        folder_id = self._known_folder(folder)
+        folder_id = self.known_folder(folder)
         return self._delete(
             "folder = :folder AND name = :name", {"folder": folder_id, "name": name}
         )

@@ -1,0 +1,69 @@
+"""Moves, which read nothing: a folder that was renamed is one row, however many files it holds."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from imgqd.store.folders import UNDER, under
+from imgqd.store.writing import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from imgqd.records import Moved
+    from imgqd.store.writing import Writing
+
+ROWS = "SELECT name, id, size, mtime_ns, ctime_ns, inode, device FROM files WHERE folder = ?"
+STAMP = """
+UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ? WHERE id = ?
+"""
+
+
+def move(writing: Writing, moves: Sequence[Moved]) -> None:
+    """All at once, so that two files can change places; what could not be moved is for `again`."""
+    rest = list(_by_file(writing, moves))
+    # every row leaves its name before one takes a new name
+    rows = [writing.take_away(each.source) for each in rest]
+    for each, row in zip(rest, rows, strict=True):
+        if row is None or not writing.put_down(row, each.path, each.stamp):
+            writing.again.append(each.path)
+
+
+def _by_file(writing: Writing, moves: Sequence[Moved]) -> Iterator[Moved]:
+    """Renames folders; the moves that are none of a folder."""
+    groups: dict[tuple[bytes, bytes], dict[bytes, Moved]] = {}
+    for each in moves:
+        (folder, name), (target, new) = os.path.split(each.source), os.path.split(each.path)
+        if name == new:
+            groups.setdefault((target, folder), {})[name] = each
+        else:
+            yield each
+    for (target, folder), files in sorted(groups.items()):  # a folder before what is in it
+        if not _rename(writing, folder, target, files):
+            yield from files.values()
+
+
+def _rename(writing: Writing, folder: bytes, target: bytes, files: dict[bytes, Moved]) -> bool:
+    """Renames a folder most of whose files go to one that is not known; whether it is so."""
+    connection, id = writing.connection, writing.known_folder(folder)
+    root = writing.root_over(target)
+    known = connection.execute(f"SELECT 1 FROM folders WHERE {UNDER}", under(target)).get
+    if id is None or root is None or known:
+        return False
+    rows: dict[bytes, Any] = {name: row for name, *row in connection.execute(ROWS, (id,))}
+    staying = rows.keys() - files.keys()
+    if not files.keys() <= rows.keys() or len(staying) >= len(files):
+        return False
+    connection.execute("UPDATE folders SET path = ?, root = ? WHERE id = ?", (target, root, id))
+    writing.forget_folder_ids()
+    if staying:
+        old = writing.folder(folder)
+        connection.executemany(
+            "UPDATE files SET folder = ? WHERE id = ?", [(old, rows[name][0]) for name in staying]
+        )
+    stamps = ((columns(each.stamp), rows[name]) for name, each in files.items())
+    connection.executemany(
+        STAMP, [(*now, id) for now, (id, *before) in stamps if now != tuple(before)]
+    )
+    return True
