@@ -10,6 +10,9 @@ a vector of its own. What it is told to do wrong comes from the environment, eac
     IMGQ_TEST_EMBEDDER_DIE     dies on this batch, 1 the first; once only (a mark beside the counter
                                file is kept), or with a "+" behind the number in each process
     IMGQ_TEST_EMBEDDER_NAN     this picture's vector is not a number, 1 the first
+    IMGQ_TEST_EMBEDDER_INF     this one's is infinite
+    IMGQ_TEST_EMBEDDER_ZERO    this one's is zero
+    IMGQ_TEST_EMBEDDER_SHORT   the vectors of this batch are a number short
     IMGQ_TEST_EMBEDDER_MEMORY  more pictures than this at a time are out of memory
 """
 
@@ -44,7 +47,7 @@ COLORS = {
 
 
 def environment(counter: Path | None = None, **faults: object) -> dict[str, str]:
-    """Variables that have a daemon use the fake; faults: slow, die, nan, memory."""
+    """Variables that have a daemon use the fake; faults: slow, die, nan, inf, zero, short, memory."""
     here = str(Path(__file__).parent)
     variables = {
         "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
@@ -94,12 +97,16 @@ class FakeTower:
         self._maybe_die()
         time.sleep(float(_told("SLOW") or 0))
         found = vectors(pixels, self.dim)
-        wrong = int(_told("NAN") or 0) - self._pictures - 1
-        if 0 <= wrong < len(found):
-            found[wrong] = np.nan
+        self._spoil(found)
         self._pictures += len(pixels)
         self._count(len(pixels))
-        return found
+        return found[:, 1:] if self._batches == int(_told("SHORT") or 0) else found
+
+    def _spoil(self, found: np.ndarray) -> None:
+        for name, value in (("NAN", np.nan), ("INF", np.inf), ("ZERO", 0)):
+            wrong = int(_told(name) or 0) - self._pictures - 1
+            if 0 <= wrong < len(found):
+                found[wrong] = value
 
     def _maybe_die(self) -> None:
         told = _told("DIE")

@@ -113,6 +113,14 @@ class TestEmbedder:
         assert [vector is None for vector in found] == [False, False, False, True, False]
         assert all(vector is not None for vector in embedder.embed(slab.all(0)))
 
+    def test_gives_no_vectors_of_the_wrong_length(self, new: New) -> None:
+        slab = Slab(noise(FAKE.pixels, 3))
+        embedder = new(short=1)
+        embedder.ready()
+        embedder.attach(0, slab.descriptor, 3)
+        assert embedder.embed(slab.all(0)) == [None] * 3
+        assert all(vector is not None for vector in embedder.embed(slab.all(0)))
+
     def test_halves_its_batch_when_memory_runs_out(
         self, new: New, counter: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -266,9 +274,8 @@ class TestSound:
         found[1, 0] = np.nan
         found[2, 0] = np.inf
         found[4] = 0.51
-        assert loop._sound(found, (5, 4)).tolist() == [True, False, False, False, False]
-        assert not loop._sound(found, (5, 3)).any()
-        assert not loop._sound(found, (4, 4)).any()
+        assert loop._sound(found, (5, 4)) == [0]
+        assert loop._sound(found, (5, 3)) == loop._sound(found, (4, 4)) == []
 
 
 def _is_zombie(pid: int) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import threading
 import time
@@ -331,16 +333,31 @@ def test_a_file_that_is_gone_is_no_failure(pipeline: Pipeline, tmp_path: Path) -
         assert (found.change, found.again) == (None, 0.0)
 
 
-@pytest.mark.parametrize("what", ["fifo", "folder"])
-def test_a_file_that_became_something_else_blocks_nobody(
-    pipeline: Pipeline, tmp_path: Path, what: str
+def listen(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(os.path.relpath(path))
+
+
+def make_device(path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root makes devices")
+    os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, listen, make_device])
+def test_fault_31_a_file_that_became_something_else_blocks_nobody(
+    pipeline: Pipeline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Path], None],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     path = jpeg(tmp_path / "blue.jpg", "blue")
     work = job(path)
     path.unlink()
-    os.mkfifo(path) if what == "fifo" else path.mkdir()
+    make(path)
     pipeline.submit(work)
-    assert result(pipeline).change is None
+    assert not isinstance(result(pipeline).change, Indexed)
 
 
 def test_a_file_that_became_a_link_is_not_followed(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -105,19 +105,19 @@ class Worker:
             if key not in self._slabs or not 0 <= slot < len(self._slabs[key]):
                 return {"failed": f"there is no slot {slot} of decoder {key}"}
         vectors = np.zeros((len(slots), self._tower.dim), np.float32)
-        sound = np.zeros(len(slots), bool)
+        bad = set(range(len(slots)))
         done = 0
         while done < len(slots):
             part = slots[done : done + self.batch]
             found = self._forward(part)
             if found is None:
                 continue
-            here = slice(done, done + len(part))
-            sound[here] = _sound(found, (len(part), self._tower.dim))
-            vectors[here][sound[here]] = found[sound[here]]
+            for index in _sound(found, (len(part), self._tower.dim)):
+                vectors[done + index] = found[index]
+                bad.discard(done + index)
             done += len(part)
-        bad = [int(index) for index in np.flatnonzero(~sound)]
-        return {"vectors": vectors.astype("<f4").tobytes(), "bad": bad, "batch": self.batch}
+        data = vectors.astype("<f4").tobytes()
+        return {"vectors": data, "bad": sorted(bad), "batch": self.batch}
 
     def _forward(self, part: list[list[int]]) -> np.ndarray | None:
         """The vectors of a batch; None where it has to be a smaller one from now on."""
@@ -131,11 +131,11 @@ class Worker:
             return None
 
 
-def _sound(found: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """bool (n,): which vectors are finite, of unit norm and of the right length."""
+def _sound(found: np.ndarray, shape: tuple[int, int]) -> list[int]:
+    """Which of the vectors are finite, of unit norm and of the right length."""
     if found.shape != shape:
-        return np.zeros(shape[0], bool)
+        return []
     with np.errstate(all="ignore"):
         norms = np.linalg.norm(found, axis=1)
-        sound: np.ndarray = np.isfinite(found).all(axis=1) & (np.abs(norms - 1) < _NORM_TOLERANCE)
-    return sound
+        sound = np.isfinite(found).all(axis=1) & (np.abs(norms - 1) < _NORM_TOLERANCE)
+    return [int(index) for index in np.flatnonzero(sound)]
