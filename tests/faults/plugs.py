@@ -62,7 +62,7 @@ def point(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        while os.path.ismount(folder):
+        while _is_mounted(folder):
             rip(folder)
 
 
@@ -99,6 +99,11 @@ def pull(place: Path) -> None:
 def rip(place: Path) -> None:
     """Takes the disk away from under whoever reads there."""
     _run("umount", "--lazy", str(place))
+
+
+def _is_mounted(folder: Path) -> bool:
+    # Not os.path.ismount, to which a folder mounted at another place of the same disk is none.
+    return subprocess.run(["mountpoint", "-q", str(folder)], check=False).returncode == 0
 
 
 def _free(device: str) -> None:

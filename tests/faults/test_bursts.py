@@ -18,10 +18,9 @@ import tiny
 from conftest import Home, until
 from full_size import FULL, count, patience
 
-FOLDERS = count(500, 50)
+FOLDERS = count(500, 20)
 IN_EACH = 100
 
-# The kernel keeps so many events for a watcher, and drops what comes then.
 SOON_S = 10.0
 
 pytestmark = pytest.mark.timeout(3000 if FULL else 180)
@@ -111,7 +110,7 @@ def test_fault_02_programs_that_write_trees(
     source, root = memory / "source", memory / "root"
     root.mkdir()
     home.watch(root)
-    files = fill(made(source / "tree")[: count(500, 10)])
+    files = fill(made(source / "tree")[: count(500, 4)])
     words = command(source, root)
     if shutil.which(words[0]) is None:
         pytest.skip(f"{words[0]} is not installed")

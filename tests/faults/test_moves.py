@@ -16,7 +16,7 @@ import tiny
 from conftest import Home, until
 from full_size import FULL, count, patience
 
-FILES = count(50_000, 3_000)
+FILES = count(50_000, 1_000)
 # From the rename to the rows.
 MOVED_S = 10.0
 
