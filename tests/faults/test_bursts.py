@@ -18,7 +18,7 @@ import tiny
 from conftest import Home, until
 from full_size import FULL, count, patience
 
-FOLDERS = count(500, 20)
+FOLDERS = count(500, 10)
 IN_EACH = 100
 
 SOON_S = 10.0

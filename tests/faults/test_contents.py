@@ -29,7 +29,7 @@ def picture(home: Home) -> Path:
 
 def test_fault_03_a_burst_of_atomic_saves(home: Home) -> None:
     with ground.scratch() as memory:
-        folders = [memory / f"{number}" for number in range(count(500, 10))]
+        folders = [memory / f"{number}" for number in range(count(500, 5))]
         for number, folder in enumerate(folders):
             folder.mkdir()
             for name in range(100):
