@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,21 +99,6 @@ def is_quiet(home: Home) -> None:
     done = ("decoded", "embedded", "reused", "failed")
     assert [after["counters"][name] for name in done] == [before["counters"][name] for name in done]
     assert " ERROR " not in home.log
-
-
-def test_fault_31_what_is_no_file(home: Home) -> None:
-    """Whoever opens one of these without care waits for ever."""
-    os.mkfifo(home.pictures / "fifo.jpg")
-    (home.pictures / "folder.jpg").mkdir()
-    os.mknod(home.pictures / "socket.jpg", 0o600 | stat.S_IFSOCK)
-    if os.geteuid() == 0:
-        os.mknod(home.pictures / "terminal.jpg", 0o600 | stat.S_IFCHR, os.makedev(5, 0))
-    (home.pictures / "a.jpg").write_bytes(tiny.png(1))
-    assert len(oracle.check(home, home.pictures).pictures) == 1
-    (home.pictures / "a.jpg").unlink()
-    os.mkfifo(home.pictures / "a.jpg")
-    oracle.agree(home, home.pictures)
-    is_quiet(home)
 
 
 def test_fault_32_reading_makes_no_event(home: Home) -> None:
