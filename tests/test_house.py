@@ -22,7 +22,18 @@ CLIENT = sorted((ROOT / "client" / "imgq").rglob("*.py"))
 DAEMON = sorted((ROOT / "daemon" / "imgqd").rglob("*.py"))
 
 # The client's own install has none of these.
-HEAVY = {"PIL", "apsw", "imgqd", "numpy", "open_clip", "sqlite3", "torch", "watchdog", "zmq"}
+HEAVY = {
+    "PIL",
+    "apsw",
+    "imgqd",
+    "numkong",
+    "numpy",
+    "open_clip",
+    "sqlite3",
+    "torch",
+    "watchdog",
+    "zmq",
+}
 
 # All that a search may load beyond what Python itself has loaded before the first line. A question is
 # asked by hand, from a prompt: it should not wait for a parser, an importer of types or a regular

@@ -21,11 +21,14 @@ def told(ids: list[int], version: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shown(snapshot: Snapshot) -> dict[int, int]:
-    """id → version of all that can be found; fails where one is there twice, or has another's vector."""
+    """id → version of all that can be found; fails where one is there twice, or has another's vector or
+    codes."""
     rows = np.flatnonzero(snapshot.alive)
-    ids, vectors = snapshot.ids[rows], snapshot.vectors[rows]
+    ids, vectors, codes = snapshot.ids[rows], snapshot.vectors[rows], snapshot.codes[rows]
     assert len(set(ids.tolist())) == len(ids)
     assert (vectors[:, 0] == ids).all()
+    off = np.abs(codes.values * codes.steps[:, None] - vectors)
+    assert (off <= codes.steps[:, None] / 2 + 1e-3).all()
     return dict(zip(ids.tolist(), vectors[:, 1].astype(int).tolist(), strict=True))
 
 

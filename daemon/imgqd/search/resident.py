@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imgqd.search.codes import Codes, encode
+
 Ids = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
 Vectors = npt.NDArray[np.float32]
 
 _FIRST_ROWS = 1024
@@ -17,14 +21,24 @@ _FIRST_ROWS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one search looks at: ids int64 (n,), vectors float32 (n, dim), alive bool (n,).
+    """What one search looks at: ids int64 (n,), vectors float32 (n, dim) and their codes, alive bool (n,).
 
     It stays as it is: rows are only ever added behind it, and marked dead in a copy.
     """
 
     ids: Ids
     vectors: Vectors
+    codes: Codes
     alive: npt.NDArray[np.bool_]
+
+    def rows(self, allowed: Ids | None, left_out: Collection[int]) -> Rows:
+        """The rows of the pictures that may be found, ascending; allowed: None for all."""
+        eligible = self.alive.copy()
+        if allowed is not None:
+            eligible &= np.isin(self.ids, allowed)
+        if left_out:
+            eligible &= ~np.isin(self.ids, list(left_out))
+        return np.flatnonzero(eligible)
 
 
 class Resident:
@@ -37,6 +51,9 @@ class Resident:
         self._count = 0
         self._ids = np.zeros(_FIRST_ROWS, np.int64)
         self._vectors = np.zeros((_FIRST_ROWS, dim), np.float32)
+        self._codes = Codes(
+            np.zeros((_FIRST_ROWS, dim), np.int8), np.zeros(_FIRST_ROWS, np.float32)
+        )
         self._alive = np.zeros(_FIRST_ROWS, np.bool_)
         self._snapshot = self._seen()
 
@@ -46,18 +63,18 @@ class Resident:
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
-    def load(self, chunks: Iterable[tuple[Ids, Vectors]]) -> None:
-        """Adds everything; ids int64 (n,), vectors float32 (n, dim) a chunk."""
-        for ids, vectors in chunks:
-            self.add(ids, vectors)
-
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Makes pictures findable; those that are already keep their place with the new vector."""
+        """Makes pictures findable; those that are already keep their place with the new vector.
+
+        ids: int64 (n,), each once; vectors: float32 (n, dim), unit norm.
+        """
+        codes = encode(vectors)
         with self._lock:
             self._bury(ids.tolist())
             self._reserve(len(ids))
             start, end = self._count, self._count + len(ids)
             self._ids[start:end], self._vectors[start:end] = ids, vectors
+            self._codes.values[start:end], self._codes.steps[start:end] = codes.values, codes.steps
             self._alive[start:end] = True
             self._rows.update(zip(ids.tolist(), range(start, end), strict=True))
             self._count = end
@@ -85,15 +102,24 @@ class Resident:
     def _move(self, capacity: int) -> None:
         """Into new arrays, without the dead: those who read the old ones go on with them."""
         living = np.flatnonzero(self._alive[: self._count])
-        count = len(living)
-        ids = np.zeros(max(capacity, _FIRST_ROWS), np.int64)
-        vectors = np.zeros((len(ids), self._vectors.shape[1]), np.float32)
-        alive = np.zeros(len(ids), np.bool_)
-        ids[:count], vectors[:count], alive[:count] = self._ids[living], self._vectors[living], True
-        self._ids, self._vectors, self._alive = ids, vectors, alive
-        self._rows = dict(zip(ids[:count].tolist(), range(count), strict=True))
-        self._count, self._dead = count, 0
+        capacity = max(capacity, _FIRST_ROWS)
+        self._ids = _moved(self._ids, living, capacity)
+        self._vectors = _moved(self._vectors, living, capacity)
+        self._codes = Codes(
+            _moved(self._codes.values, living, capacity),
+            _moved(self._codes.steps, living, capacity),
+        )
+        self._alive = np.arange(capacity) < len(living)
+        self._rows = dict(zip(self._ids[: len(living)].tolist(), range(len(living)), strict=True))
+        self._count, self._dead = len(living), 0
 
     def _seen(self) -> Snapshot:
-        count = self._count
-        return Snapshot(self._ids[:count], self._vectors[:count], self._alive[:count])
+        seen = slice(self._count)
+        return Snapshot(self._ids[seen], self._vectors[seen], self._codes[seen], self._alive[seen])
+
+
+def _moved(array: npt.NDArray[Any], rows: Rows, capacity: int) -> npt.NDArray[Any]:
+    """Those rows of it, in a new one with room for `capacity`."""
+    moved = np.zeros((capacity, *array.shape[1:]), array.dtype)
+    moved[: len(rows)] = array[rows]
+    return moved
