@@ -205,7 +205,7 @@ def garble(path: Path) -> None:
     root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'files_inode'").get
     connection.close()
     with path.open("r+b") as file:
-        file.seek((root - 1) * opening.WRITER["page_size"])
+        file.seek((root - 1) * opening.NEW["page_size"])
         file.write(b"\xa5" * 512)
 
 

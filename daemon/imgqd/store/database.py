@@ -18,7 +18,7 @@ from imgq.errors import StoreBusy, StoreDamaged, StoreError
 from imgqd.store import place, schema, vec0
 from imgqd.store.faults import translated
 from imgqd.store.gate import Gate
-from imgqd.store.opening import BUSY_S, open_immutable, open_reader, open_writer
+from imgqd.store.opening import BUSY_S, close_untouched, open_immutable, open_reader, open_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +92,8 @@ class Database:
             if self.is_immutable:
                 raise StoreError(f"the index {self.path} is open for reading alone")
             self._brake()
+            if self._writer.in_transaction:  # the last one could not even be rolled back
+                self._writer.execute("ROLLBACK")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 if whole:
@@ -208,6 +210,11 @@ class Database:
             with suppress(apsw.ThreadingViolationError):
                 connection.close()
         self._writer.close()  # the last: it checkpoints
+
+    def close_untouched(self) -> None:
+        """Without writing the log into the database: it may be another's."""
+        close_untouched(self._writer, self.path)
+        self.close()
 
     def close(self) -> None:
         with self.lock:

@@ -40,7 +40,7 @@ def _of_sqlite(error: apsw.Error, path: Path) -> StoreError:
     match error:
         case apsw.CorruptError() | apsw.NotADBError():
             return StoreDamaged(f"the index {path} is damaged: {error}")
-        case apsw.SQLError() if str(error).startswith("no such"):
+        case apsw.SQLError() if str(error).startswith(("no such", "unsupported file format")):
             return StoreDamaged(f"the index {path} is damaged: {error}")
         case apsw.FullError():
             return _full(path)

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_S = 5.0
-WRITER = {
+NO_VERSION = 1000  # nor any number above
+# settings of the file itself, which are made with it
+NEW = {
     "page_size": 8192,  # a vector is 2 KiB and more
     "auto_vacuum": "incremental",
+}
+WRITER = {
     "journal_mode": "wal",
     "synchronous": "normal",
     "foreign_keys": "on",
@@ -40,16 +44,24 @@ def open_writer(path: Path) -> apsw.Connection:
     try:
         _refuse(connection, path)
         if connection.readonly("main"):
-            raise StoreError(f"cannot write the index {path}", WRITABLE)
-        for name, value in WRITER.items():
+            _refuse_unwritable(path)
+        is_new = schema.version(connection) == 0
+        for name, value in ((NEW if is_new else {}) | WRITER).items():
             connection.pragma(name, value)
         if schema.version(connection) < len(schema.MIGRATIONS):
-            schema.upgrade(connection, schema.MIGRATIONS)
+            _upgrade(connection, path)
         _refuse_incomplete(connection, path)
     except BaseException:
-        connection.close()
+        close_untouched(connection, path)
         raise
     return connection
+
+
+def close_untouched(connection: apsw.Connection, path: Path) -> None:
+    """Without writing the log into the database, where there is one: it may be another's."""
+    if place.size(place.log_of(path)):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()
 
 
 def open_reader(path: Path, *, immutable: bool = False) -> apsw.Connection:
@@ -90,13 +102,30 @@ def connect(path: Path, flags: int, *, immutable: bool = False) -> apsw.Connecti
 def _refuse(connection: apsw.Connection, path: Path) -> None:
     if schema.is_foreign(connection):
         raise StoreDamaged(f"{path} is a database, and not an index of imgq")
-    if schema.version(connection) > len(schema.MIGRATIONS):
+    version = schema.version(connection)
+    if len(schema.MIGRATIONS) < version < NO_VERSION:
         raise StoreNewer(
             f"a newer imgq wrote the index {path}", "update imgq, or move that file away"
         )
+    if not 0 <= version < NO_VERSION or (version == 0 and not schema.is_empty(connection)):
+        raise StoreDamaged(f"the index {path} is damaged: it is of no version")
     problem = connection.execute("PRAGMA quick_check(1)").get
     if problem != "ok":
         raise StoreDamaged(f"the index {path} is damaged: {problem}")
+
+
+def _refuse_unwritable(path: Path) -> None:
+    # SQLite writes no file of a version that it does not know
+    if os.access(path, os.W_OK):
+        raise StoreDamaged(f"the index {path} is damaged: its header is none of SQLite's")
+    raise StoreError(f"cannot write the index {path}", WRITABLE)
+
+
+def _upgrade(connection: apsw.Connection, path: Path) -> None:
+    try:
+        schema.upgrade(connection, schema.MIGRATIONS)
+    except apsw.SQLError as error:
+        raise StoreDamaged(f"the index {path} is not of the version it says: {error}") from error
 
 
 def _refuse_incomplete(connection: apsw.Connection, path: Path) -> None:

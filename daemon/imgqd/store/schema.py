@@ -143,7 +143,11 @@ def is_foreign(connection: apsw.Connection) -> bool:
     """Whether the database is another program's: neither marked as imgq's nor empty."""
     if connection.pragma("application_id") == APPLICATION_ID:
         return False
-    return bool(connection.execute("SELECT count(*) FROM sqlite_master").get)
+    return not is_empty(connection)
+
+
+def is_empty(connection: apsw.Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_master").get
 
 
 def upgrade(

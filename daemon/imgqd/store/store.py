@@ -42,12 +42,14 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Listings, Coun
         """
         path = place.true_path(path)
         refuse_lost(path)
+        if not immutable:
+            place.remove(place.unfinished(path))
         store = cls(Database(path, immutable=immutable), decoder)
         try:
             store._agree()
             store._complete()
         except BaseException:
-            store.close()
+            store._database.close_untouched()
             raise
         return store
 
