@@ -5,109 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import socket
-import stat
 import struct
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import pytest
-import zmq
 
 from conftest import until
 from imgq import wire
-from imgq.errors import CannotStart, Refused
 from imgq.zmtp import Dealer
-from imgqd.serve import door
-from imgqd.serve.server import MOST_OF_ONE_PEER, PATIENT_THREADS, SETTLING_THREADS, Server
-
-PATIENCE_S = 30.0
-# A greeting as ZeroMQ's RFC 23 has it.
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-
-
-class Answers:
-    """What the server under test answers: told by the kind of a request, and by its path."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.begun = 0
-        self.exports = 0
-        self.made = 0
-        self.left = 0
-
-    def __call__(self, request: wire.Request) -> Iterator[wire.Reply]:
-        match request:
-            case wire.AskRoots():
-                return iter([wire.Roots(roots=())])
-            case wire.Search() | wire.Settle():
-                return self._when_told()
-            case wire.Export():
-                return self._megabytes()
-            case wire.AskFiles():
-                return iter([])
-            case wire.AskErrors():
-                return self._until_it_breaks()
-            case wire.AskInfo(path=path):
-                raise Refused(f"there is no {os.fsdecode(path)}", "name another")
-        raise KeyError("a bug")
-
-    def _when_told(self) -> Iterator[wire.Reply]:
-        self.begun += 1
-        self.go.wait(PATIENCE_S)
-        yield wire.Settled(settled=True, pending=0)
-
-    def _megabytes(self) -> Iterator[wire.Reply]:
-        self.exports += 1
-        try:
-            for number in range(200):
-                self.made += 1
-                vector = wire.Vector(path=b"%d" % number, hash="", vector=bytes(65536))
-                yield wire.Vectors(vectors=(vector,) * 16)
-        finally:
-            self.left += 1
-
-    def _until_it_breaks(self) -> Iterator[wire.Reply]:
-        yield wire.Errors(errors=())
-        raise ValueError("a bug amid an answer")
-
-
-class Client:
-    """libzmq's own DEALER, which sends whatever it is told to."""
-
-    def __init__(self, path: str) -> None:
-        self._context: zmq.Context[Any] = zmq.Context()
-        self.socket: zmq.Socket[Any] = self._context.socket(zmq.DEALER)
-        self.socket.connect(f"ipc://{path}")
-
-    def send(self, *frames: bytes) -> None:
-        self.socket.send_multipart(frames)
-
-    def receive(self) -> tuple[int, bool, wire.Reply]:
-        assert self.socket.poll(int(PATIENCE_S * 1000)), "no answer came"
-        return wire.unpack_reply(self.socket.recv())
-
-    def ask(self, request: wire.Request, number: int = 1) -> wire.Reply:
-        """The first reply; fails where it is not to this request."""
-        self.send(wire.pack_request(request, number))
-        told, _, reply = self.receive()
-        assert told == number
-        return reply
-
-    def fault(self, *frames: bytes) -> wire.Fault:
-        self.send(*frames)
-        _, more, reply = self.receive()
-        assert isinstance(reply, wire.Fault)
-        assert not more
-        return reply
-
-    def close(self) -> None:
-        self._context.destroy(linger=0)
+from imgqd.serve.lanes import MOST_WAITING, PATIENT_THREADS, SETTLING_THREADS
+from imgqd.serve.line import AT_A_TIME
+from imgqd.serve.server import Server
+from imgqd.serve.zmtp import framed
+from served import GREETING, PATIENCE_S, Answers, Client, is_closed, place, raw, roots, serving
 
 
 @pytest.fixture
@@ -117,19 +30,13 @@ def answers() -> Answers:
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A socket's path is short, and pytest's folders are not always."""
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o700)
-    return os.fspath(folder / "socket")
+    return place(tmp_path)
 
 
 @pytest.fixture
 def server(path: str, answers: Answers) -> Iterator[Server]:
-    server = Server(path, answers)
-    server.start()
-    yield server
-    answers.go.set()
-    server.stop()
+    with serving(path, answers) as server:
+        yield server
 
 
 @pytest.fixture
@@ -147,10 +54,6 @@ def new_client(server: Server, path: str) -> Iterator[Callable[[], Client]]:
 @pytest.fixture
 def client(new_client: Callable[[], Client]) -> Client:
     return new_client()
-
-
-def roots(client: Client) -> bool:
-    return isinstance(client.ask(wire.AskRoots(), 7), wire.Roots)
 
 
 # ── requests ────────────────────────────────────────────────────────────────────────────────────────
@@ -309,36 +212,14 @@ def test_random_frames_are_answered(client: Client) -> None:
 
 
 @pytest.mark.parametrize("frames", [2, 3, 10_000])
-def test_a_message_of_several_frames_is_ignored(
-    client: Client, new_client: Callable[[], Client], frames: int
-) -> None:
+def test_a_message_of_several_frames_is_answered_with_a_fault(client: Client, frames: int) -> None:
     request = wire.pack_request(wire.AskRoots(), 1)
-    client.send(*[request] * frames)
-    client.send(*[b""] * frames)
-    client.send(b"", request)
+    for message in ([request] * frames, [b""] * frames, [b"", request]):
+        assert client.fault(*message).exit_code == 2
     assert roots(client)
-    assert roots(new_client())
 
 
 # ── raw connections ─────────────────────────────────────────────────────────────────────────────────
-
-
-def raw(path: str, data: bytes) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(path)
-    connection.settimeout(PATIENCE_S)
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        connection.sendall(data)
-    return connection
-
-
-def is_closed(connection: socket.socket) -> bool:
-    """Reads what comes until the other side closes."""
-    with contextlib.suppress(ConnectionResetError):
-        while connection.recv(65536):
-            pass
-    connection.close()
-    return True
 
 
 @pytest.mark.parametrize(
@@ -451,26 +332,36 @@ def test_a_flood_of_one_client_leaves_room_for_others(
     request = search if kind == "Search" else wire.Settle(timeout=5.0)
     for number in range(500):
         client.send(wire.pack_request(request, number))
-        if number >= MOST_OF_ONE_PEER:
-            # Those that are one too many are refused at once.
-            assert isinstance(client.receive()[2], wire.Fault)
-    until(lambda: answers.begun == MOST_OF_ONE_PEER, "as many as one client may have")
+    until(lambda: answers.begun == AT_A_TIME, "as many as one client may have")
     other = new_client()
     assert roots(other)
     other.send(wire.pack_request(request, 9))
-    until(lambda: answers.begun == MOST_OF_ONE_PEER + 1, "the other client's turn")
+    until(lambda: answers.begun == AT_A_TIME + 1, "the other client's turn")
     answers.go.set()
     assert isinstance(other.receive()[2], wire.Settled)
-    assert {client.receive()[0] for _ in range(MOST_OF_ONE_PEER)} == set(range(MOST_OF_ONE_PEER))
-    assert isinstance(client.ask(request, 1000), wire.Settled)
+    # The rest had to wait, and nothing is lost.
+    assert {client.receive()[0] for _ in range(500)} == set(range(500))
+
+
+def test_more_than_can_wait_is_refused(new_client: Callable[[], Client], answers: Answers) -> None:
+    asking = [new_client() for _ in range((SETTLING_THREADS + MOST_WAITING) // AT_A_TIME + 1)]
+    for client in asking:
+        for number in range(AT_A_TIME):
+            client.send(wire.pack_request(wire.Settle(timeout=5.0), number))
+    until(lambda: any(client.socket.poll(0) for client in asking), "a refusal")
+    refused = next(client for client in asking if client.socket.poll(0))
+    reply = refused.receive()[2]
+    assert isinstance(reply, wire.Fault)
+    assert (reply.exit_code, "too many requests" in reply.message) == (4, True)
+    assert roots(new_client())
 
 
 def test_who_waits_for_the_index_keeps_nobody_from_searching(
     new_client: Callable[[], Client], answers: Answers
 ) -> None:
-    for _ in range(4):
+    for _ in range(SETTLING_THREADS):
         waiting = new_client()
-        for number in range(MOST_OF_ONE_PEER):
+        for number in range(AT_A_TIME):
             waiting.send(wire.pack_request(wire.Settle(timeout=5.0), number))
     until(lambda: answers.begun == SETTLING_THREADS, "all that can wait")
     new_client().send(wire.pack_request(wire.Search(terms=(wire.Term(text="x"),)), 1))
@@ -480,29 +371,34 @@ def test_who_waits_for_the_index_keeps_nobody_from_searching(
 def test_who_searches_slowly_keeps_nobody_from_asking(
     new_client: Callable[[], Client], answers: Answers
 ) -> None:
-    for _ in range(4):
+    for _ in range(PATIENT_THREADS):
         searching = new_client()
-        for number in range(MOST_OF_ONE_PEER):
+        for number in range(AT_A_TIME):
             request = wire.Search(terms=(wire.Term(text="x"),))
             searching.send(wire.pack_request(request, number))
     until(lambda: answers.begun == PATIENT_THREADS, "all that can search")
     assert roots(new_client())
 
 
-def test_a_flood_that_nobody_reads_is_no_longer_answered(
-    server: Server, client: Client, path: str, answers: Answers
+def test_a_flood_that_nobody_reads_is_no_longer_listened_to(
+    client: Client, path: str, answers: Answers
 ) -> None:
     asked = wire.pack_request(wire.Settle(timeout=5.0), 1)
     flood = Dealer(path, _deadline())
-    frame = b"\x00" + bytes((len(asked),)) + asked
-    for _ in range(100):
-        flood._socket.sendall(frame * 200)
+    flood._socket.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        pour(flood, framed(asked) * 200)
     assert roots(client)
-    assert len(server._stalled) <= 100
+    assert answers.begun == AT_A_TIME
     flood.close()
     answers.go.set()
-    until(lambda: (roots(client), not server._stalled)[1], "the flood to be forgotten")
-    until(lambda: (roots(client), len(server._under_way) <= 1)[1], "the peer to be forgotten")
+    assert roots(client)
+
+
+def pour(flood: Dealer, data: bytes) -> None:
+    """Sends for as long as somebody takes it."""
+    while True:
+        flood._socket.sendall(data)
 
 
 def test_a_slow_reader_of_a_long_answer_costs_little_and_gets_it_whole(
@@ -529,7 +425,7 @@ def test_a_slow_reader_of_a_long_answer_costs_little_and_gets_it_whole(
 
 
 def test_an_answer_that_nobody_wants_any_more_is_not_made(
-    server: Server, client: Client, new_client: Callable[[], Client], answers: Answers
+    client: Client, new_client: Callable[[], Client], answers: Answers
 ) -> None:
     client.send(wire.pack_request(wire.Export(), 1))
     client.receive()
@@ -537,7 +433,6 @@ def test_an_answer_that_nobody_wants_any_more_is_not_made(
     other = new_client()
     until(lambda: (roots(other), answers.left == 1)[1], "the end of the answer")
     assert answers.made < 200
-    until(lambda: (roots(other), len(server._under_way) <= 1)[1], "the peer to be forgotten")
 
 
 def test_a_server_that_stops_sends_what_is_ready(path: str, answers: Answers) -> None:
@@ -553,192 +448,16 @@ def test_a_server_that_stops_sends_what_is_ready(path: str, answers: Answers) ->
     client.close()
 
 
-# ── the door ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_the_socket_is_for_its_owner_alone_whatever_the_umask(
-    tmp_path: Path, answers: Answers, umask: int
-) -> None:
-    path = os.fspath(tmp_path / "run" / "socket")
-    before = os.umask(umask)
-    try:
-        with door.locked(os.fspath(tmp_path / "run" / "lock")):
-            server = Server(path, answers)
-            server.start()
-            assert stat.S_IMODE(os.lstat(path).st_mode) & 0o077 == 0
-            assert stat.S_IMODE(os.lstat(tmp_path / "run").st_mode) == 0o700
-            assert stat.S_IMODE(os.lstat(tmp_path / "run" / "lock").st_mode) == 0o600
-            server.stop()
-        assert os.umask(umask) == umask
-    finally:
-        os.umask(before)
-
-
-def test_a_socket_that_a_killed_daemon_left_is_taken_over(path: str, answers: Answers) -> None:
-    with socket.socket(socket.AF_UNIX) as stale:
-        stale.bind(path)
+def test_what_is_ready_leaves_whole_before_the_end(path: str, answers: Answers) -> None:
+    """A megabyte, of which the system takes a part at a time."""
     server = Server(path, answers)
     server.start()
-    client = Client(path)
-    assert roots(client)
-    client.close()
-    server.stop()
-
-
-@pytest.mark.parametrize("what", ["file", "link to a file", "link to a socket", "folder"])
-def test_what_else_lies_there_is_refused_and_not_touched(
-    path: str, answers: Answers, tmp_path: Path, what: str
-) -> None:
-    precious = tmp_path / "precious"
-    precious.write_text("a novel")
-    if what == "file":
-        Path(path).write_text("a novel")
-    elif what == "folder":
-        Path(path).mkdir()
-    elif what == "link to a file":
-        os.symlink(precious, path)
-    else:
-        with socket.socket(socket.AF_UNIX) as other:
-            other.bind(os.fspath(tmp_path / "other"))
-        os.symlink(tmp_path / "other", path)
-    before = os.lstat(path)
-    with pytest.raises(CannotStart, match="in the way"):
-        Server(path, answers).start()
-    assert os.lstat(path) == before
-    assert precious.read_text() == "a novel"
-
-
-def test_a_socket_of_somebody_else_is_refused(
-    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(path)
-    monkeypatch.setattr(door.os, "getuid", lambda: os.stat(path).st_uid + 1)
-    with pytest.raises(CannotStart, match="not a socket of this user"):
-        Server(path, answers).start()
-    assert os.path.exists(path)
-
-
-def test_a_path_that_cannot_be_bound_is_said_to_be(tmp_path: Path, answers: Answers) -> None:
-    with pytest.raises(CannotStart, match="nothing can be bound"):
-        Server(os.fspath(tmp_path / ("x" * 120)), answers).start()
-
-
-@pytest.mark.parametrize("mode", [0o750, 0o705, 0o777, 0o722])
-def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, mode: int) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    folder.chmod(mode)
-    with pytest.raises(CannotStart, match="not a private folder"):
-        door.lock(os.fspath(folder / "lock"))
-    assert list(folder.iterdir()) == []
-
-
-@pytest.mark.parametrize("what", ["file", "link"])
-def test_a_folder_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
-    (tmp_path / "there").mkdir(mode=0o700)
-    if what == "file":
-        (tmp_path / "run").touch(mode=0o600)
-    else:
-        (tmp_path / "run").symlink_to("there")
-    with pytest.raises(CannotStart, match="not a private folder"):
-        door.lock(os.fspath(tmp_path / "run" / "lock"))
-
-
-def test_a_folder_of_somebody_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setattr(door.os, "getuid", lambda: os.stat(folder).st_uid + 1)
-    with pytest.raises(CannotStart, match="not a private folder"):
-        door.lock(os.fspath(folder / "lock"))
-
-
-@pytest.mark.parametrize("what", ["a link at the lock", "a file above"])
-def test_a_lock_that_cannot_be_had_is_said_to_be(tmp_path: Path, what: str) -> None:
-    if what == "a file above":
-        (tmp_path / "home").touch()
-        path = tmp_path / "home" / "run" / "lock"
-    else:
-        path = tmp_path / "run" / "lock"
-        path.parent.mkdir(mode=0o700)
-        path.symlink_to(tmp_path / "precious")
-    with pytest.raises(CannotStart, match="cannot be had"):
-        door.lock(os.fspath(path))
-    assert not (tmp_path / "precious").exists()
-
-
-def test_a_second_lock_is_refused_and_names_who_has_the_first(tmp_path: Path) -> None:
-    path = os.fspath(tmp_path / "run" / "lock")
-    ask = (
-        "import sys; from imgqd.serve import door; from imgq.errors import Failure\n"
-        "try: door.lock(sys.argv[1])\n"
-        "except Failure as failure: print(failure.exit_code, failure.message)"
-    )
-    with door.locked(path):
-        for _ in range(2):
-            done = subprocess.run(
-                [sys.executable, "-c", ask, path], capture_output=True, text=True, check=True
-            )
-            assert done.stdout.split()[0] == "4"
-            assert f"pid {os.getpid()}" in done.stdout
-    with door.locked(path):
-        pass
-
-
-HANDED_OVER = """
-import os, sys
-os.environ["LISTEN_PID"] = str(os.getpid())
-from imgq import wire
-from imgqd.serve.server import Server
-server = Server(sys.argv[1], lambda request: iter([wire.Roots(roots=())]))
-server.start()
-print("ready", flush=True)
-sys.stdin.read()
-server.stop()
-# A daemon that starts anew finds it where it was.
-os.fstat(3)
-"""
-
-
-def test_a_listening_socket_that_is_handed_over_is_used_and_left(path: str) -> None:
-    """As systemd's socket units do it: descriptor 3, and who waits on it is answered."""
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(path)
-        listening.listen(16)
-        waiting = Client(path)
-        waiting.send(wire.pack_request(wire.AskRoots(), 1))
-        inode = os.lstat(path).st_ino
-
-        def hand_over() -> None:
-            os.dup2(listening.fileno(), 3)
-
-        child = subprocess.Popen(
-            [sys.executable, "-c", HANDED_OVER, path],
-            env=os.environ | {"LISTEN_FDS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=(3,),
-            preexec_fn=hand_over,
-        )
-        assert isinstance(waiting.receive()[2], wire.Roots)
-        assert os.lstat(path).st_ino == inode
-        child.communicate(timeout=PATIENCE_S)
-        assert child.returncode == 0
-        assert os.lstat(path).st_ino == inode
-        waiting.close()
-
-
-def test_a_descriptor_handed_to_another_process_is_not_ours(
-    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LISTEN_PID", str(os.getpid() + 1))
-    monkeypatch.setenv("LISTEN_FDS", "1")
-    server = Server(path, answers)
-    server.start()
-    client = Client(path)
-    assert roots(client)
-    client.close()
-    server.stop()
+    dealer = Dealer(path, _deadline())
+    dealer.send(wire.pack_request(wire.Export(), 1), _deadline())
+    until(lambda: any(each.unread > 100_000 for each in server._crowd), "what does not fit")
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(server.stop)
+        frame = dealer.receive(_deadline(), wire.MOST_REPLY)
+        assert isinstance(wire.unpack_reply(frame)[2], wire.Vectors)
+        dealer.close()
+        stopping.result(PATIENCE_S)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from imgq import wire
 
-# Half of what a client takes: the other fields of a row are small.
-BYTES_A_REPLY = wire.MOST_REPLY // 2
+# A client that does not read keeps its next piece waiting, with others of its own.
+BYTES_A_REPLY = 1 << 20
 
 T = TypeVar("T")
 

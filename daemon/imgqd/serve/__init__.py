@@ -1,1 +1,2 @@
-"""The socket: bytes, request, answer, reply."""
+"""The socket. `door` opens it, `crowd` lets clients in, `peer` and `zmtp` take bytes apart, `line` keeps
+order among a client's requests, `lanes` think, `job` is one request, `server` ties them together."""

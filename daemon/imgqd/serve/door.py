@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 # Of the holder's number in the lock's file.
 _LENGTH = 16
 _ATTEMPTS, _PAUSE_S = 5, 0.02
+# A Unix socket refuses at once who comes when this many wait to be let in.
+_BACKLOG = 1024
+# The first descriptor that a service manager hands over.
+_HANDED_OVER = 3
 
 
 def lock(path: str, held: int | None = None) -> int:
@@ -77,11 +82,43 @@ def locked(path: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def clear(path: str) -> None:
-    """Takes away the socket that a killed daemon left; only under the lock.
+def opened(path: str) -> socket.socket:
+    """Listens at a path that nobody else listens at; only under the lock. A service manager's socket
+    is listened to in its place. Raises CannotStart."""
+    if _is_handed_over():
+        listening = socket.socket(fileno=os.dup(_HANDED_OVER))
+    else:
+        _clear(path)
+        listening = _bound(path)
+    listening.setblocking(False)
+    return listening
 
-    libzmq would take over a live path in silence, and delete a file that is none of ours.
-    """
+
+def close(listening: socket.socket, path: str) -> None:
+    """A service manager's socket stays where it is, for whoever comes next."""
+    listening.close()
+    if not _is_handed_over():
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _bound(path: str) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX)
+    # It is made by the umask; no moment may show it to others.
+    before = os.umask(0o177)
+    try:
+        listening.bind(path)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise CannotStart(f"nothing can be bound to {path}: {error}") from None
+    finally:
+        os.umask(before)
+    return listening
+
+
+def _clear(path: str) -> None:
+    """Takes away the socket that a killed daemon left."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -89,6 +126,11 @@ def clear(path: str) -> None:
     if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
         raise CannotStart(f"{path} is in the way, and is not a socket of this user", "move it away")
     os.unlink(path)
+
+
+def _is_handed_over() -> bool:
+    """Whether a service manager's socket unit has opened the socket (sd_listen_fds(3))."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
 
 
 def _make_private(folder: str) -> None:

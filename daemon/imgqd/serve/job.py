@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from queue import Queue
+from typing import TYPE_CHECKING
 
 from imgq import wire
 from imgq.errors import Failure
 
+if TYPE_CHECKING:
+    from imgqd.serve.peer import Peer
+
 log = logging.getLogger(__name__)
 
 _LONGEST_WORDS = 4096
+# Of a frame, where the name of its request stands.
+_HEAD = 64
 _BUSY = wire.Fault(
     exit_code=4, message="the daemon has too many requests", hint="try again in a moment"
 )
@@ -21,59 +26,52 @@ Answer = Callable[[wire.Request], Iterator[wire.Reply]]
 
 class Job:
     """Makes the replies one by one, each only when the one before has left: a slow reader holds its own
-    next reply and no thread. Used by one thread at a time; `lane` is where it waits for one."""
+    next reply and no thread. Used by one thread at a time."""
 
-    def __init__(self, peer: bytes, frame: bytes, answer: Answer, lane: Queue[Job | None]) -> None:
+    def __init__(self, peer: Peer, frame: bytes, answer: Answer) -> None:
         self.peer = peer
-        self.lane = lane
+        self.size = len(frame)
+        self.head = frame[:_HEAD]
         self.number = 0
-        self.failed_since = 0.0
-        self.is_begun = False
-        self._frame = frame
+        # Seconds of a core.
+        self.cost = 0.0
+        self._frame: bytes | None = frame
         self._answer = answer
         self._replies: Iterator[wire.Reply] = iter(())
         self._next: wire.Reply | None = None
 
-    def first(self) -> tuple[bytes, bool]:
-        """Reads the request; its first reply, packed, and whether others follow."""
-        self.is_begun = True
+    def next(self) -> tuple[bytes, bool]:
+        """The next reply, packed, and whether others follow; a failure is the last."""
         try:
-            self.number, request = wire.unpack_request(self._frame)
-        except Failure as error:
-            self._read_number()
-            return self._packed(_fault(error), False)
-        self._frame = b""
-        try:
-            self._replies = self._answer(request)
-            self._next = next(self._replies, None)
-        except Exception as error:
-            return self._packed(_fault(error), False)
-        return self.following()
-
-    def following(self) -> tuple[bytes, bool]:
-        """The next reply; a failure among them is the last."""
-        reply = self._next
-        try:
+            if self._frame is not None:
+                self._begin()
+            reply = self._next
             if reply is None:
                 raise Failure("the request was answered with nothing")
             self._next = next(self._replies, None)
-            return self._packed(reply, self._next is not None)
+            more = self._next is not None
+            return wire.pack_reply(reply, self.number, more), more
         except Exception as error:
-            return self._packed(_fault(error), False)
+            self._next, self._replies = None, iter(())
+            return wire.pack_reply(_fault(error), self.number), False
+
+    def _begin(self) -> None:
+        frame, self._frame = self._frame or b"", None
+        try:
+            self.number, request = wire.unpack_request(frame)
+        except Failure:
+            self.number = wire.request_number(frame)
+            raise
+        del frame
+        self._replies = self._answer(request)
+        self._next = next(self._replies, None)
 
     def refused(self) -> bytes:
         """The only reply to a request that is one too many, packed."""
-        if not self.is_begun:
-            self._read_number()
-        self._replies = iter(())
-        return self._packed(_BUSY, False)[0]
-
-    def _read_number(self) -> None:
-        self.number = wire.request_number(self._frame)
-        self._frame = b""
-
-    def _packed(self, reply: wire.Reply, more: bool) -> tuple[bytes, bool]:
-        return wire.pack_reply(reply, self.number, more), more
+        if self._frame is not None:
+            self.number = wire.request_number(self._frame)
+        self._frame, self._next, self._replies = None, None, iter(())
+        return wire.pack_reply(_BUSY, self.number)
 
 
 def _fault(error: Exception) -> wire.Fault:

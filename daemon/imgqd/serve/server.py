@@ -1,45 +1,38 @@
-"""The ROUTER and its threads: one moves frames, three small pools think.
+"""The socket: one thread moves bytes, others think.
 
-Prompt requests never wait behind patient ones, which may wait for a model or the embedder, and neither
-behind those that wait for the index. Queues are bounded, and so is what one client may have under way:
-who floods is told so, and harms nobody else.
+Every size, count and wait is bounded (here, in `crowd`, `peer`, `line`, `zmtp` and `imgq.wire`): a client
+that is slow, floods or speaks nonsense harms itself alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import queue
 import resource
+import selectors
 import threading
 import time
-from collections import Counter
-from typing import Any
-
-import zmq
 
 from imgq import wire
-from imgq.errors import CannotStart
 from imgqd.serve import door
+from imgqd.serve.crowd import Crowd
 from imgqd.serve.job import Answer, Job
+from imgqd.serve.lanes import Lanes
+from imgqd.serve.peer import Peer
+from imgqd.serve.zmtp import Stranger
 
 log = logging.getLogger(__name__)
 
-PROMPT_THREADS = 3
-PATIENT_THREADS = 12
-SETTLING_THREADS = 12
-MOST_WAITING = 256
-MOST_OF_ONE_PEER = 8
-# Who does not even read that it is refused gets no more answers.
-MOST_UNREAD = 64
-# A client that does not read for so long is given up, and its answer with it.
-UNREAD_S = 30.0
+MOST_PEERS = 1000
+# Bytes of all requests that come or are being answered; what is small is not counted while it comes.
+MOST_HELD = 4 * wire.MOST_REQUEST
+_SMALL = 1 << 16
 
-
-_PATIENT = tuple(name.encode() for name, cls in wire.REQUESTS.items() if cls.patient)
-
-Lane = queue.Queue[Job | None]
+_LINGER_S = 0.5
+_MOST_DESCRIPTORS = 65536
 
 
 class Server:
@@ -48,180 +41,141 @@ class Server:
     def __init__(self, path: str, answer: Answer) -> None:
         self._path = path
         self._answer = answer
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._router: zmq.Socket[Any] = self._context.socket(zmq.ROUTER)
-        self._prompt: Lane = queue.Queue(MOST_WAITING)
-        self._patient: Lane = queue.Queue(MOST_WAITING)
-        self._settling: Lane = queue.Queue(MOST_WAITING)
-        self._handed_over = _handed_over()
         self._done: queue.SimpleQueue[tuple[Job, bytes, bool]] = queue.SimpleQueue()
-        self._stalled: list[tuple[Job, bytes, bool]] = []
-        self._under_way: Counter[bytes] = Counter()
+        self._resting: dict[Peer, float] = {}
         self._running = True
-        self._woken, self._waker = os.pipe()
-        self._threads: list[threading.Thread] = []
+        self._thread = threading.Thread(target=self._move_bytes, name="socket", daemon=True)
 
     def start(self) -> None:
-        """Binds and answers from now on. Raises CannotStart where the path is taken."""
-        _raise_descriptor_limit()
-        try:
-            self._bind()
-        except BaseException:
-            self._context.destroy(linger=0)
-            raise
-        lanes = [self._prompt] * PROMPT_THREADS + [self._patient] * PATIENT_THREADS
-        lanes += [self._settling] * SETTLING_THREADS
-        self._threads = [threading.Thread(target=self._think, args=(lane,)) for lane in lanes]
-        self._threads.append(threading.Thread(target=self._move_frames, name="socket"))
-        for thread in self._threads:
-            thread.daemon = True
-            thread.start()
+        """Listens, and answers from now on. Raises CannotStart where the path is taken."""
+        # Most descriptors are left to the rest of the daemon.
+        most = min(MOST_PEERS, _raised_descriptor_limit() // 4)
+        self._door = door.opened(self._path)
+        self._crowd = Crowd(self._door, most, self._attend)
+        self._lanes = Lanes(self._tell)
+        self._woken, self._waker = os.pipe()
+        for end in (self._woken, self._waker):
+            os.set_blocking(end, False)
+        self._crowd.watch(self._woken, self._wake_up)
+        self._thread.start()
 
     def stop(self) -> None:
         """Sends what is ready, then closes; requests that still think are given up."""
         self._running = False
         self._wake()
-        self._threads[-1].join()
-        for lane in (self._prompt, self._patient, self._settling):
-            with contextlib.suppress(queue.Full):
-                for _ in self._threads:
-                    lane.put_nowait(None)
-        self._router.close(linger=500)
-        self._context.term()
-        if self._handed_over is None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path)
+        self._thread.join()
+        self._lanes.close()
+        self._crowd.close()
+        door.close(self._door, self._path)
 
-    def _bind(self) -> None:
-        self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self._router.setsockopt(zmq.MAXMSGSIZE, wire.MOST_REQUEST)
-        self._router.setsockopt(zmq.HANDSHAKE_IVL, 2000)
-        # A Unix socket refuses at once who comes when this many wait to be let in.
-        self._router.setsockopt(zmq.BACKLOG, 1024)
-        self._router.setsockopt(zmq.SNDHWM, 16)
-        self._router.setsockopt(zmq.RCVHWM, 16)
-        if self._handed_over is not None:
-            # libzmq closes what it is given.
-            self._router.setsockopt(zmq.USE_FD, os.dup(self._handed_over))
-        else:
-            door.clear(self._path)
-        # libzmq makes the socket by the umask; no moment may show it to others.
-        before = os.umask(0o077)
-        try:
-            self._router.bind(f"ipc://{self._path}")
-        except zmq.ZMQError as error:
-            raise CannotStart(f"nothing can be bound to {self._path}: {error}") from None
-        finally:
-            os.umask(before)
+    def _move_bytes(self) -> None:
+        while self._running:
+            self._turn()
+        until = time.monotonic() + _LINGER_S
+        while time.monotonic() < until and self._has_more_to_say():
+            self._turn(_LINGER_S / 10)
 
-    def _move_frames(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._router, zmq.POLLIN)
-        poller.register(self._woken, zmq.POLLIN)
-        while self._running or not self._done.empty():
-            poller.poll(100 if self._stalled else None)
-            self._receive()
-            self._send()
+    def _has_more_to_say(self) -> bool:
+        return not self._done.empty() or any(peer.unread for peer in self._crowd)
 
-    def _receive(self) -> None:
-        # A flood must not keep the replies from leaving.
-        for _ in range(64):
-            try:
-                frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
-            if len(frames) == 2 and _is_owner(frames[1]):
-                self._accept(frames[0].bytes, frames[1].bytes)
-
-    def _accept(self, peer: bytes, frame: bytes) -> None:
-        under_way = self._under_way[peer]
-        if under_way >= MOST_UNREAD:
-            return
-        job = Job(peer, frame, self._answer, self._lane(frame))
-        self._under_way[peer] += 1
-        try:
-            if under_way >= MOST_OF_ONE_PEER:
-                raise queue.Full
-            job.lane.put_nowait(job)
-        except queue.Full:
-            self._deliver(job, job.refused(), False)
-
-    def _lane(self, frame: bytes) -> Lane:
-        """By the name of the request near the frame's start; the message is read later."""
-        head = frame[:64]
-        if b"Settle" in head:
-            return self._settling
-        return self._patient if any(name in head for name in _PATIENT) else self._prompt
-
-    def _send(self) -> None:
-        os.set_blocking(self._woken, False)
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._woken, 4096)
-        waiting, self._stalled = self._stalled, []
-        for job, frame, more in waiting:
-            self._deliver(job, frame, more)
+    def _turn(self, patience: float | None = None) -> None:
+        if self._resting:
+            patience = max(min(self._resting.values()) - time.monotonic(), 0.0)
+        self._crowd.turn(patience)
         while not self._done.empty():
             self._deliver(*self._done.get())
+        now = time.monotonic()
+        for peer in [peer for peer, until in self._resting.items() if until <= now]:
+            self._attend(peer)
 
     def _deliver(self, job: Job, frame: bytes, more: bool) -> None:
-        try:
-            self._router.send_multipart([job.peer, frame], zmq.NOBLOCK)
-        except zmq.Again:
-            job.failed_since = job.failed_since or time.monotonic()
-            if time.monotonic() - job.failed_since < UNREAD_S:
-                self._stalled.append((job, frame, more))
-                return
-            more = False
-        except zmq.ZMQError:
-            # The client is gone, and with it whoever wanted the rest.
-            more = False
-        job.failed_since = 0.0
-        if more:
-            self._resume(job)
-        else:
-            self._leave(job)
+        if not job.peer.is_gone:
+            job.peer.send(frame, job, more)
+            self._attend(job.peer)
 
-    def _resume(self, job: Job) -> None:
+    def _attend(self, peer: Peer, events: int = 0) -> None:
+        """Does all that can be done for a client now."""
+        self._resting.pop(peer, None)
+        if peer.is_gone:
+            return
         try:
-            job.lane.put_nowait(job)
+            if events & selectors.EVENT_READ:
+                peer.hear()
+            self._take(peer)
+            while self._send(peer):
+                self._take(peer)
+            self._wait_for(peer)
+        except (OSError, Stranger) as error:
+            log.debug("a client is sent away: %s", error)
+            self._crowd.drop(peer)
+        except Exception:
+            log.exception("a client is sent away: this is a bug")
+            self._crowd.drop(peer)
+
+    def _take(self, peer: Peer) -> None:
+        """Takes the requests that have come whole, and has those answered whose turn it is."""
+        line, now = peer.line, time.monotonic()
+        while line.is_heard(now) and peer.reads and (frame := peer.message()) is not None:
+            job = Job(peer, frame, self._answer)
+            if not line.join(job, now):
+                peer.send(job.refused())
+        while (turn := line.next(now)) is not None:
+            self._think(turn)
+
+    def _think(self, job: Job) -> None:
+        try:
+            self._lanes.put(job)
         except queue.Full:
-            self._deliver(job, job.refused(), False)
+            job.peer.send(job.refused(), job)
 
-    def _leave(self, job: Job) -> None:
-        self._under_way[job.peer] -= 1
-        if self._under_way[job.peer] <= 0:
-            del self._under_way[job.peer]
+    def _send(self, peer: Peer) -> bool:
+        """Whether anything that waited has left whole."""
+        has_left = False
+        for parcel in peer.flush():
+            has_left = True
+            if parcel.job is not None and parcel.more:
+                self._think(parcel.job)
+            elif parcel.job is not None:
+                peer.line.leave(parcel.job, time.monotonic())
+        return has_left
 
-    def _think(self, lane: Lane) -> None:
-        while self._running and (job := lane.get()) is not None:
-            frame, more = job.following() if job.is_begun else job.first()
-            self._done.put((job, frame, more))
-            self._wake()
+    def _wait_for(self, peer: Peer) -> None:
+        """Has the client attended to when there is something to be done for it."""
+        now = time.monotonic()
+        hears = peer.reads and peer.line.is_heard(now) and self._has_room(peer)
+        peer.hold_up(not hears)
+        if (wakes := peer.line.wakes(now)) < math.inf:
+            self._resting[peer] = wakes
+        events = selectors.EVENT_READ * hears | selectors.EVENT_WRITE * bool(peer.unread)
+        self._crowd.listen(peer, events)
+
+    def _has_room(self, peer: Peer) -> bool:
+        """Whether there is room for the message that is coming."""
+        if peer.claimed > max(peer.granted, _SMALL):
+            held = sum(each.line.held + each.granted for each in self._crowd)
+            if held + peer.claimed > MOST_HELD:
+                return False
+            peer.granted = peer.claimed
+        return True
+
+    def _tell(self, job: Job, frame: bytes, more: bool) -> None:
+        self._done.put((job, frame, more))
+        self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(BlockingIOError):
             os.write(self._waker, b"!")
 
-
-def _is_owner(frame: zmq.Frame) -> bool:
-    """Whether the process at the other end runs as this user, by SO_PEERCRED: "…:uid:gid:pid"."""
-    try:
-        words = str(frame.get("Peer-Address")).split(":")
-    except zmq.ZMQError:
-        return False
-    return words[-3:-2] == [str(os.getuid())]
+    def _wake_up(self, _: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
 
 
-def _handed_over() -> int | None:
-    """The listening descriptor of a service manager's socket unit (sd_listen_fds(3))."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
-        return None
-    return 3
-
-
-def _raise_descriptor_limit() -> None:
-    """libzmq ends the process when accept finds no descriptor left."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = hard if hard != resource.RLIM_INFINITY else 65536
+def _raised_descriptor_limit() -> int:
+    """How many descriptors this process may have open, from now on as many as it may ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return soft

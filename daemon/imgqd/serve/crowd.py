@@ -1,0 +1,146 @@
+"""Everybody who is connected: let in, listened to, and sent away."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from imgqd.serve.peer import Peer, uid_of
+
+log = logging.getLogger(__name__)
+
+# Of all replies together that wait until their clients read.
+MOST_UNREAD = 64 << 20
+
+_SWEEP_S = 1.0
+
+Attend = Callable[[Peer, int], None]
+
+
+class Crowd:
+    """Used by one thread. Another user is not let in; where it is full, who is idle makes room."""
+
+    def __init__(self, door: socket.socket, most: int, attend: Attend) -> None:
+        """door: listens, and does not block. attend: is called with a client and with what it is ready
+        for, selectors' events, 0 at first."""
+        self._door = door
+        self._most = most
+        self._attend = attend
+        self._selector = selectors.DefaultSelector()
+        self._peers: dict[Peer, int] = {}
+        self._is_open = False
+        self._expects = True
+        self._next_sweep = 0.0
+        self._open(True)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(list(self._peers))
+
+    def watch(self, descriptor: int, heed: Callable[[int], None]) -> None:
+        """Has something else called when there is something to be read from a descriptor."""
+        self._selector.register(descriptor, selectors.EVENT_READ, heed)
+
+    def turn(self, patience: float | None = None) -> None:
+        """Waits until somebody wants something, and attends to them; patience: seconds, at most."""
+        if patience is None and self._expects:
+            patience = _SWEEP_S
+        for key, events in self._selector.select(patience):
+            heed: Callable[[int], None] = key.data
+            heed(events)
+        if time.monotonic() >= self._next_sweep:
+            self._sweep()
+        else:
+            self._expects = True
+
+    def listen(self, peer: Peer, events: int) -> None:
+        """From now on it is attended to when it is ready for these; for none of them with 0."""
+        before = self._peers[peer]
+        self._peers[peer] = events
+        if events and before:
+            if events != before:
+                self._selector.modify(peer, events, partial(self._attend, peer))
+        elif events:
+            self._selector.register(peer, events, partial(self._attend, peer))
+        elif before:
+            self._selector.unregister(peer)
+
+    def drop(self, peer: Peer) -> None:
+        if not peer.is_gone:
+            self.listen(peer, 0)
+            del self._peers[peer]
+            peer.close()
+            self._open(True)
+
+    def close(self) -> None:
+        for peer in self:
+            self.drop(peer)
+        self._selector.close()
+
+    def _admit(self, _events: int) -> None:
+        """Lets in the first who waits outside."""
+        if len(self._peers) >= self._most and not self._make_room():
+            self._open(False)
+            return
+        try:
+            connection, _ = self._door.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            # No descriptor is left: they wait outside until one is, or for the next sweep.
+            log.warning("a client cannot be let in: %s", error.strerror)
+            if not self._make_room():
+                self._open(False)
+            return
+        self._let_in(connection)
+
+    def _let_in(self, connection: socket.socket) -> None:
+        if (uid := uid_of(connection)) != os.getuid():
+            log.warning("a client of another user is not heard (uid %d)", uid)
+            connection.close()
+            return
+        peer = Peer(connection)
+        self._peers[peer] = 0
+        self._attend(peer, 0)
+
+    def _make_room(self) -> bool:
+        """Sends away who has said nothing for longest and waits for nothing, if there is one."""
+        idle = [peer for peer in self._peers if peer.is_idle]
+        if idle:
+            self.drop(min(idle, key=lambda peer: peer.latest))
+        return bool(idle)
+
+    def _open(self, is_open: bool) -> None:
+        if is_open and not self._is_open:
+            self._selector.register(self._door, selectors.EVENT_READ, self._admit)
+        elif self._is_open and not is_open:
+            self._selector.unregister(self._door)
+        self._is_open = is_open
+
+    def _sweep(self) -> None:
+        """Sends away who did not go on in time. None follows where nothing is expected of anybody."""
+        now = time.monotonic()
+        self._next_sweep = now + _SWEEP_S
+        for peer in self:
+            if peer.due < now:
+                self.drop(peer)
+        self._require_reading(now)
+        for peer in self:
+            self._attend(peer, 0)
+        self._open(True)
+        self._expects = any(peer.due < math.inf for peer in self._peers)
+
+    def _require_reading(self, now: float) -> None:
+        """Where too much waits to be read, who has read nothing for longest is sent away."""
+        unread = sorted((peer for peer in self if peer.unread), key=lambda peer: peer.wrote)
+        total = sum(peer.unread for peer in unread)
+        for peer in unread:
+            if total <= MOST_UNREAD or now - peer.wrote < _SWEEP_S:
+                return
+            total -= peer.unread
+            self.drop(peer)

@@ -1,0 +1,294 @@
+"""Who is let in, who must go, and what a client may cost: each bound drawn close, and leant on."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from conftest import until
+from imgq import wire
+from imgq.zmtp import Dealer
+from imgqd.serve import crowd, peer, server
+from imgqd.serve.lanes import SETTLING_THREADS
+from imgqd.serve.line import AT_A_TIME
+from imgqd.serve.zmtp import framed
+from served import GREETING, PATIENCE_S, Answers, Client, is_closed, place, raw, roots, serving
+
+CLIENT_READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+
+NewDealer = Callable[[], Dealer]
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return place(tmp_path)
+
+
+@pytest.fixture
+def new_dealer(path: str) -> Iterator[NewDealer]:
+    with contextlib.ExitStack() as stack:
+
+        def new() -> Dealer:
+            return stack.enter_context(contextlib.closing(Dealer(path, soon())))
+
+        yield new
+
+
+def soon() -> float:
+    return monotonic() + PATIENCE_S
+
+
+def asked(dealer: Dealer) -> bool:
+    """Whether it is answered."""
+    dealer.send(wire.pack_request(wire.AskRoots(), 1), soon())
+    _, _, reply = wire.unpack_reply(dealer.receive(soon(), wire.MOST_REPLY))
+    return isinstance(reply, wire.Roots)
+
+
+def is_gone(dealer: Dealer) -> bool:
+    """Whether the server has closed the connection, looked at without waiting."""
+    ready, _, _ = select.select([dealer._socket], [], [], 0)
+    return bool(ready) and dealer._socket.recv(1, socket.MSG_PEEK) == b""
+
+
+def test_where_it_is_full_the_longest_idle_makes_room(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_PEERS", 4)
+    with serving(path, answers):
+        first, *others = [new_dealer() for _ in range(4)]
+        assert asked(first)
+        assert asked(new_dealer())
+        assert [is_gone(each) for each in others] == [True, False, False]
+        for _ in range(20):
+            assert asked(new_dealer())
+        assert is_gone(first)
+
+
+def test_where_it_is_full_of_work_who_comes_waits_outside(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_PEERS", 3)
+    with serving(path, answers):
+        busy = [new_dealer() for _ in range(3)]
+        for each in busy:
+            each.send(wire.pack_request(wire.Settle(timeout=5), 1), soon())
+        until(lambda: answers.begun == 3, "all of them to be busy")
+        with pytest.raises(TimeoutError):
+            Dealer(path, monotonic() + 0.2)
+        answers.go.set()
+        assert asked(new_dealer())
+        assert not any(map(is_gone, busy[1:]))
+
+
+def test_who_comes_is_let_in_again_when_descriptors_are_there_again(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(path, answers) as serves:
+        refusals = iter([OSError(24, "Too many open files")] * 3)
+        accept = serves._door.accept
+
+        class Scarce:
+            """A door that has no descriptor for the first who come."""
+
+            fileno = serves._door.fileno
+
+            def accept(self) -> object:
+                for refusal in refusals:
+                    raise refusal
+                return accept()
+
+        monkeypatch.setattr(serves._crowd, "_door", Scarce())
+        assert asked(new_dealer())
+        assert next(refusals, None) is None
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("said", [b"", GREETING[:1], GREETING[:63], GREETING])
+def test_who_does_not_greet_in_time_is_sent_away(
+    path: str, answers: Answers, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "GREETING_S", 0.1)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    with serving(path, answers):
+        assert is_closed(raw(path, said))
+
+
+def test_who_has_greeted_may_be_silent_for_ever(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound in ("GREETING_S", "REQUEST_S", "UNREAD_S"):
+        monkeypatch.setattr(peer, bound, 0.1)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    with serving(path, answers):
+        silent = new_dealer()
+        # Who comes later is sent away, and so would the first have been.
+        assert is_closed(raw(path, b""))
+        assert is_closed(raw(path, b""))
+        assert asked(silent)
+
+
+@pytest.mark.parametrize("size", [300, 1 << 20])
+def test_a_request_that_does_not_come_whole_in_time_is_not_waited_for(
+    path: str, answers: Answers, new_dealer: NewDealer, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "REQUEST_S", 0.1)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    with serving(path, answers):
+        slow, other = new_dealer(), new_dealer()
+        slow._socket.sendall(framed(bytes(size))[:200])
+        until(lambda: is_gone(slow), "the end of it")
+        assert asked(other)
+
+
+def test_who_reads_nothing_is_given_up_at_last(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "UNREAD_S", 0.1)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    with serving(path, answers):
+        slow = new_dealer()
+        slow.send(wire.pack_request(wire.Export(), 1), soon())
+        until(lambda: answers.left == 1, "the end of its answer")
+        assert asked(new_dealer())
+
+
+def test_what_nobody_reads_is_bounded_for_all_together(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd, "MOST_UNREAD", 5 << 20)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    with serving(path, answers) as serves:
+        slow = [new_dealer() for _ in range(12)]
+        for each in slow:
+            each.send(wire.pack_request(wire.Export(), 1), soon())
+        until(lambda: answers.exports == 12, "all of them to be answered")
+        until(lambda: answers.left >= 6, "the end of some of the answers")
+        until(lambda: sum(each.unread for each in serves._crowd) <= 5 << 20, "less to be unread")
+        assert asked(new_dealer())
+        assert 12 - answers.left >= 3
+
+
+def test_who_pings_and_does_not_read_is_not_listened_to(
+    path: str, answers: Answers, new_dealer: NewDealer
+) -> None:
+    with serving(path, answers) as serves:
+        pinging, other = new_dealer(), new_dealer()
+        pinging._socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            ping(pinging)
+        assert asked(other)
+        assert max(each.unread for each in serves._crowd) < 5 << 20
+
+
+def ping(dealer: Dealer) -> None:
+    while True:
+        dealer._socket.sendall(b"\x04\x17\x04PING\x00\x00" + bytes(16))
+
+
+def test_large_requests_come_one_after_the_other_where_there_is_no_room_for_both(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_HELD", 3 << 20)
+    large = wire.pack_request(wire.Search(terms=(wire.Term(picture=bytes(2 << 20)),)), 1)
+    with serving(path, answers) as serves:
+        one, two, small = new_dealer(), new_dealer(), new_dealer()
+        one.send(large, soon())
+        until(lambda: answers.begun == 1, "the first")
+        two._socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            two._socket.sendall(framed(large))
+        assert asked(small)
+        assert sum(each.line.held + each.granted for each in serves._crowd) < 3 << 20
+        answers.go.set()
+        one.receive(soon(), wire.MOST_REPLY)
+        assert asked(one)
+
+
+def test_who_goes_takes_along_what_it_asked(
+    path: str, answers: Answers, new_dealer: NewDealer
+) -> None:
+    """What waits for its turn, and what waits for a thread."""
+    settle = wire.pack_request(wire.Settle(timeout=5), 1)
+    with serving(path, answers) as serves:
+        staying = [new_dealer() for _ in range(SETTLING_THREADS)]
+        for each in staying:
+            each.send(settle, soon())
+        until(lambda: answers.begun == SETTLING_THREADS, "all that can be answered at a time")
+        going = new_dealer()
+        for _ in range(AT_A_TIME + 3):
+            going.send(settle, soon())
+        until(lambda: max(each.line.under_way for each in serves._crowd) == AT_A_TIME, "its turn")
+        going.close()
+        until(lambda: len(list(serves._crowd)) == SETTLING_THREADS, "its end")
+        answers.go.set()
+        for each in staying:
+            each.receive(soon(), wire.MOST_REPLY)
+        assert asked(staying[0])
+        assert answers.begun == SETTLING_THREADS
+
+
+def test_time_in_which_it_is_not_listened_to_is_not_its_own() -> None:
+    here, there = socket.socketpair()
+    with here, contextlib.closing(there):
+        client = peer.Peer(there)
+        here.sendall(GREETING + CLIENT_READY + framed(bytes(300))[:100])
+        client.hear()
+        assert client.message() is None
+        assert list(client.flush())
+        due = client.due
+        client.hold_up(True)
+        assert client.due == math.inf
+        client.hold_up(False)
+        assert due < client.due < math.inf
+
+
+def test_another_user_is_not_let_in(
+    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(crowd, "uid_of", lambda connection: os.getuid() + 1)
+    with serving(path, answers):
+        assert is_closed(raw(path, GREETING))
+    assert "another user" in caplog.text
+
+
+def test_the_user_at_the_other_end_is_who_the_kernel_says() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        assert peer.uid_of(here) == os.getuid()
+
+
+def test_a_bug_at_one_client_ends_that_one_alone(
+    path: str, answers: Answers, new_dealer: NewDealer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(path, answers) as serves:
+        other = new_dealer()
+        (spared,) = serves._crowd
+        unlucky = new_dealer()
+        (broken,) = set(serves._crowd) - {spared}
+        broken.line.join = None  # type: ignore[assignment, method-assign]
+        unlucky.send(b"?", soon())
+        until(lambda: is_gone(unlucky), "its end")
+        assert asked(other)
+    assert "this is a bug" in caplog.text
+
+
+def test_at_rest_it_sleeps(path: str, answers: Answers, new_dealer: NewDealer) -> None:
+    with serving(path, answers) as serves:
+        client = Client(path)
+        assert roots(client)
+        until(lambda: not serves._crowd._expects, "nothing to be expected")
+        client.close()

@@ -1,0 +1,216 @@
+"""The private folder, the lock and the socket itself: who may come in, and what is not touched."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgq import wire
+from imgq.errors import CannotStart
+from imgqd.serve import door
+from imgqd.serve.server import Server
+from served import PATIENCE_S, Answers, Client, place, roots
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return place(tmp_path)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_socket_is_for_its_owner_alone_whatever_the_umask(
+    tmp_path: Path, answers: Answers, umask: int
+) -> None:
+    path = os.fspath(tmp_path / "run" / "socket")
+    before = os.umask(umask)
+    try:
+        with door.locked(os.fspath(tmp_path / "run" / "lock")):
+            server = Server(path, answers)
+            server.start()
+            assert stat.S_IMODE(os.lstat(path).st_mode) & 0o077 == 0
+            assert stat.S_IMODE(os.lstat(tmp_path / "run").st_mode) == 0o700
+            assert stat.S_IMODE(os.lstat(tmp_path / "run" / "lock").st_mode) == 0o600
+            server.stop()
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+
+
+def test_a_socket_that_a_killed_daemon_left_is_taken_over(path: str, answers: Answers) -> None:
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(path)
+    server = Server(path, answers)
+    server.start()
+    client = Client(path)
+    assert roots(client)
+    client.close()
+    server.stop()
+
+
+@pytest.mark.parametrize("what", ["file", "link to a file", "link to a socket", "folder"])
+def test_what_else_lies_there_is_refused_and_not_touched(
+    path: str, answers: Answers, tmp_path: Path, what: str
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("a novel")
+    if what == "file":
+        Path(path).write_text("a novel")
+    elif what == "folder":
+        Path(path).mkdir()
+    elif what == "link to a file":
+        os.symlink(precious, path)
+    else:
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(os.fspath(tmp_path / "other"))
+        os.symlink(tmp_path / "other", path)
+    before = os.lstat(path)
+    with pytest.raises(CannotStart, match="in the way"):
+        Server(path, answers).start()
+    assert os.lstat(path) == before
+    assert precious.read_text() == "a novel"
+
+
+def test_a_socket_of_somebody_else_is_refused(
+    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+    monkeypatch.setattr(door.os, "getuid", lambda: os.stat(path).st_uid + 1)
+    with pytest.raises(CannotStart, match="not a socket of this user"):
+        Server(path, answers).start()
+    assert os.path.exists(path)
+
+
+def test_a_path_that_cannot_be_bound_is_said_to_be(tmp_path: Path, answers: Answers) -> None:
+    with pytest.raises(CannotStart, match="nothing can be bound"):
+        Server(os.fspath(tmp_path / ("x" * 120)), answers).start()
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o705, 0o777, 0o722])
+def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(CannotStart, match="not a private folder"):
+        door.lock(os.fspath(folder / "lock"))
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_a_folder_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
+    (tmp_path / "there").mkdir(mode=0o700)
+    if what == "file":
+        (tmp_path / "run").touch(mode=0o600)
+    else:
+        (tmp_path / "run").symlink_to("there")
+    with pytest.raises(CannotStart, match="not a private folder"):
+        door.lock(os.fspath(tmp_path / "run" / "lock"))
+
+
+def test_a_folder_of_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(door.os, "getuid", lambda: os.stat(folder).st_uid + 1)
+    with pytest.raises(CannotStart, match="not a private folder"):
+        door.lock(os.fspath(folder / "lock"))
+
+
+@pytest.mark.parametrize("what", ["a link at the lock", "a file above"])
+def test_a_lock_that_cannot_be_had_is_said_to_be(tmp_path: Path, what: str) -> None:
+    if what == "a file above":
+        (tmp_path / "home").touch()
+        path = tmp_path / "home" / "run" / "lock"
+    else:
+        path = tmp_path / "run" / "lock"
+        path.parent.mkdir(mode=0o700)
+        path.symlink_to(tmp_path / "precious")
+    with pytest.raises(CannotStart, match="cannot be had"):
+        door.lock(os.fspath(path))
+    assert not (tmp_path / "precious").exists()
+
+
+def test_a_second_lock_is_refused_and_names_who_has_the_first(tmp_path: Path) -> None:
+    path = os.fspath(tmp_path / "run" / "lock")
+    ask = (
+        "import sys; from imgqd.serve import door; from imgq.errors import Failure\n"
+        "try: door.lock(sys.argv[1])\n"
+        "except Failure as failure: print(failure.exit_code, failure.message)"
+    )
+    with door.locked(path):
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-c", ask, path], capture_output=True, text=True, check=True
+            )
+            assert done.stdout.split()[0] == "4"
+            assert f"pid {os.getpid()}" in done.stdout
+    with door.locked(path):
+        pass
+
+
+HANDED_OVER = """
+import os, sys
+os.environ["LISTEN_PID"] = str(os.getpid())
+from imgq import wire
+from imgqd.serve.server import Server
+server = Server(sys.argv[1], lambda request: iter([wire.Roots(roots=())]))
+server.start()
+print("ready", flush=True)
+sys.stdin.read()
+server.stop()
+# A daemon that starts anew finds it where it was.
+os.fstat(3)
+"""
+
+
+def test_a_listening_socket_that_is_handed_over_is_used_and_left(path: str) -> None:
+    """As systemd's socket units do it: descriptor 3, and who waits on it is answered."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen(16)
+        waiting = Client(path)
+        waiting.send(wire.pack_request(wire.AskRoots(), 1))
+        inode = os.lstat(path).st_ino
+
+        def hand_over() -> None:
+            os.dup2(listening.fileno(), 3)
+
+        child = subprocess.Popen(
+            [sys.executable, "-c", HANDED_OVER, path],
+            env=os.environ | {"LISTEN_FDS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(3,),
+            preexec_fn=hand_over,
+        )
+        assert isinstance(waiting.receive()[2], wire.Roots)
+        assert os.lstat(path).st_ino == inode
+        child.communicate(timeout=PATIENCE_S)
+        assert child.returncode == 0
+        assert os.lstat(path).st_ino == inode
+        waiting.close()
+
+
+def test_a_descriptor_handed_to_another_process_is_not_ours(
+    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid() + 1))
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    server = Server(path, answers)
+    server.start()
+    client = Client(path)
+    assert roots(client)
+    client.close()
+    server.stop()
