@@ -61,7 +61,8 @@ def write(path: Path) -> None:
 
 
 def fill(path: Path) -> None:
-    """On a small disk: opens the index where no byte is left, and commits until none is."""
+    """On a small disk: opens the index where no byte is left, commits until none is, and cannot make
+    it anew then."""
     store = opened(path)
     store.commit(batch(0), 1.0)
     store.close()
@@ -71,17 +72,25 @@ def fill(path: Path) -> None:
             file.write(bytes(512))
     with pytest.raises(StoreFull):
         Store.open(path, "decoder-1")
-    store = Store.open(path, "decoder-1", immutable=True)
-    assert len(store.rows(b"/r")) == BATCH
-    store.close()
+    store = opened(path, immutable=True)
+    assert batches_in(store) == 1
+    with pytest.raises(StoreFull):
+        store.make_writable()
+    assert store.is_immutable
+    assert batches_in(store) == 1
     ballast.unlink()
+    store.make_writable()
 
-    store, number = opened(path), 1
+    number = 1
     with contextlib.suppress(StoreFull):
         while True:
             store.commit(batch(number), 1.0)
             number += 1
     assert batches_in(store) == number > 1
+    with pytest.raises(StoreFull):
+        store.renew()
+    assert batches_in(store) == number
+    assert not path.with_name("index.db.new").exists()
     store.close()
     store = opened(path)
     assert batches_in(store) == number
@@ -348,11 +357,12 @@ class Faulty(apsw.VFSFile):
     """A file whose writes fail once the allowance is spent."""
 
     allowance = 1 << 60
+    error: type[apsw.Error] = apsw.FullError
 
     def xWrite(self, data: bytes, offset: int) -> None:
         Faulty.allowance -= 1
         if Faulty.allowance < 0:
-            raise apsw.FullError("no space")
+            raise Faulty.error("no space")
         super().xWrite(data, offset)
 
 
@@ -375,9 +385,18 @@ def disk() -> Iterator[type[Faulty]]:
 
 
 @pytest.mark.parametrize("forever", [False, True])
-def test_disk_that_is_full_at_any_write_costs_that_commit_alone(
-    path: Path, disk: type[Faulty], forever: bool
+@pytest.mark.parametrize(
+    ("error", "told"), [(apsw.FullError, StoreFull), (apsw.IOError, StoreError)]
+)
+def test_disk_that_fails_at_any_write_costs_that_commit_alone(
+    path: Path,
+    disk: type[Faulty],
+    forever: bool,
+    error: type[apsw.Error],
+    told: type[StoreError],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(disk, "error", error)
     store = opened(path)
     store.commit(batch(0), 1.0)
     number, full = 1, 0
@@ -386,10 +405,10 @@ def test_disk_that_is_full_at_any_write_costs_that_commit_alone(
         try:
             store.commit(batch(number), 1.0)
             number += 1
-        except StoreFull:
+        except told:
             full += 1
             if forever:
-                with pytest.raises(StoreFull):
+                with pytest.raises(told):
                     store.commit(batch(number), 1.0)
                 assert len(store.files()) == number * BATCH - number + 1
         finally:
