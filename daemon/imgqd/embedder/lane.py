@@ -63,8 +63,8 @@ class Lane(threading.Thread):
         while bench is not None and (work := self._next()) is not None:
             self.busy = True
             self._do(bench, work)
-            if bench.lost is not None:
-                self._leave(bench, bench.lost)
+            if bench.lost is not None or bench.decoder.is_worn:
+                self._leave(bench)
                 bench = self._begin()
             self.busy = False
         if bench is not None:
@@ -128,8 +128,9 @@ class Lane(threading.Thread):
             return self._bench
         return None
 
-    def _leave(self, bench: Bench, lost: DecoderLost) -> None:
-        log.warning("a decoder is replaced: %s", lost.failure.reason)
-        self.restarts += 1
+    def _leave(self, bench: Bench) -> None:
+        if bench.lost is not None:
+            log.warning("a decoder is replaced: %s", bench.lost.failure.reason)
+            self.restarts += 1
         bench.decoder.close()
         self._shop.slabs.retire(bench.slab)

@@ -24,6 +24,8 @@ _START_S = 60.0
 _GRACE_S = 5.0
 _SLOWEST_DISK = 10_000_000  # bytes a second
 _LONGEST_REASON = 300
+# So many pictures, and what one of them may have left behind in the child is gone.
+MOST_PICTURES = 800
 Answer = TypeVar("Answer")
 
 
@@ -63,6 +65,7 @@ class Decoder:
     def __init__(self, pixels: PixelSpec, slots: int, limits: Limits | None = None) -> None:
         """Starts the child, and returns when it is ready. Raises CannotStart."""
         self._slots = slots
+        self._pictures = 0
         self._limits = limits or Limits()
         try:
             self.slab = make_slab(slots * pixels.nbytes)
@@ -96,6 +99,7 @@ class Decoder:
         """Puts the picture in an open regular file into a slot of the slab. Raises DecoderLost."""
         if not 0 <= slot < self._slots:
             raise IndexError(f"slot {slot} of {self._slots}")
+        self._pictures += 1
         return self._ask({"job": "decode", "slot": slot}, descriptor, messages.read_decoded)
 
     def thumbnail(self, descriptor: int, longest: int) -> bytes | Failure:
@@ -105,8 +109,14 @@ class Decoder:
         """
         if not 0 < longest <= messages.LONGEST_THUMBNAIL:
             raise ValueError(f"a thumbnail of {longest} pixels")
+        self._pictures += 1
         message = {"job": "thumbnail", "longest": longest}
         return self._ask(message, descriptor, messages.read_drawn)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether another should take its place."""
+        return self._pictures >= MOST_PICTURES
 
     def kill(self) -> None:
         """Ends the child at once, from any thread; whoever waits for it gets DecoderDied."""

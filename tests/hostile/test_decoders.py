@@ -1,0 +1,143 @@
+"""Decoders that die, hang and babble: each costs the picture that it was at, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import unruly
+
+from conftest import Home, until
+from imgq import wire
+from pictures import encoded, jpeg, painted
+
+NewHome = Callable[..., Home]
+HERE = Path(__file__).parent
+# A second for the next picture, and what the rest of the way to the index takes on a busy machine.
+SERVED_S = 5.0
+
+
+@pytest.fixture
+def unruly_home(new_home: NewHome) -> Home:
+    """A daemon with one decoder, which does what pictures say."""
+    home = new_home()
+    home.environment["IMGQ_TEST_TEXT"] = "small_patience:FakeTexts"
+    home.environment["PYTHONPATH"] += f"{os.pathsep}{HERE / 'plants'}{os.pathsep}{HERE}"
+    home.settings("decoders = 1\n")
+    return home
+
+
+def start(home: Home) -> wire.Status:
+    """The status when the decoder is an unruly one, and has done a first picture."""
+    home.start()
+    until(lambda: home.status().model.state != "loading", "what is planted")
+    home.watch()
+    found = until(lambda: decoder(home), "a decoder")
+    if not is_unruly(found):
+        with suppress(psutil.NoSuchProcess):
+            found.kill()
+    jpeg(home.pictures / "first.jpg", 1)
+    home.settle()
+    until(lambda: is_unruly(decoder(home)), "an unruly decoder")
+    return home.status()
+
+
+def is_unruly(decoder: psutil.Process | None) -> bool:
+    try:
+        words = decoder.cmdline() if decoder else []
+    except psutil.NoSuchProcess:  # replaced since
+        words = []
+    return any(word.endswith("unruly.py") for word in words)
+
+
+def decoder(home: Home) -> psutil.Process | None:
+    for each in home.status().processes:
+        if each.role == "decoder":
+            with suppress(psutil.NoSuchProcess):
+                return psutil.Process(each.pid)
+    return None
+
+
+def poison(folder: Path, act: str) -> Path:
+    path = folder / f"{act}.jpg"
+    path.write_bytes(unruly.poison(encoded(painted(1), "JPEG"), act.encode()))
+    return path
+
+
+def errors(home: Home) -> dict[Path, wire.FileError]:
+    reply = home.ask(wire.AskErrors())
+    assert isinstance(reply, wire.Errors)
+    return {Path(os.fsdecode(error.path)): error for error in reply.errors}
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "words"),
+    [
+        ("segfault", "crashed", "Segmentation fault"),
+        ("fill memory", "crashed", "for want of memory"),
+        ("hang", "timeout", "longer than 3 s"),
+        ("close the pipe", "crashed", "hung up"),
+        ("say garbage", "crashed", "crashed"),
+    ],
+)
+def test_fault_55_what_a_picture_does_to_its_decoder_costs_that_picture(
+    unruly_home: Home, act: str, kind: str, words: str
+) -> None:
+    home = unruly_home
+    start(home)
+    bad = poison(home.pictures, act)
+    until(lambda: bad in errors(home), "the failure")
+    good = jpeg(home.pictures / "after.jpg", 3)
+    until(lambda: good in home.indexed(), "the next picture", SERVED_S)
+    status = home.settle()
+    assert {path.name for path in home.indexed()} == {"first.jpg", "after.jpg"}
+    assert [*errors(home)] == [bad]
+    assert errors(home)[bad].kind == kind
+    assert words in errors(home)[bad].reason
+    assert home.embedded() == status.index.files == 2
+
+
+def test_fault_55_what_a_decoder_prints_is_not_kept(unruly_home: Home) -> None:
+    home = unruly_home
+    restarts = start(home).counters.restarts
+    assert home.daemon is not None
+    daemon = psutil.Process(home.daemon.pid)
+    before = daemon.memory_info().rss
+    loud = poison(home.pictures, "print much")
+    home.settle()
+    assert loud in home.indexed()
+    assert daemon.memory_info().rss - before < 10 << 20
+    assert len(home.log) < 100_000
+    assert home.status().counters.restarts == restarts
+
+
+def test_fault_56_a_poison_is_tried_twice_in_all(unruly_home: Home) -> None:
+    home = unruly_home
+    start(home)
+    bad = poison(home.pictures, "segfault")
+    until(lambda: bad in errors(home), "the failure")
+    home.settle()
+    for _ in range(3):
+        assert home.stop() == 0
+        start(home)
+        assert bad in errors(home)
+    assert home.log.count("Segmentation fault") == 2
+
+
+def test_a_decoder_serves_some_pictures_and_makes_way(unruly_home: Home) -> None:
+    home = unruly_home
+    restarts = start(home).counters.restarts
+    assert home.daemon is not None
+    daemon = psutil.Process(home.daemon.pid)
+    first, descriptors = decoder(home), daemon.num_fds()
+    for number in range(40):
+        jpeg(home.pictures / f"{number}.jpg", number + 100)
+    status = home.settle()
+    assert (home.embedded(), status.counters.restarts) == (41, restarts)
+    assert first is not None
+    assert not first.is_running()
+    until(lambda: daemon.num_fds() <= descriptors + 2, "no descriptors left behind")
