@@ -350,3 +350,20 @@ def test_damage_of_every_kind_is_a_sentence(tmp_path: Path) -> None:
 def test_the_same_file_gives_the_same_pixels(tmp_path: Path) -> None:
     data = png(tmp_path / "a.png", 1).read_bytes()
     assert seen(data).tobytes() == seen(data).tobytes()
+
+
+def test_a_heif_whose_header_lies_about_its_size_is_seen_as_it_is() -> None:
+    data = bytearray(encoded(painted(1, (48, 36)), "HEIF"))
+    height = data.index(b"clap") + 12
+    assert data[height : height + 4] == (36).to_bytes(4, "big")
+    data[height : height + 4] = (65316).to_bytes(4, "big")
+    found = decode(io.BytesIO(bytes(data)), SQUARE, Limits())
+    assert isinstance(found, Decoded)
+    # The picture and what fills its last block.
+    assert (found.metadata.width, found.metadata.height) == (48, 64)
+
+
+def test_a_jpeg_2000_that_ends_before_its_pixels_is_not_black() -> None:
+    for options in ({}, {"no_jp2": True}):
+        data = encoded(painted(1), "JPEG2000", **options)
+        assert refused(data[: data.index(b"\xff\x90") + 2]).kind == "damaged"

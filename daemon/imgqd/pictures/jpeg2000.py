@@ -18,10 +18,15 @@ _OFFSETS = 16
 def skippable(file: BinaryIO, size: tuple[int, int], factor: float) -> int:
     """How many levels to skip for a picture of `size` that may be decoded `factor` times smaller.
 
-    Each halves both sides. Reads the file's head; the file's position is not kept.
+    Each halves both sides. Reads the file's head; the file's position is not kept. Raises EOFError where
+    the file ends before any pixel.
     """
     file.seek(0)
-    skip = _levels(file.read(_HEAD_BYTES))
+    head = file.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES and head.endswith(_TILE.to_bytes(2, "big")):
+        # The one end that OpenJPEG takes for a black picture.
+        raise EOFError("truncated before the first tile")
+    skip = _levels(head)
     while skip > 0 and (1 << skip > factor or not _rounds_alike(size, 1 << skip)):
         skip -= 1
     return skip

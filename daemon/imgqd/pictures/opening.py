@@ -15,6 +15,9 @@ from imgqd.pictures.limits import Limits
 from imgqd.pictures.refusal import Refused, too_many_pixels
 
 _NAMES = {"RAW": "camera raw", "JXL": "JPEG XL"}
+# A PNG's EXIF may stand behind its pixels: Pillow decodes those to get there, and tells only who comes
+# first that they are broken. A HEIF has its true size when it is decoded.
+_LOADED_FIRST = frozenset(("PNG", "HEIF"))
 _TURNED = frozenset((5, 6, 7, 8))
 # DNGVersion; and the colors of a sensor: color filter array, linear raw.
 _DNG_VERSION, _SENSOR_COLORS = 50706, frozenset((32803, 34892))
@@ -106,9 +109,7 @@ def _open(file: BinaryIO, format: str) -> ImageFile.ImageFile:
 
 
 def _measured(image: ImageFile.ImageFile, format: str) -> Opened:
-    if format == "PNG":
-        # Its EXIF may stand behind its pixels: Pillow decodes those to get there, and tells only who comes
-        # first that they are broken.
+    if format in _LOADED_FIRST:
         image.load()
     # Pillow itself turns a TIFF upright when it loads it, and gives its size so.
     orientation = 1 if format == "TIFF" else _orientation(image)

@@ -16,7 +16,7 @@ LONGEST_REASON = 300
 _LONGEST_MESSAGE = 160
 
 _ENDS_EARLY = re.compile(
-    r"truncat|end.of.file|unexpected end|not enough|too short|\beof\b|no more data",
+    r"truncat|end.of.file|unexpected end|not enough|too short|\beof\b|no more data|but only got",
     re.IGNORECASE,
 )
 _UNSUPPORTED = re.compile(
@@ -25,7 +25,12 @@ _UNSUPPORTED = re.compile(
 )
 # Where a decoder tripped over the data, and its words are about its own insides.
 _SLIPS = (IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError, struct.error)
-_SAYS_NOTHING = re.compile(r"^decoder error|not identified by this driver|index out of range")
+_SAYS_NOTHING = re.compile(
+    r"^decoder error|not identified by this driver|index out of range|^\d+$|requires a buffer"
+    r"|invalid literal|before the file's start"
+)
+# What Pillow says of a codec that it has, and that makes nothing of the data.
+_BROKEN = re.compile(r"data stream contents")
 _PIXELS = re.compile(r"\((\d+) pixels\)")
 
 
@@ -72,6 +77,8 @@ def _by_message(error: Exception, format: str) -> Failure:
         return _failure("damaged", "the file ends before the picture does")
     if "MAX_TEXT" in message:  # Pillow names its own setting
         return _failure("too_large", f"a note inside the {format} is too large")
+    if _BROKEN.search(message):
+        return _failure("damaged", f"its {format} data is damaged")
     if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(message):
         return _failure("unsupported", f"a kind of {format} that cannot be decoded: {message}")
     if isinstance(error, UnidentifiedImageError):
