@@ -324,6 +324,7 @@ def test_table_that_goes_while_it_is_open_ends_no_process(store: Store, path: Pa
         store.commit([indexed(n, path_of(n)) for n in range(COUNT)], 400.0)
     assert store.damage.is_set()
     store.repair()
+    assert not store.damage.is_set()
     store.commit([indexed(n, path_of(n)) for n in range(COUNT)], 400.0)
     assert store.check() == []
     assert pictures_in(store, COUNT) == set(range(COUNT))

@@ -92,6 +92,7 @@ class Checking(Roots):
                     rebuild(connection, model)
                 elif anatomy.lost:
                     forget(connection, model, anatomy.lost)
+        self._database.damage.clear()
 
     def _complete(self) -> None:
         """Makes a vec0 table again that lacks one of its own: nothing can be written before."""

@@ -62,7 +62,7 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Listings, Coun
 
     @property
     def damage(self) -> threading.Event:
-        """Set whenever a call raised StoreDamaged; `renew` makes an end of it."""
+        """Set whenever a call raised StoreDamaged; `repair` or `renew` makes an end of it."""
         return self._database.damage
 
     @property
