@@ -120,6 +120,9 @@ class Indexer(threading.Thread):
         if failed.failure.kind in ("crashed", "timeout"):
             self._dirty.mark_later(folder, SECOND_ATTEMPT_S)
         elif failed.failure.kind == "unreadable":
+            if self._pipeline.memory.is_remote(failed.path):
+                # Perhaps all of its disk is silent: whoever looks there notices.
+                self._dirty.mark(folder)
             self._dirty.mark_later(folder, UNREADABLE_S, counts=False)
 
     def _part_twins(self, outcome: Outcome) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 YOUNG_S = 10.0
 STILL_S = 2.0
 # A disk that does not answer, and a store that cannot be read, are asked again after so long.
-SILENT_AGAIN_S = 30.0
+SILENT_AGAIN_S = 3.0
 STORE_AGAIN_S = 5.0
 # Stamps are no finer than the kernel's tick, and whole seconds may be FAT's, which are two. One as
 # young as the look may belong to two contents.
