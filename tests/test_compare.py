@@ -244,9 +244,9 @@ def test_a_fault_of_the_picture_is_final(comparison: Comparison, kind: FailureKi
     assert of(comparison, changed, failed(kind)).changed
 
 
-@pytest.mark.parametrize("kind", ["damaged", "crashed"])
+@pytest.mark.parametrize("kind", ["damaged", "crashed", "unreadable"])
 def test_another_decoder_tries_again(comparison: Comparison, kind: FailureKind) -> None:
-    row = failed(kind, attempts=2, decoder="decoder-0", ago=60.0)
+    row = failed(kind, attempts=2, decoder="decoder-0", ago=1.0)
     assert of(comparison, OLD, row).changed
 
 

@@ -113,6 +113,9 @@ class Comparison:
             return 0.0
         if row.ledger is None or row.ledger.is_final(self._decoder):
             return None
+        if row.ledger.decoder != self._decoder:
+            # Another one failed; or somebody asks for another try.
+            return 0.0
         kind, attempts = row.ledger.failure.kind, row.ledger.attempts
         pause: float
         if kind == "unreadable":

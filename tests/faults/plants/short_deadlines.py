@@ -1,12 +1,13 @@
-"""Planted in a daemon: a picture may take a decoder two seconds, and then half a second more. A far disk may
-take one to answer a lane, and two to answer its scout."""
+"""Planted in a daemon: a picture may take a decoder two seconds, and then half a second more.
+
+A far disk may take a second to answer a lane.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fake_embedder import FakeTexts
-from imgqd import scout
 from imgqd.embedder import disks
 from imgqd.pictures import handle
 from imgqd.pictures.handle import Decoder
@@ -23,5 +24,4 @@ def _impatient(self: Decoder, message: Any, descriptor: int, read: Any, _: objec
 
 handle._GRACE_S = 0.5
 disks.SILENT_S = 1.0
-scout.ANSWER_S = 2.0
 Decoder._ask = _impatient  # type: ignore[method-assign]
