@@ -154,6 +154,67 @@ def test_many_queries_are_answered_as_each_alone(oracle: Oracle, count: int) -> 
     assert many(oracle.resident.snapshot(), queries, 10) == alone
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_with_a_prefix_filters_scores_and_order_are_exact(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And hardly any hit is missed, while rows come, go, are replaced, and move."""
+    monkeypatch.setattr("imgqd.search.resident._PREFIXED", 512)
+    monkeypatch.setattr("imgqd.search.resident._FIRST_ROWS", 6000)
+    monkeypatch.setattr("imgqd.search.resident._LATEST", 0.5)
+    monkeypatch.setattr("imgqd.search.rank._LEAST", 64)
+    dice, world, dim = np.random.default_rng(seed), World(128, seed), 128
+    resident, known = Resident(dim), np.zeros((6000, dim), np.float32)
+    is_known = np.zeros(len(known), np.bool_)
+    found_of, expected_of, prefixed = 0, 0, 0
+    for _ in range(35):
+        some = dice.choice(len(known), dice.integers(0, 1200), replace=False)
+        if dice.random() < 0.7:
+            known[some], is_known[some] = world.pictures(len(some)), True
+            resident.add(some, known[some])
+        else:
+            resident.remove(some.tolist())
+            is_known[some] = False
+        query = world.texts(1)[0] if dice.random() < 0.5 else world.likes(known[:1000] + 1e-9, 1)[0]
+        scores = (known.astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+        eligible = is_known & (dice.random(len(known)) < dice.choice([0.4, 0.9, 2]))
+        allowed = np.flatnonzero(eligible) if not (eligible == is_known).all() else None
+        order = np.lexsort((np.arange(len(known)), np.where(eligible, -scores, np.inf)))
+        expected, out = order[: int(np.count_nonzero(eligible))].tolist(), order[:1].tolist()
+        snapshot = resident.snapshot()
+        prefixed += snapshot.prefix is not None and 0 < snapshot.prefix.count < len(snapshot.ids)
+        for top in (1, 10, 3000):
+            found = nearest(snapshot, query, top, allowed, out)
+            wanted = [id for id in expected if id not in out][:top]
+            assert len(found) == len(wanted)
+            assert eligible[[id for id, _ in found]].all()
+            assert [score for _, score in found] == scores[[id for id, _ in found]].tolist()
+            assert found == sorted(found, key=lambda hit: (-hit[1], hit[0]))
+            if top <= 10:
+                found_of += len({id for id, _ in found}.intersection(wanted))
+                expected_of += len(wanted)
+    assert prefixed > 10
+    assert found_of >= 0.99 * expected_of
+
+
+def test_what_came_lately_is_found_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all that passes came after the prefix was made, nothing in the prefix does."""
+    monkeypatch.setattr("imgqd.search.resident._PREFIXED", 4096)
+    monkeypatch.setattr("imgqd.search.rank._LEAST", 16)
+    world, resident = World(128), Resident(128)
+    pictures = world.pictures(5100)
+    resident.add(np.arange(4096), pictures[:4096])
+    resident.add(np.arange(4096, 5100), pictures[4096:])
+    snapshot = resident.snapshot()
+    assert snapshot.prefix
+    assert snapshot.prefix.count == 4096
+    for query in world.texts(5):
+        found = nearest(snapshot, query, 2, np.arange(4096, 5100))
+        assert [id for id, _ in found] == (
+            4096 + np.argsort(-pictures[4096:] @ query)[:10]
+        ).tolist()
+
+
 @pytest.fixture(scope="module")
 def world() -> tuple[World, np.ndarray, Resident]:
     world = World(256)

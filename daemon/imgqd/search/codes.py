@@ -50,6 +50,12 @@ class Estimates:
     def __getitem__(self, rows: NDArray[np.intp]) -> Estimates:
         return Estimates(self.scores[rows], self.errors[rows])
 
+    def joined(self, others: Estimates) -> Estimates:
+        return Estimates(
+            np.concatenate([self.scores, others.scores]),
+            np.concatenate([self.errors, others.errors]),
+        )
+
     def best(self, top: int) -> NDArray[np.intp]:
         """Which rows may be among the `top` best, or equal the last of them; ascending."""
         if top >= len(self.scores):

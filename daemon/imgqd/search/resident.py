@@ -11,17 +11,35 @@ import numpy as np
 import numpy.typing as npt
 
 from imgqd.search.codes import Codes, encode
+from imgqd.search.prefix import OUTGROWN, Prefix, prefix
 
 Ids = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 Vectors = npt.NDArray[np.float32]
 
 _FIRST_ROWS = 1024
+# From so many rows on there is a prefix, and it leaves out the latest of them at most, by this share.
+_PREFIXED = 32_768
+_LATEST = 1 / 16
+# Ids that leave out more numbers than this are looked up by sorting.
+_SPARSE = 64
+# Up to this share of the rows their codes are gathered, above it all are scanned.
+FEW = 1 / 8
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rows may be found, `count` of them: where they are few these rows, else all but these."""
+
+    count: int
+    few: bool
+    rows: Rows
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one search looks at: ids int64 (n,), vectors float32 (n, dim) and their codes, alive bool (n,).
+    """What one search looks at: ids int64 (n,), vectors float32 (n, dim) and their codes, alive bool
+    (n,), and the prefix of the first rows, where there are enough of them.
 
     It stays as it is: rows are only ever added behind it, and marked dead in a copy.
     """
@@ -30,15 +48,18 @@ class Snapshot:
     vectors: Vectors
     codes: Codes
     alive: npt.NDArray[np.bool_]
+    prefix: Prefix | None
 
-    def rows(self, allowed: Ids | None, left_out: Collection[int]) -> Rows:
-        """The rows of the pictures that may be found, ascending; allowed: None for all."""
-        eligible = self.alive.copy()
+    def choose(self, allowed: Ids | None, left_out: Collection[int]) -> Choice:
+        """The rows of the pictures that may be found; allowed: None for all that are alive."""
+        eligible = self.alive
         if allowed is not None:
-            eligible &= np.isin(self.ids, allowed)
+            eligible = eligible & _among(self.ids, allowed)
         if left_out:
-            eligible &= ~np.isin(self.ids, list(left_out))
-        return np.flatnonzero(eligible)
+            eligible = eligible & ~_among(self.ids, np.array(sorted(left_out), np.int64))
+        count = int(np.count_nonzero(eligible))
+        few = count < FEW * len(self.ids)
+        return Choice(count, few, np.flatnonzero(eligible if few else ~eligible))
 
 
 class Resident:
@@ -55,6 +76,8 @@ class Resident:
             np.zeros((_FIRST_ROWS, dim), np.int8), np.zeros(_FIRST_ROWS, np.float32)
         )
         self._alive = np.zeros(_FIRST_ROWS, np.bool_)
+        self._prefix: Prefix | None = None
+        self._prefix_due = _PREFIXED
         self._snapshot = self._seen()
 
     def __len__(self) -> int:
@@ -78,6 +101,8 @@ class Resident:
             self._alive[start:end] = True
             self._rows.update(zip(ids.tolist(), range(start, end), strict=True))
             self._count = end
+            if end >= self._prefix_due:
+                self._put_prefix()
             self._snapshot = self._seen()
 
     def remove(self, ids: Iterable[int]) -> None:
@@ -101,6 +126,9 @@ class Resident:
 
     def _move(self, capacity: int) -> None:
         """Into new arrays, without the dead: those who read the old ones go on with them."""
+        if self._dead:
+            # Rows have other numbers from now on.
+            self._prefix, self._prefix_due = None, _PREFIXED
         living = np.flatnonzero(self._alive[: self._count])
         capacity = max(capacity, _FIRST_ROWS)
         self._ids = _moved(self._ids, living, capacity)
@@ -113,9 +141,35 @@ class Resident:
         self._rows = dict(zip(self._ids[: len(living)].tolist(), range(len(living)), strict=True))
         self._count, self._dead = len(living), 0
 
+    def _put_prefix(self) -> None:
+        """Brings the prefix up to the last row."""
+        known, vectors = self._prefix, self._vectors[: self._count]
+        if known is not None and self._count < OUTGROWN * known.directions.trained:
+            self._prefix = known.extended(vectors[known.count :])
+        else:
+            self._prefix = prefix(vectors)
+        self._prefix_due = self._count + max(int(_LATEST * self._count), _PREFIXED // 4)
+
     def _seen(self) -> Snapshot:
         seen = slice(self._count)
-        return Snapshot(self._ids[seen], self._vectors[seen], self._codes[seen], self._alive[seen])
+        return Snapshot(
+            self._ids[seen],
+            self._vectors[seen],
+            self._codes[seen],
+            self._alive[seen],
+            self._prefix,
+        )
+
+
+def _among(ids: Ids, some: Ids) -> npt.NDArray[np.bool_]:
+    """Which of the ids, all positive, are among some: bool (n,)."""
+    last = int(ids.max(initial=0))
+    if last > _SPARSE * len(ids):
+        found: npt.NDArray[np.bool_] = np.isin(ids, some)
+        return found
+    there = np.zeros(last + 1, np.bool_)
+    there[some[(some >= 0) & (some <= last)]] = True
+    return there[ids]
 
 
 def _moved(array: npt.NDArray[Any], rows: Rows, capacity: int) -> npt.NDArray[Any]:
