@@ -210,9 +210,7 @@ def test_what_came_lately_is_found_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert snapshot.prefix.count == 4096
     for query in world.texts(5):
         found = nearest(snapshot, query, 2, np.arange(4096, 5100))
-        assert [id for id, _ in found] == (
-            4096 + np.argsort(-pictures[4096:] @ query)[:10]
-        ).tolist()
+        assert [id for id, _ in found] == (4096 + np.argsort(-pictures[4096:] @ query)[:2]).tolist()
 
 
 @pytest.fixture(scope="module")
