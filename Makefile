@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types check install clean
+.PHONY: demo test lint types check bench install clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/imgq demo $(if $(DIR),--dir "$(DIR)") $(if $(QUERY),--query "$(QUERY)")
@@ -27,6 +27,11 @@ types: $(VENV)/.tested
 
 check: lint types test
 
+# Minutes, on a machine with nothing else to do: tables to build/bench.
+bench: $(VENV)/.benched
+	mkdir -p build/bench
+	$(BIN)/python -m benchmarks.search --pictures 10000 100000 1000000 --out build/bench
+
 install: $(VENV)/.installed
 
 # The venv is made anew where the project's needs have changed.
@@ -39,5 +44,9 @@ $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
+$(VENV)/.benched: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache dist
