@@ -160,10 +160,18 @@ def test_gone_file_and_gone_folder_take_nothing_else_along(store: Store) -> None
 
 def test_moved_file_keeps_its_picture(store: Store) -> None:
     commit(store, indexed(b"/r/a/x.jpg", 3))
-    renamed = stamp(3, ctime_ns=9)
+    renamed = stamp(3, device=9)
     assert commit(store, Moved(b"/r/a/x.jpg", b"/r/b/y.jpg", renamed)) == Committed()
     assert store.rows(b"/r/b")[b"y.jpg"].stamp == renamed
     assert store.folders_under(b"/r") == [b"/r/b"]
+
+
+@pytest.mark.parametrize("field", ["size", "mtime_ns", "ctime_ns", "inode"])
+def test_move_of_what_is_another_file_by_now_is_to_be_read_again(store: Store, field: str) -> None:
+    commit(store, indexed(b"/r/x", 1))
+    before = stamp(1, **{field: 9})
+    assert commit(store, Moved(b"/r/x", b"/r/y", before)).again == [b"/r/y"]
+    assert store.rows(b"/r").keys() == {b"x"}
 
 
 def test_moved_over_a_known_file_hides_what_it_showed(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,13 +118,22 @@ def test_what_stays_behind_a_renamed_folder_is_where_it_was(store: Store) -> Non
     assert store.check() == []
 
 
-def test_stamps_of_moved_files_are_those_that_were_seen(store: Store) -> None:
+def test_device_of_moved_files_is_the_one_that_was_seen(store: Store) -> None:
     store.commit([indexed(n, b"/r/old/%d" % n) for n in range(5)], 1.0)
-    new = [Moved(b"/r/old/%d" % n, b"/r/new/%d" % n, stamp(n % 3)) for n in range(5)]
+    seen = [replace(stamp(n), device=n % 2) for n in range(5)]
+    new = [Moved(b"/r/old/%d" % n, b"/r/new/%d" % n, seen[n]) for n in range(5)]
     store.commit(new, 1.0)
-    assert {name: row.stamp for name, row in store.rows(b"/r/new").items()} == {
-        b"%d" % n: stamp(n % 3) for n in range(5)
-    }
+    assert [row.stamp for _, row in sorted(store.rows(b"/r/new").items())] == seen
+
+
+def test_folder_that_another_has_taken_the_place_of_is_not_renamed(store: Store) -> None:
+    """Between the look and the commit, the other's file was recorded."""
+    store.commit([indexed(n, b"/r/old/%d" % n) for n in range(5)], 1.0)
+    store.commit([indexed(9, b"/r/old/3")], 1.0)
+    committed = renamed(store, b"/r/old/", b"/r/new/", [b"%d" % n for n in range(5)])
+    assert committed.again == [b"/r/new/3"]
+    assert store.rows(b"/r/new").keys() == {b"0", b"1", b"2", b"4"}
+    assert store.rows(b"/r/old").keys() == {b"3"}
 
 
 def test_moves_out_of_a_folder_that_is_no_more_are_to_be_read_again(store: Store) -> None:

@@ -121,7 +121,8 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A known file, with an equal stamp, has another path: its row moves, nothing is read."""
+    """A known file, with an equal stamp, has another path: its row moves, nothing is read. Where its old
+    path is by now known as another file, the new one is to be read."""
 
     source: bytes
     path: bytes

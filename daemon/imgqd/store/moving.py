@@ -11,20 +11,18 @@ from imgqd.store.writing import columns
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from imgqd.records import Moved
+    from imgqd.records import Moved, Stamp
     from imgqd.store.writing import Writing
 
 ROWS = "SELECT name, id, size, mtime_ns, ctime_ns, inode, device FROM files WHERE folder = ?"
-STAMP = """
-UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ? WHERE id = ?
-"""
+DEVICE = "UPDATE files SET device = ? WHERE id = ?"
 
 
 def move(writing: Writing, moves: Sequence[Moved]) -> None:
     """All at once, so that two files can change places; what could not be moved is for `again`."""
     rest = list(_by_file(writing, moves))
     # every row leaves its name before one takes a new name
-    rows = [writing.take_away(each.source) for each in rest]
+    rows = [writing.take_away(each.source, each.stamp) for each in rest]
     for each, row in zip(rest, rows, strict=True):
         if row is None or not writing.put_down(row, each.path, each.stamp):
             writing.again.append(each.path)
@@ -53,7 +51,8 @@ def _rename(writing: Writing, folder: bytes, target: bytes, files: dict[bytes, M
         return False
     rows: dict[bytes, Any] = {name: row for name, *row in connection.execute(ROWS, (id,))}
     staying = rows.keys() - files.keys()
-    if not files.keys() <= rows.keys() or len(staying) >= len(files):
+    same = all(name in rows and _is_same(rows[name], each.stamp) for name, each in files.items())
+    if not same or len(staying) >= len(files):
         return False
     connection.execute("UPDATE folders SET path = ?, root = ? WHERE id = ?", (target, root, id))
     writing.forget_folder_ids()
@@ -62,8 +61,13 @@ def _rename(writing: Writing, folder: bytes, target: bytes, files: dict[bytes, M
         connection.executemany(
             "UPDATE files SET folder = ? WHERE id = ?", [(old, rows[name][0]) for name in staying]
         )
-    stamps = ((columns(each.stamp), rows[name]) for name, each in files.items())
+    devices = ((columns(each.stamp)[4], rows[name]) for name, each in files.items())
     connection.executemany(
-        STAMP, [(*now, id) for now, (id, *before) in stamps if now != tuple(before)]
+        DEVICE, [(device, row[0]) for device, row in devices if device != row[5]]
     )
     return True
+
+
+def _is_same(row: Any, stamp: Stamp) -> bool:
+    """Whether the row is still that of the file that has moved; another may have taken its place."""
+    return tuple(row[1:5]) == columns(stamp)[:4]

@@ -101,15 +101,15 @@ class Writing:
         )
         return self.connection.last_insert_rowid()
 
-    def take_away(self, path: bytes) -> int | None:
+    def take_away(self, path: bytes, stamp: Stamp) -> int | None:
         """Takes the name from a file's row, so that another can have it; the row's id, if it is
-        known."""
+        known with this stamp: another file may have been recorded at its path since."""
         folder, name = os.path.split(path)
         row = self.connection.execute(
             # no file's name has a NUL in it
             "UPDATE files SET name = CAST(char(0) || id AS BLOB) WHERE folder = ? AND name = ?"
-            " RETURNING id, folder",
-            (self.known_folder(folder), name),
+            " AND (size, mtime_ns, ctime_ns, inode) = (?, ?, ?, ?) RETURNING id, folder",
+            (self.known_folder(folder), name, *columns(stamp)[:4]),
         ).get
         if row is None:
             return None
