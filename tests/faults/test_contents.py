@@ -107,6 +107,17 @@ def test_fault_26_changed_through_a_hard_link(home: Home, picture: Path) -> None
     assert home.embedded() == 2
 
 
+def test_fault_26_changed_through_a_hard_link_that_is_gone(home: Home, picture: Path) -> None:
+    """Nothing tells of a change but the name that is no more when somebody looks."""
+    link = home.pictures / "folder" / "link.png"
+    link.parent.mkdir()
+    os.link(picture, link)
+    oracle.check(home, home.pictures)
+    overwrite(link)
+    link.unlink()
+    oracle.agree(home, home.pictures)
+
+
 def test_fault_26_a_touch_embeds_nothing(home: Home, picture: Path) -> None:
     like = home.folder / "like"
     like.touch()

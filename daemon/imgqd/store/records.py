@@ -192,8 +192,9 @@ class Committed:
     three.
 
     added: embedded by it, and shown by a file; shown: shown again, their vectors are in the store;
-    hidden: no file shows them any more; again: paths that could not be recorded as told (the
-    picture, or a move's source, is unknown by now) and are to be read again; rejected: recorded as
+    hidden: no file shows them any more; again: paths that are to be looked at again, for they could
+    not be recorded as told (the picture, or a move's source, is unknown by now), or another link of
+    the file is gone; rejected: recorded as
     failures because their vector was not of unit norm or not of the model's length.
     """
 

@@ -3,16 +3,17 @@ settles at its end which pictures can be found from then on."""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreDamaged
-from imgqd.store.folders import UNDER, is_under, under
+from imgqd.store.folders import UNDER, is_under, join, under
 from imgqd.store.part import fit
 from imgqd.store.records import Added, Committed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import apsw
     import numpy as np
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
     from imgqd.records import Stamp
 
+# the paths that other links of deleted files have
+LINKS = """
+SELECT folders.path, files.name FROM json_each(:gone) gone
+CROSS JOIN files ON files.inode = gone.value ->> 0 AND files.device = gone.value ->> 1
+JOIN folders ON folders.id = files.folder
+"""
+MOST_GONE = 5000
 IN_ROOT = "SELECT id FROM folders WHERE root = :root"
 IN_FOLDER = f"SELECT id FROM folders WHERE {UNDER}"
 
@@ -35,6 +43,7 @@ class Writing:
         self.again: list[bytes] = []
         self._touched: set[int] = set()
         self._left: set[int] = set()
+        self._gone: list[tuple[int | str, int | str]] = []
         self._folders: dict[bytes, int] = {}
         self._roots: list[Any] = connection.execute(
             "SELECT path, id FROM roots ORDER BY length(path) DESC"
@@ -158,11 +167,12 @@ class Writing:
     def _delete(self, which: str, bindings: Mapping[str, bytes | int | None]) -> bool:
         """Deletes those rows of files; whether there were any."""
         rows: list[Any] = self.connection.execute(
-            f"DELETE FROM files WHERE {which} RETURNING picture, folder", bindings
+            f"DELETE FROM files WHERE {which} RETURNING picture, folder, inode, device", bindings
         ).fetchall()
-        for picture, folder in rows:
+        for picture, folder, inode, device in rows:
             self._touch(picture)
             self._left.add(folder)
+            self._gone.append((inode, device))
         return bool(rows)
 
     def _touch(self, *pictures: int | None) -> None:
@@ -176,10 +186,19 @@ class Writing:
             " WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE folder = ?1)",
             [(folder,) for folder in self._left],
         )
+        self.again += self._other_links()
         committed = Committed(again=self.again)
         for picture in sorted(self._touched | self.embedded.keys()):
             self._settle(picture, committed)
         return committed
+
+    def _other_links(self) -> Iterator[bytes]:
+        """Of files that are gone by one of their names: whoever wrote through that one before told
+        nobody who watches the others."""
+        for first in range(0, len(self._gone), MOST_GONE):
+            gone = json.dumps(self._gone[first : first + MOST_GONE])
+            for folder, name in self.connection.execute(LINKS, {"gone": gone}):
+                yield join(folder, name)
 
     def _settle(self, picture: int, committed: Committed) -> None:
         row = self.connection.execute(
