@@ -1,4 +1,4 @@
-"""Times that are coarse, odd, or wrong."""
+"""Times that are odd, and a clock that is wrong."""
 
 from __future__ import annotations
 
@@ -8,30 +8,10 @@ from collections.abc import Callable
 import pytest
 
 import oracle
-import plugs
 import tiny
 from conftest import Home
 
 YEAR_S = 365 * 86_400
-
-
-def test_fault_27_written_again_within_one_tick(home: Home) -> None:
-    """On a file system whose times are as coarse as the kernel's tick, with the old time put back: nothing
-    but the bytes tells that a file was written again."""
-    with plugs.point(home.folder / "coarse") as place:
-        plugs.mount("-t", "ramfs", "none", place)
-        home.watch(place)
-        for number in range(100):
-            (place / f"{number}.png").write_bytes(tiny.png(number))
-            os.utime(place / f"{number}.png", (1e9, 1e9))
-        oracle.check(home, place)
-        for number in range(20):
-            for file in sorted(place.iterdir()):
-                for again in range(3):
-                    file.write_bytes(tiny.png(1000 + 3 * number + again))
-                    os.utime(file, (1e9, 1e9))
-        oracle.check(home, place)
-        plugs.pull(place)
 
 
 def test_fault_35_times_far_from_now(home: Home) -> None:
