@@ -27,6 +27,8 @@ _ENVIRONMENT = {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKT
 # The daemon pins its own threads for the sake of its search.
 _PINS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _LAST_LINES = 5
+# A process that has hung up is gone so much later, on a machine that is busy.
+_END_S = 4.0
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +164,7 @@ class Embedder:
     def _died(self, reason: str) -> EmbedderDied:
         """What is known of the end of the process, which is ended where it has not."""
         try:
-            code: int | None = self._process.wait(1.0)
+            code: int | None = self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             code = None
         self.close()
