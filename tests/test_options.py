@@ -103,7 +103,9 @@ def test_every_option_is_in_the_help(option: str) -> None:
 def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     monkeypatch.setenv("HOME", "/home/me")
-    asked = parse(["red", "-", "2:car", "--not", "blue", "--in=~/p", "--in", "a", "--all", "-k9"])
+    asked = parse(
+        ["red", "-", "2:car", "--not", "blue", "--in=~/p", "--in", "a", "--all", "--exact", "-k9"]
+    )
     wanted = request(asked)
     assert [(term.text, term.weight) for term in wanted.terms] == [
         ("red", 1),
@@ -111,7 +113,8 @@ def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         ("blue", -1),
     ]
     assert wanted.within == (b"/home/me/p", b"/a")
-    assert (wanted.top, wanted.offline, wanted.timeout) == (9, True, 30.0)
+    assert (wanted.top, wanted.offline, wanted.exact, wanted.timeout) == (9, True, True, 30.0)
+    assert request(parse(["red"])).exact is False
 
 
 def test_a_title_says_what_was_asked() -> None:

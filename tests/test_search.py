@@ -196,6 +196,21 @@ def test_pictures_that_are_equally_near_come_by_path(library: Library) -> None:
     assert library.paths(text("x")) == ["/r/a.jpg", "/r/c.jpg", "/s/b.jpg"]
 
 
+def test_the_store_itself_answers_where_memory_errs(full: Library) -> None:
+    """The same hits, and without what is in memory alone."""
+    full.show(("/s/copy.jpg", 3), ("/s/like.jpg", 1007))
+    full.index.resident.remove(range(100_000))
+    assert full.hits(text("x")) == []
+    exact = full.hits(text("x"), like(7), exact=True, top=30)
+    within = full.hits(text("x"), exact=True, within=[b"/s"])
+    full.index.show(
+        [picture for picture in range(1, 1000) if picture in full.store.vectors([picture])]
+    )
+    assert exact == full.hits(text("x"), like(7), top=30)
+    assert within == full.hits(text("x"), within=[b"/s"])
+    assert sorted(hit.path for hit in within) == [b"/s/copy.jpg", b"/s/like.jpg"]
+
+
 def test_a_filter_takes_no_places_from_what_passes(full: Library) -> None:
     full.show(*[(f"/s/{number}.jpg", number) for number in range(500, 510)])
     assert len(full.paths(like(3), within=[b"/s"], top=10)) == 10

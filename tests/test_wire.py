@@ -158,6 +158,7 @@ def test_another_protocol_is_told_from_nonsense(protocol: object) -> None:
         frame(1, 1, "Search", {"terms": [], "top": -1}),
         frame(1, 1, "Search", {"terms": [], "top": 1_000_000}),
         frame(1, 1, "Search", {"terms": [], "timeout": math.nan}),
+        frame(1, 1, "Search", {"terms": [], "exact": 1}),
         frame(1, 1, "Search", {"terms": [{}] * 65}),
         frame(1, 1, "Search", {"terms": [{"weight": math.inf}]}),
         frame(1, 1, "AskInfo", {"path": "text"}),

@@ -13,6 +13,7 @@ TAKES: dict[str, str | None] = {
     "--not": "TERM",
     "--in": "DIR",
     "--all": None,
+    "--exact": None,
     "--wait": None,
     "--json": None,
     "--jsonl": None,

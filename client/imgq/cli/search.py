@@ -27,6 +27,7 @@ Usage: imgq [search] QUERY… [options]
   -k, --top N          at most N hits (20; up to 100,000)
   --in DIR             only what lies under DIR (repeatable)
   --all                also files whose folder is offline
+  --exact              compare with every vector on disk, which takes longer
   --wait               first wait until every change on disk is in the index
   --json, --jsonl      one JSON object; or one a hit, a line each
   -l, --paths          paths alone;  -0, --null  the same, each ended by NUL
@@ -72,6 +73,7 @@ def request(asked: Asked) -> wire.Search:
         top=asked.top,
         within=tuple(map(absolute, asked.all("--in"))),
         offline="--all" in asked.flags,
+        exact="--exact" in asked.flags,
         timeout=asked.timeout,
     )
 

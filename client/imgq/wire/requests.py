@@ -35,13 +35,14 @@ class Term(Record):
 
 
 class Search(Request):
-    """Answered by `Hits`, in pieces."""
+    """Answered by `Hits`, in pieces; exact: out of the store itself, which takes longer."""
 
     patient = True
     terms: tuple[Term, ...] = many(record(Term), most=64)
     top: int = integer(1, MOST_TOP, default=20)
     within: tuple[bytes, ...] = many(pathname(), most=64, default=())
     offline: bool = boolean(default=False)
+    exact: bool = boolean(default=False)
     timeout: float = real(0, 86400, default=30.0)
 
 

@@ -114,17 +114,28 @@ def _highest(scores: NDArray[Any], place: int) -> Any:
 
 
 def _decided(snapshot: Snapshot, query: Vectors, rows: Rows) -> list[tuple[int, float]]:
-    """The pictures in these rows with their scores, in order.
+    """The pictures in these rows with their scores, in order."""
+    scores = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        scores[some] = scores_of(snapshot.vectors[rows[some]], query)
+    ids = snapshot.ids[rows]
+    order = in_order(ids, scores)
+    return list(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def scores_of(vectors: Vectors, query: Vectors) -> Vectors:
+    """The exact scores of float32 (n, dim): (n,).
 
     Summed in double precision, row by row, a score is that of the vector alone: equal vectors have
     equal scores, wherever they stand.
     """
-    scores = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
-        scores[some] = np.einsum(
-            "ij,j->i", snapshot.vectors[rows[some]].astype(np.float64), query.astype(np.float64)
-        )
-    ids = snapshot.ids[rows]
-    order = np.lexsort((ids, -scores))
-    return list(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
+    doubles = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
+    scores: Vectors = doubles.astype(np.float32)
+    return scores
+
+
+def in_order(ids: Ids, scores: Vectors) -> Rows:
+    """Best first, equals by id."""
+    order: Rows = np.lexsort((ids, -scores))
+    return order

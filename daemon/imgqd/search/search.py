@@ -19,6 +19,7 @@ from imgqd.index import Index
 from imgqd.library.roots import Roots
 from imgqd.library.scan import under
 from imgqd.records import Failure
+from imgqd.search.exact import nearest_stored
 from imgqd.search.rank import combine, nearest
 from imgqd.search.texts import TextTower
 from imgqd.shown import hit
@@ -62,13 +63,12 @@ class Searcher:
         meant = self._meant(request)
         scope = Scope(tuple(map(os.path.normpath, request.within)), request.offline)
         own = [self._index.store.known(hash) for hash in meant.own]
-        pictures = nearest(
-            self._index.resident.snapshot(),
-            meant.vector,
-            request.top,
-            self._allowed(scope),
-            [each for each in own if each is not None],
-        )
+        left_out = [each for each in own if each is not None]
+        asked = meant.vector, request.top, self._allowed(scope), left_out
+        if request.exact:
+            pictures = nearest_stored(self._index.store, *asked)
+        else:
+            pictures = nearest(self._index.resident.snapshot(), *asked)
         return self._files(scope, pictures, request.top)
 
     def left_out(self) -> int:
