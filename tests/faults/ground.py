@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ def scratch() -> Iterator[Path]:
 @contextmanager
 def running() -> Iterator[Home]:
     """With the fake embedder, watching nothing yet."""
+    # Whoever ends a fuzzer ends its daemon, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="imgq-home-") as folder:
         environment = fake_embedder.environment(Path(folder) / "embedded")
         home = Home(Path(folder), environment).start()
