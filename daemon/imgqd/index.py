@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,7 @@ class Index:
 def open_index(path: Path, card: Card) -> Index:
     """The store, and its vectors by this model in memory. A store that is not sound is moved aside,
     and a new one made, with what could be had out of it."""
-    decoder = f"pillow {version('pillow')}, pillow-heif {version('pillow-heif')}"
+    decoder = ", ".join(_decoders())
     aside: Path | None = None
     try:
         store = Store.open(path, decoder)
@@ -80,6 +81,13 @@ def open_index(path: Path, card: Card) -> Index:
         )
     store.use_model(card.identity, card.name, card.dim)
     return Index(store, loaded(store), aside)
+
+
+def _decoders() -> Iterator[str]:
+    """With another set of them, pictures that were refused are tried again."""
+    for package in ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy"):
+        with suppress(PackageNotFoundError):
+            yield f"{package} {version(package)}"
 
 
 def loaded(store: Store) -> Resident:

@@ -18,6 +18,8 @@ _LAST_WORDS = 4096
 _END_S = 2.0
 # Where an interpreter finds its libraries; a picture learns no more.
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
+# Threads of NumPy's, which comes with camera raw, would begin before Landlock, and escape it.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # glibc's allocator: each arena takes 64 MB of the address space that is limited, and what a large
 # picture took is given back when it is done (unset, the bounds follow the largest picture so far).
 _ALLOCATOR = {
@@ -140,4 +142,5 @@ def _environment() -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "PYTHONPATH": str(Path(imgqd.__file__).parents[1]),
         **_ALLOCATOR,
+        **_ONE_THREAD,
     }

@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from imgqd.pictures import formats
+from imgqd.pictures import formats, jxl, raw
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.refusal import Refused, too_many_pixels
 
-_NAMES = {"RAW": "camera raw", "JXL": "JPEG XL"}
+_EXTRAS = {
+    "RAW": ("camera raw", "`pip install 'imgq[raw]'` brings one"),
+    "JXL": ("JPEG XL", "`pip install 'imgq[jxl]'` brings one"),
+}
 # A PNG's EXIF may stand behind its pixels: Pillow decodes those to get there, and tells only who comes
 # first that they are broken. A HEIF has its true size when it is decoded.
 _LOADED_FIRST = frozenset(("PNG", "HEIF"))
 _TURNED = frozenset((5, 6, 7, 8))
 # DNGVersion; and the colors of a sensor: color filter array, linear raw.
 _DNG_VERSION, _SENSOR_COLORS = 50706, frozenset((32803, 34892))
+_TIFF_HEAD = 8
 _NEW_SUBFILE_TYPE, _PHOTOMETRIC, _SUB_IFDS = 254, 262, 330
 
 
@@ -29,7 +34,7 @@ class Opened:
     """A picture whose header has been read. `orientation` is EXIF's, 1 where there is nothing to
     turn; `width` and `height` are those of the upright picture."""
 
-    image: ImageFile.ImageFile
+    image: Image.Image
     format: str
     orientation: int
     width: int
@@ -62,22 +67,60 @@ def opened(file: BinaryIO, format: str, limits: Limits) -> Iterator[Opened]:
 
     Raises Refused, and whatever Pillow raises.
     """
-    if format not in Image.OPEN or (format == "AVIF" and not features.check("avif")):
-        name = _NAMES.get(format, format)
-        raise Refused(
-            "unsupported",
-            f"no decoder for {name} is installed; a copy as JPEG or PNG would be indexed",
-        )
-    Image.MAX_IMAGE_PIXELS = limits.pixels(format)
+    if format == "TIFF" and _is_raw(file):
+        format = "RAW"
+    _require(format)
+    # What these bring is a JPEG.
+    Image.MAX_IMAGE_PIXELS = limits.pixels("JPEG" if format in _EXTRAS else format)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        if format == "JXL":
+            yield _foreign(jxl.opened(file, limits), format, limits)
+            return
+        if format == "RAW":
+            yield _developed(file, limits)
+            return
         with _open(file, format) as image:
-            if image.width * image.height > limits.pixels(format):
-                raise too_many_pixels(image.width * image.height, format, limits)
-            if format == "TIFF" and _is_raw(image):
-                raise Refused("unsupported", "a camera raw picture; no decoder for it is installed")
+            _limit(image, format, limits)
             yield _measured(image, format)
+
+
+def _require(format: str) -> None:
+    """Raises Refused where this format's decoder is not installed."""
+    if format in _EXTRAS:
+        is_installed = {"JXL": jxl, "RAW": raw}[format].is_installed()
+    else:
+        is_installed = format in Image.OPEN and (format != "AVIF" or features.check("avif"))
+    if not is_installed:
+        name, how = _EXTRAS.get(format, (format, "a copy as JPEG or PNG would be indexed"))
+        raise Refused("unsupported", f"no decoder for {name} is installed; {how}")
+
+
+def _limit(image: Image.Image, format: str, limits: Limits) -> None:
+    if image.width * image.height > limits.pixels(format):
+        raise too_many_pixels(image.width * image.height, format, limits)
+
+
+def _foreign(image: Image.Image, format: str, limits: Limits) -> Opened:
+    """A JPEG that lay in another format, which says how it lies, or a picture that is upright."""
+    if image.format != "JPEG":
+        return Opened(image, format, 1, *image.size)
+    _limit(image, "JPEG", limits)
+    return _turned(image, format, _orientation(image))
+
+
+def _developed(file: BinaryIO, limits: Limits) -> Opened:
+    found = raw.opened(file, limits)
+    _limit(found.image, "JPEG", limits)
+    return _turned(found.image, "RAW", found.orientation)
+
+
+def _turned(image: Image.Image, format: str, orientation: int) -> Opened:
+    width, height = image.size
+    if orientation in _TURNED:
+        width, height = height, width
+    return Opened(image, format, orientation, width, height)
 
 
 def identify(file: BinaryIO) -> str:
@@ -113,13 +156,10 @@ def _measured(image: ImageFile.ImageFile, format: str) -> Opened:
         image.load()
     # Pillow itself turns a TIFF upright when it loads it, and gives its size so.
     orientation = 1 if format == "TIFF" else _orientation(image)
-    width, height = image.size
-    if orientation in _TURNED:
-        width, height = height, width
-    return Opened(image, format, orientation, width, height)
+    return _turned(image, format, orientation)
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -129,8 +169,14 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _is_raw(image: ImageFile.ImageFile) -> bool:
+def _is_raw(file: BinaryIO) -> bool:
     """NEF, ARW, DNG and others begin like a TIFF, and with a mere thumbnail."""
-    tags = getattr(image, "tag_v2", {})
-    small = tags.get(_NEW_SUBFILE_TYPE, 0) == 1 and _SUB_IFDS in tags
-    return _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _SENSOR_COLORS or small
+    try:
+        file.seek(0)
+        tags = ImageFileDirectory_v2(file.read(_TIFF_HEAD))
+        file.seek(tags.next)
+        tags.load(file)
+        small = tags.get(_NEW_SUBFILE_TYPE, 0) == 1 and _SUB_IFDS in tags
+        return _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _SENSOR_COLORS or small
+    except Exception:  # whoever opens it as a TIFF will say what is wrong
+        return False

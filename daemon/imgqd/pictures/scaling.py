@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from PIL import Image, ImageFile
+from PIL import Image
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -70,7 +70,7 @@ class _Draft:
         )
 
 
-def _draft(image: ImageFile.ImageFile, whole: Size, wanted: tuple[float, float]) -> _Draft:
+def _draft(image: Image.Image, whole: Size, wanted: tuple[float, float]) -> _Draft:
     """Has the decoder make the picture smaller where its format can.
 
     Sizes are rounded up to whole pixels, so the scale is not quite the quotient of the sizes.
