@@ -178,7 +178,7 @@ def test_the_top_of_the_house_is_what_people_expect() -> None:
         pytest.skip("this is no git checkout")
     assert {line.partition("/")[0] for line in listed.stdout.splitlines()} <= {
         "daemon", "client", "systemd", "launchd", "tests", "pyproject.toml", "README.md", "LICENSE",
-        "CHANGELOG.md", "docs", "benchmarks", "training", "Makefile", ".ci", ".gitignore",
+        "CHANGELOG.md", "SECURITY.md", "docs", "benchmarks", "training", "Makefile", ".ci", ".gitignore",
     }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
         except OSError as error:
             if dealer is not None:
                 dealer.close()
-            hung_up += not isinstance(error, _ABSENT)
+            hung_up += not isinstance(error, (*_ABSENT, BlockingIOError))
             if hung_up > 1 or not _comes_back(error):
                 raise _away(error, timeout) from None
         if monotonic() > deadline:
@@ -90,6 +90,9 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
 
 def _comes_back(error: OSError) -> bool:
     """Whether a daemon that did not let in, or hung up, is about to answer."""
+    if isinstance(error, BlockingIOError):
+        # So many clients wait to be let in that the system takes no more.
+        return True
     if isinstance(error, (*_ABSENT, ConnectionError)):
         from imgq import lock
 

@@ -25,8 +25,12 @@ _SEEN = (
     "offline",
 )
 
-# Control characters that JSON lets through: a terminal heeds them.
-_STEERING = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+# What JSON lets through and a terminal heeds: control characters, separators of lines, and what turns
+# the direction of writing.
+_STEERING = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 def path(raw: bytes, terminal: bool) -> bytes:
@@ -35,6 +39,11 @@ def path(raw: bytes, terminal: bool) -> bytes:
         return raw
     shown = raw.decode("utf-8", "surrogateescape")
     return "".join(c if c.isprintable() else _escaped(c) for c in shown).encode()
+
+
+def words(text: str) -> str:
+    """Words for a person, lines of them, with nothing in them that could steer a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
 
 
 def line(hit: wire.Hit, terminal: bool) -> bytes:

@@ -6,12 +6,17 @@ protocol is ZeroMQ's RFC 23; tests hold it against libzmq's own ROUTER.
 
 from __future__ import annotations
 
-from _socket import AF_UNIX, SOCK_STREAM, socket
+import os
+import sys
+from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket
 from time import monotonic
 
 _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 _READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
 _MORE, _LONG, _COMMAND = 1, 2, 4
+# The user at the other end stands at the same place in Linux's struct ucred and in macOS's xucred.
+_CREDENTIALS = (0, 1, 76) if sys.platform == "darwin" else (SOL_SOCKET, 17, 12)
+_UID = slice(4, 8)
 
 
 class Dealer:
@@ -23,6 +28,7 @@ class Dealer:
         try:
             self._within(deadline)
             self._socket.connect(path)
+            self._require_trusted()
             self._send_all(_GREETING + _READY)
             # Whoever speaks something else may never send all of a greeting.
             if self._take(1, deadline) != b"\xff":
@@ -32,6 +38,14 @@ class Dealer:
         except BaseException:
             self.close()
             raise
+
+    def _require_trusted(self) -> None:
+        """In a folder that others may write to, anybody could have been there first."""
+        told = self._socket.getsockopt(*_CREDENTIALS)
+        uid = int.from_bytes(told[_UID], sys.byteorder)
+        # Root's where a service manager opened the socket.
+        if uid not in (0, os.getuid()):
+            raise OSError(f"a process of another user (uid {uid}) listens there")
 
     def send(self, frame: bytes, deadline: float) -> None:
         """Sends a message of one frame."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import zipfile
 
 import click
 
-from imgq import wire
+from imgq import render, wire
 from imgq.client import stream
 from imgq.errors import UsageError
 
@@ -35,7 +36,8 @@ def export(target: str | None) -> None:
         count = _write_beside(target)
     except OSError as error:
         raise UsageError(f"cannot write {target!r}: {error.strerror}") from None
-    click.echo(f"{count} vectors in ".encode() + os.fsencode(target))
+    shown = render.path(os.fsencode(target), sys.stdout.isatty())
+    click.echo(f"{count} vectors in ".encode() + shown)
 
 
 def write(target: str) -> int:

@@ -29,7 +29,8 @@ def errors(as_json: bool, retry: bool) -> None:
         return
     for error in found:
         path = render.path(error.path, sys.stdout.isatty())
-        sys.stdout.buffer.write(path + f"\n    {error.kind}: {error.reason}\n".encode())
+        reason = render.words(error.reason)
+        sys.stdout.buffer.write(path + f"\n    {error.kind}: {reason}\n".encode())
 
 
 @click.command()
@@ -116,11 +117,11 @@ def _info_lines(path: bytes, known: wire.Info) -> Iterator[bytes]:
     yield b"path      " + render.path(path, terminal)
     for name, value in _info_object(path, known).items():
         if name not in ("path", "path_bytes", "copies", "error"):
-            yield f"{name:<10}{_words(value)}".encode()
+            yield render.words(f"{name:<10}{_words(value)}").encode()
     for copy in known.copies:
         yield b"copy      " + render.path(copy, terminal)
     if known.error:
-        yield f"error     {known.error.kind}: {known.error.reason}".encode()
+        yield render.words(f"error     {known.error.kind}: {known.error.reason}").encode()
 
 
 def _words(value: object) -> str:

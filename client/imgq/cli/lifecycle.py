@@ -8,7 +8,7 @@ from collections import deque
 
 import click
 
-from imgq import lifetime
+from imgq import lifetime, render
 from imgq.client import settle
 from imgq.paths import places
 
@@ -43,11 +43,18 @@ def logs(follow: bool, lines: int) -> None:
     except FileNotFoundError:
         click.echo("imgq: there is no log yet", err=True)
         return
-    sys.stdout.buffer.writelines(deque(file, lines))
+    sys.stdout.buffer.writelines(map(_shown, deque(file, lines)))
     while follow:
-        sys.stdout.buffer.write(file.read())
+        sys.stdout.buffer.write(_shown(file.read()))
         sys.stdout.flush()
         time.sleep(0.3)
+
+
+def _shown(lines: bytes) -> bytes:
+    """As they are; on a terminal, without what a file's name may have brought along."""
+    if not sys.stdout.isatty():
+        return lines
+    return render.words(lines.decode("utf-8", "surrogateescape")).encode()
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from errno import ENOSPC
+from errno import EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 
 from imgq.errors import Failure, Refused, UsageError
 from imgq.record import BadField
@@ -23,15 +23,34 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 BUG = 70
 
+# Why an answer cannot be written, be it that its disk is full or that a shell closed stdout.
+_UNWRITABLE = frozenset((EBADF, EDQUOT, EFBIG, EIO, ENOSPC))
+
 
 def main() -> NoReturn:
     """Runs one command line and exits with its code, without the interpreter's slow good-bye."""
     code = PIPE_CLOSED
     try:
+        if None in (sys.stdin, sys.stdout, sys.stderr):
+            _stand_in_for_closed_streams()
         code = run(sys.argv[1:])
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Where a shell has closed one (`>&-`), no socket or file may take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
+    if sys.stdout is None:
+        # To write there fails, as it should.
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def run(words: list[str]) -> int:
@@ -42,11 +61,11 @@ def run(words: list[str]) -> int:
         finally:
             sys.stdout.flush()
     except Failure as failure:
-        sys.stderr.write(f"imgq: {failure}\n" * bool(failure.message))
+        _say(str(failure) * bool(failure.message))
         return failure.exit_code
     except BadField as error:
         # Only what is asked is made into records here: an answer's fields fail as a BadMessage.
-        sys.stderr.write(f"imgq: too much is asked: {error}\n")
+        _say(f"too much is asked: {error}")
         return UsageError.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -89,13 +108,26 @@ def _with_socket(words: list[str]) -> list[str]:
 def _failed_by_system(error: OSError) -> int:
     """A file that is not as it must be is told in a sentence."""
     if error.filename is not None:
-        sys.stderr.write(f"imgq: cannot use {os.fsdecode(error.filename)}: {error.strerror}\n")
+        _say(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}")
         return Refused.exit_code
-    if error.errno == ENOSPC:
-        sys.stderr.write(f"imgq: cannot write the answer: {error.strerror}\n")
+    if error.errno in _UNWRITABLE:
+        _say(f"cannot write the answer: {error.strerror}")
     else:
         _report_bug()
     return BUG
+
+
+def _say(sentence: str) -> None:
+    """On stderr, which may be full or closed; a file's name in it steers no terminal."""
+    if not sentence:
+        return
+    from contextlib import suppress
+
+    from imgq.render import words
+
+    with suppress(OSError):
+        sys.stderr.write(f"imgq: {words(sentence)}\n")
+        sys.stderr.flush()
 
 
 def _report_bug() -> None:

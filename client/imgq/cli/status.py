@@ -49,7 +49,7 @@ def lines(now: wire.Status) -> list[str]:
             else []
         ),
         *(
-            f"trouble  {_path(os.fsencode(trouble.message))}\n         {trouble.remedy}"
+            f"trouble  {_path(os.fsencode(trouble.message))}\n         {render.words(trouble.remedy)}"
             for trouble in now.degraded
         ),
     ]
