@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 
 from imgq.paths import Places
@@ -18,11 +19,7 @@ def open_log(where: Places) -> None:
     # A log whose disk is full has no room for words about that either.
     logging.raiseExceptions = False
     os.makedirs(where.logs, mode=0o700, exist_ok=True)
-    file = RotatingFileHandler(
-        where.log, maxBytes=MOST_BYTES, backupCount=OLD_FILES, encoding="utf-8", errors="replace"
-    )
-    os.chmod(where.log, 0o600)
-    handlers: list[logging.Handler] = [file]
+    handlers: list[logging.Handler] = [private_log(where)]
     if not os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(where.log)):
         handlers.append(logging.StreamHandler())
     logging.basicConfig(
@@ -31,3 +28,24 @@ def open_log(where: Places) -> None:
     # open_clip tells each step of loading to the root logger.
     for handler in handlers:
         handler.addFilter(lambda record: record.name != "root" or record.levelno > logging.INFO)
+
+
+def private_log(where: Places) -> logging.Handler:
+    """Writes to the log file."""
+    file = _PrivateFiles(
+        where.log, maxBytes=MOST_BYTES, backupCount=OLD_FILES, encoding="utf-8", errors="replace"
+    )
+    # One that is there already may be of an older imgq.
+    os.chmod(where.log, 0o600)
+    return file
+
+
+class _PrivateFiles(RotatingFileHandler):
+    """Each made for its owner alone from its first instant: names of files stand in them."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding="utf-8", errors="replace", opener=_private)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
