@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import until
-from imgqd import reconciler, scout
+from imgqd import reconciler
 from imgqd.library import compare, mounts, reach
 from world import World
 
@@ -57,7 +57,6 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Network
 def world(tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(reconciler, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(compare, "STILL_S", 0.2)
-    monkeypatch.setattr(scout, "ANSWER_S", 0.5)
     world = World(tmp_path)
     world.start()
     world.add(tmp_path / "nas")

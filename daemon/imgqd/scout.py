@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -16,8 +15,9 @@ from imgqd.library.walk import Library, Pass, Walker
 
 log = logging.getLogger(__name__)
 
-# A file system that has not answered for so long is away.
-ANSWER_S = 8.0
+# A file system that has not answered for so many beats, of two seconds, is away. Time in which this process
+# is stopped has none.
+SILENT_BEATS = 4
 
 
 @dataclass(slots=True)
@@ -44,6 +44,7 @@ class Scout(threading.Thread):
         self._changed = threading.Condition()
         self._wanted = _Wanted()
         self._busy = False
+        self._beats, self._touched = 0, 0.0
 
     def look(self, folders: Iterable[bytes], *, deep: bool = False) -> None:
         with self._changed:
@@ -56,10 +57,16 @@ class Scout(threading.Thread):
         with self._changed:
             self._changed.notify_all()
 
+    def beat(self) -> None:
+        """Looks whether the file system has answered since the last beat."""
+        touched = self.walker.touched
+        self._beats = self._beats + 1 if self._busy and touched == self._touched else 0
+        self._touched = touched
+
     @property
     def is_silent(self) -> bool:
         """Whether the file system has not answered for long."""
-        return self._busy and time.monotonic() - self.walker.touched > ANSWER_S
+        return self._busy and self._beats >= SILENT_BEATS
 
     @property
     def is_done(self) -> bool:
@@ -85,8 +92,7 @@ class Scout(threading.Thread):
             wanted, self._wanted = self._wanted, _Wanted()
             if not told:
                 wanted.deep.add(self.root)
-            self.walker.touched = time.monotonic()
-            self._busy = True
+            self._busy, self._beats = True, 0
             return wanted
 
     def _is_called(self) -> bool:
@@ -145,7 +151,9 @@ class Scouts:
         for root, scout in [*self._scouts.items()]:
             if root not in self._library.roots.paths():
                 self._scouts.pop(root).end()
-            elif scout.is_silent:
+                continue
+            scout.beat()
+            if scout.is_silent:
                 self._library.roots.silence(root)
                 self._done()
 

@@ -6,8 +6,7 @@ import logging
 import math
 import os
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from imgqd.library.compare import Comparison, Differences, Seen, View, paired
 from imgqd.library.dirty import Dirty
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
-from imgqd.library.scan import leads_elsewhere, look, under
+from imgqd.library.scan import Entry, leads_elsewhere, look, under
 
 if TYPE_CHECKING:
     from imgqd.backlog import Backlog
@@ -69,8 +68,8 @@ class Walker:
     """Walks for one thread, until it is told to end.
 
     book: does what a pass calls for, and empties it. lookout: who tells of changes; None where the file
-    system is another machine's: then nobody waits for it. touched: when the file system last answered,
-    by time.monotonic(); infinite while it is not asked.
+    system is another machine's: then nobody waits for it. touched: rises whenever the file system has
+    answered; not a number while it is not asked.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Walker:
         self._ending = threading.Event()
         self._comparison = Comparison(index.store.decoder)
         self.lookout: Lookout | None = None
-        self.touched = time.monotonic()
+        self.touched = 0.0
         self.denied: set[bytes] = set()
 
     def end(self) -> None:
@@ -107,7 +106,6 @@ class Walker:
         folders = [top]
         while folders and not self._ending.is_set():
             folder = folders.pop()
-            self.touched = time.monotonic()
             for below in self._look(folder, root, view, found):
                 if below in mounted:
                     self._add_mount(below)
@@ -119,9 +117,9 @@ class Walker:
         """Has done what the pass calls for."""
         if self.lookout and found.gone_folders:
             self.lookout.forget(found.gone_folders)
-        self.touched = math.inf
+        before, self.touched = self.touched, math.nan
         self._book(found)
-        self.touched = time.monotonic()
+        self.touched = before + 1
 
     def _is_watched(self, folder: bytes, root: bytes) -> bool:
         return self.lookout is None or self.lookout.add(folder, root)
@@ -136,7 +134,9 @@ class Walker:
                 lock,
                 look(folder, root, library.rules, library.follow_symlinks) as entries,
             ):
-                pairs = paired(entries, self._index.store.listed(folder), differences)
+                pairs = paired(
+                    self._touching(entries), self._index.store.listed(folder), differences
+                )
                 for seen in self._comparison.of(folder, pairs, view, differences):
                     # What is under way now may be recorded before this pass is booked.
                     if not self._backlog.covers(seen):
@@ -152,6 +152,11 @@ class Walker:
             return []
         self.denied.discard(folder)
         return self._note(folder, differences, found)
+
+    def _touching(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            self.touched += 1
+            yield entry
 
     def _note(self, folder: bytes, differences: Differences, found: Pass) -> list[bytes]:
         found.gone += [os.path.join(folder, name) for name in differences.gone]
