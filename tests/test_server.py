@@ -16,7 +16,7 @@ import pytest
 from conftest import until
 from imgq import wire
 from imgq.zmtp import Dealer
-from imgqd.serve.lanes import MOST_WAITING, PATIENT_THREADS, SETTLING_THREADS
+from imgqd.serve.lanes import MOST_WAITING, PATIENT_THREADS, SLOW_THREADS
 from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.server import Server
 from imgqd.serve.zmtp import framed
@@ -344,7 +344,7 @@ def test_a_flood_of_one_client_leaves_room_for_others(
 
 
 def test_more_than_can_wait_is_refused(new_client: Callable[[], Client], answers: Answers) -> None:
-    asking = [new_client() for _ in range((SETTLING_THREADS + MOST_WAITING) // AT_A_TIME + 1)]
+    asking = [new_client() for _ in range((SLOW_THREADS + MOST_WAITING) // AT_A_TIME + 1)]
     for client in asking:
         for number in range(AT_A_TIME):
             client.send(wire.pack_request(wire.Settle(timeout=5.0), number))
@@ -359,13 +359,13 @@ def test_more_than_can_wait_is_refused(new_client: Callable[[], Client], answers
 def test_who_waits_for_the_index_keeps_nobody_from_searching(
     new_client: Callable[[], Client], answers: Answers
 ) -> None:
-    for _ in range(SETTLING_THREADS):
+    for _ in range(SLOW_THREADS):
         waiting = new_client()
         for number in range(AT_A_TIME):
             waiting.send(wire.pack_request(wire.Settle(timeout=5.0), number))
-    until(lambda: answers.begun == SETTLING_THREADS, "all that can wait")
+    until(lambda: answers.begun == SLOW_THREADS, "all that can wait")
     new_client().send(wire.pack_request(wire.Search(terms=(wire.Term(text="x"),)), 1))
-    until(lambda: answers.begun == SETTLING_THREADS + 1, "the search")
+    until(lambda: answers.begun == SLOW_THREADS + 1, "the search")
 
 
 def test_who_searches_slowly_keeps_nobody_from_asking(

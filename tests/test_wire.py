@@ -26,6 +26,7 @@ KNOWN = wire.KnownFile(path=b"/p", hash="", size=0, mtime="", offline=True)
 ERROR = wire.FileError(
     path=b"/p", reason="is cut off", kind="damaged", attempts=2, first_seen="", last_seen=""
 )
+FINDING = wire.Finding(code="gone", path=b"/p", message="is gone", remedy="forget it", files=1)
 ROOT = wire.Root(path=b"/p", state="watching", files=1)
 ROLES = (wire.Process(role="daemon", pid=1),)
 STATUS = wire.Status(
@@ -49,6 +50,7 @@ REQUESTS = [
     wire.Remove(paths=[b"/p"]),
     wire.AskRoots(),
     wire.Settle(timeout=1),
+    wire.Check(paths=[b"/p"], repair=True),
     wire.AskErrors(),
     wire.Retry(),
     wire.AskInfo(path=b"/p" * (1 << 15)),
@@ -64,6 +66,9 @@ REPLIES = [
     STATUS,
     wire.Roots(roots=[ROOT]),
     wire.Settled(settled=False, pending=3),
+    wire.Checked(
+        files=3, folders=2, pictures=1, skipped=[b"/q"], findings=(FINDING,) * wire.ROWS_A_REPLY
+    ),
     wire.Errors(errors=[ERROR]),
     wire.Taken(files=3),
     wire.Info(state="failed", file=wire.Seen(**SEEN), error=ERROR, copies=[b"/q"]),

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from imgq import wire
-from imgq.errors import Refused, UsageError
+from imgq.errors import Refused, StoreDamaged, UsageError
 from imgqd import shown
 from imgqd.embedder.jobs import ThumbnailOf
 from imgqd.library.admission import require_foreign, require_watched
@@ -23,8 +23,26 @@ if TYPE_CHECKING:
 THUMBNAIL_S = 15.0
 
 
+# A damaged index is made anew within this time, if it can be.
+MENDED_S = 20.0
+
+
 def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
-    """The replies to a request, made one by one as they are taken."""
+    """The replies to a request, made one by one as they are taken. Where the index turns out to be
+    damaged, they are those of the one that is made in its place."""
+    try:
+        replies = _answer(daemon, request)
+        first = next(replies)
+    except StoreDamaged:
+        if not daemon.upkeep.is_mended_within(MENDED_S):
+            raise
+        replies = _answer(daemon, request)
+        first = next(replies)
+    yield first
+    yield from replies
+
+
+def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
     if daemon.life.orders.is_ending and not isinstance(request, wire.Stop):
         raise Refused("the daemon is ending", "`imgq start` starts it again")
     match request:
@@ -40,6 +58,8 @@ def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             return iter([_roots(daemon)])
         case wire.Settle(timeout=timeout):
             return _settle(daemon, timeout)
+        case wire.Check(paths=paths, repair=repair):
+            return _check(daemon, [os.path.normpath(path) for path in paths], repair)
         case wire.AskErrors():
             return _errors(daemon)
         case wire.Retry():
@@ -102,6 +122,19 @@ def _roots(daemon: Daemon) -> wire.Roots:
 def _settle(daemon: Daemon, timeout: float) -> Iterator[wire.Reply]:
     settled = daemon.reconciler.settle(timeout)
     yield wire.Settled(settled=settled, pending=daemon.backlog.pending)
+
+
+def _check(daemon: Daemon, paths: list[bytes], repair: bool) -> Iterator[wire.Reply]:
+    require_watched(paths, daemon.roots.paths())
+    found = daemon.checker.repair(paths) if repair else daemon.checker.check(paths)
+    head: dict[str, Any] = {
+        "files": found.looked.files,
+        "folders": found.looked.folders,
+        "pictures": found.pictures,
+        "skipped": tuple(found.looked.skipped[: shown.MOST_SKIPPED]),
+    }
+    for piece in in_pieces(map(shown.finding, found.findings)):
+        yield wire.Checked(findings=piece, **head)
 
 
 def _taken(daemon: Daemon, files: int) -> Iterator[wire.Reply]:

@@ -45,7 +45,6 @@ def run(line: CommandLine) -> int:
     orders, waiting = Orders(), Waiting(line.ready)
     orders.heed_signals()
     try:
-        _log_to(places())
         with ExitStack() as stack:
             daemon = _started(stack, line, orders)
             waiting.tell(None)
@@ -88,18 +87,13 @@ def _last(daemon: Daemon, starts_anew: bool) -> int:
     return 0
 
 
-def _log_to(where: Places) -> None:
-    try:
-        journal.open_log(where)
-    except OSError as error:
-        raise CannotStart(f"cannot use {error.filename}: {error.strerror}") from error
-
-
 def _started(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     try:
+        journal.open_log(places())
         return start(stack, line, orders)
     except OSError as error:
-        raise CannotStart(f"cannot use {error.filename}: {error.strerror}") from error
+        where = f"cannot use {error.filename}: " if error.filename else ""
+        raise CannotStart(f"{where}{error.strerror or error}") from error
 
 
 def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
@@ -128,6 +122,8 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     stack.callback(daemon.indexer.stop)
     daemon.reconciler.start()
     stack.callback(daemon.reconciler.stop)
+    daemon.upkeep.start()
+    stack.callback(daemon.upkeep.stop)
     return daemon
 
 

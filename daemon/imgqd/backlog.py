@@ -114,6 +114,12 @@ class Backlog:
         with self._changed:
             return path in self._under_way
 
+    def awaits(self, path: bytes) -> bool:
+        """Whether a file is under way, or its folder has some that are put off or still being written."""
+        folder = os.path.dirname(path)
+        with self._changed:
+            return path in self._under_way or folder in self._unready or folder in self._put_off
+
     def looks_at(self, folder: bytes) -> None:
         """A look at a folder begins: what is unready or put off of it is counted anew."""
         with self._changed:

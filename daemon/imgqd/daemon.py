@@ -11,6 +11,7 @@ from imgq import __version__, wire
 from imgq.errors import StoreError
 from imgq.paths import Places
 from imgqd.backlog import Backlog
+from imgqd.check import Checker
 from imgqd.config import Settings
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
@@ -24,6 +25,7 @@ from imgqd.reconciler import Reconciler
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
 from imgqd.troubles import troubles
+from imgqd.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ class Daemon:
     searcher: Searcher
     indexer: Indexer
     reconciler: Reconciler
+    upkeep: Upkeep
+    checker: Checker
 
     def is_well(self) -> bool:
         """Whether all that works is alive, and the store can be read: what a service manager's watchdog
@@ -64,22 +68,26 @@ class Daemon:
         except StoreError as error:
             log.error("the index cannot be read: %s", error.message)
             return False
-        parts = (self.indexer, self.reconciler, self.pipeline)
+        parts = (self.indexer, self.reconciler, self.pipeline, self.upkeep)
         return all(part.is_alive() for part in parts)
 
+    @property
+    def is_settled(self) -> bool:
+        return self.reconciler.is_settled and not self.index.store.damage.is_set()
+
     def freshness(self) -> wire.Freshness:
-        counts, backlog = self.index.store.counts(), self.backlog
+        counts, backlog = self.index.counts(), self.backlog
         return wire.Freshness(
             files=max(counts.files - backlog.counted("indexed"), 0),
             pending=backlog.pending,
             failed=max(counts.failed - backlog.counted("failed"), 0),
-            settled=self.reconciler.is_settled,
+            settled=self.is_settled,
         )
 
     def status(self) -> wire.Status:
         counters = self.backlog.tally
         counters.restarts = self.pipeline.restarts + self.lookout.replaced
-        settled = self.reconciler.is_settled
+        settled = self.is_settled
         return wire.Status(
             version=__version__,
             pid=os.getpid(),
@@ -107,7 +115,7 @@ class Daemon:
 
     def shown_roots(self) -> tuple[wire.Root, ...]:
         """The folders that a person gave, each with what is mounted in it."""
-        roots, tallies = self.roots, self.index.store.root_counts()
+        roots, tallies = self.roots, self.index.root_counts()
         return tuple(
             wire.Root(
                 path=path,
@@ -118,7 +126,7 @@ class Daemon:
         )
 
     def _index(self) -> wire.IndexState:
-        counts = self.index.store.counts()
+        counts = self.index.counts()
         fresh = self.freshness()
         return wire.IndexState(
             files=fresh.files,

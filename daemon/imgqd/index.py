@@ -8,22 +8,26 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgq.errors import StoreDamaged
+from imgq.errors import StoreDamaged, StoreError, StoreFull
 from imgqd.search.resident import Resident
-from imgqd.store import Store
+from imgqd.store import Counts, Store, Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from imgqd.models.card import Card
     from imgqd.records import Change
-    from imgqd.store.records import Committed
+    from imgqd.store.records import Committed, Renewed
 
 log = logging.getLogger(__name__)
+
+# So long it is told that an index was made anew.
+LATELY_S = 86400.0
 
 
 class Index:
@@ -33,17 +37,40 @@ class Index:
     compares a folder with its rows, and by whoever records what was read of a file.
     """
 
-    def __init__(self, store: Store, resident: Resident, damaged: Path | None = None) -> None:
-        """damaged: where the index lies that this one was made in place of, if any."""
+    def __init__(self, store: Store, resident: Resident, renewed: Renewed | None = None) -> None:
+        """renewed: what the store was made anew of, if it was."""
         self.lock = threading.RLock()
         self.store = store
         self.resident = resident
-        self.damaged = damaged
+        self.full: StoreFull | None = None
+        self.commits = self.renewals = 0
+        self._renewed = (renewed, time.monotonic())
+        self._counts = Counts()
+        self._root_counts: dict[bytes, Tally] = {}
+
+    @property
+    def renewed(self) -> Renewed | None:
+        """What the store was lately made anew of, if it was."""
+        renewed, when = self._renewed
+        return renewed if time.monotonic() - when < LATELY_S else None
+
+    def counts(self) -> Counts:
+        """Those of the store, or where it cannot be read the last that could."""
+        with suppress(StoreError):
+            self._counts = self.store.counts()
+        return self._counts
+
+    def root_counts(self) -> dict[bytes, Tally]:
+        """The same of each root."""
+        with suppress(StoreError):
+            self._root_counts = self.store.root_counts()
+        return self._root_counts
 
     def commit(self, changes: Sequence[Change]) -> Committed:
         """One transaction, and then the same in memory."""
         with self.lock:
             committed = self.store.commit(changes, time.time())
+            self.commits += 1
             self.hide(committed.hidden)
             if committed.added:
                 ids = np.array([added.picture for added in committed.added], np.int64)
@@ -61,26 +88,79 @@ class Index:
         if vectors:
             self.resident.add(np.array(list(vectors), np.int64), np.stack(list(vectors.values())))
 
+    def strays(self) -> int:
+        """How many vectors in memory are not those of the store, or are not there."""
+        with self.lock:
+            # Both of one moment; what is read of each stays as it is.
+            blocks = self.store.resident()
+            first = list(islice(blocks, 1))
+            memory = self.resident.snapshot()
+        there = dict(
+            zip(memory.ids[memory.alive].tolist(), np.flatnonzero(memory.alive), strict=True)
+        )
+        strays = 0
+        for block in chain(first, blocks):
+            rows = [there.pop(each, -1) for each in block.ids.tolist()]
+            same = (memory.vectors[rows] == block.vectors).all(axis=1) & (np.array(rows) >= 0)
+            strays += int((~same).sum())
+            # Of those the store has none to compare with.
+            for each in block.damaged:
+                there.pop(each, None)
+        return strays + len(there)
+
+    def repair(self) -> None:
+        """Makes anew what can be derived, in the store and in memory."""
+        with self.lock:
+            self.store.repair()
+            self.resident = loaded(self.store)
+
+    def renew(self) -> None:
+        """Puts a sound store in the place of a damaged one, and its vectors in memory. Pictures keep
+        their numbers: no search that is under way finds another than it meant."""
+        with self.lock:
+            renewed = self.store.renew()
+            self.resident = loaded(self.store)
+            self._renewed = (renewed, time.monotonic())
+            self.renewals += 1
+            _tell(renewed)
+
+    def make_writable(self) -> None:
+        """Raises StoreFull where there is still no space. What was only in the log comes to light."""
+        with self.lock:
+            self.store.make_writable()
+            self.resident = loaded(self.store)
+            self.full = None
+
 
 def open_index(path: Path, card: Card) -> Index:
-    """The store, and its vectors by this model in memory. A store that is not sound is moved aside,
-    and a new one made, with what could be had out of it."""
+    """The store, and its vectors by this model in memory.
+
+    One that is not sound is moved aside, and a new one made with what could be had out of it. Where the
+    disk is full it is opened for reading alone, and `Index.full` tells.
+    """
     decoder = ", ".join(_decoders())
-    aside: Path | None = None
+    renewed: Renewed | None = None
+    full: StoreFull | None = None
     try:
         store = Store.open(path, decoder)
     except StoreDamaged as error:
+        log.error("%s", error.message)
         store, renewed = Store.open_anew(path, decoder)
-        aside = renewed.aside
-        log.error(
-            "%s; a new index is made, with %d folders and %d pictures of the old one, kept as %s",
-            error.message,
-            renewed.roots,
-            renewed.pictures,
-            aside,
-        )
+        _tell(renewed)
+    except StoreFull as error:
+        log.error("%s; searching goes on with what is known", error.message)
+        store, full = _for_reading(path, decoder, error), error
     store.use_model(card.identity, card.name, card.dim)
-    return Index(store, loaded(store), aside)
+    index = Index(store, loaded(store), renewed)
+    index.full = full
+    return index
+
+
+def _for_reading(path: Path, decoder: str, full: StoreFull) -> Store:
+    try:
+        return Store.open(path, decoder, immutable=True)
+    except StoreError:
+        raise full from None
 
 
 def _decoders() -> Iterator[str]:
@@ -97,5 +177,17 @@ def loaded(store: Store) -> Resident:
     for block in store.resident():
         resident.add(block.ids, block.vectors)
         damaged += block.damaged
-    store.forget_embeddings(damaged)
+    if damaged:
+        # As good at another time, where the store cannot be written.
+        with suppress(StoreError):
+            store.forget_embeddings(damaged)
     return resident
+
+
+def _tell(renewed: Renewed) -> None:
+    log.error(
+        "a new index is made, with %d folders and %d pictures of the old one; that is kept as %s",
+        renewed.roots,
+        renewed.pictures,
+        renewed.aside,
+    )

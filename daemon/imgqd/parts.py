@@ -11,6 +11,7 @@ import numpy as np
 from imgq.errors import CannotStart, Refused
 from imgq.paths import Places
 from imgqd.backlog import Backlog
+from imgqd.check import Checker
 from imgqd.config import Settings
 from imgqd.daemon import Daemon, Life
 from imgqd.embedder.embedder import Embedder, EmbedderOptions
@@ -30,6 +31,7 @@ from imgqd.reconciler import Reconciler
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
 from imgqd.store import Store
+from imgqd.upkeep import Upkeep
 
 
 def assembled(card: Card, index: Index, life: Life) -> Daemon:
@@ -47,6 +49,8 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         settings.rescan,
         settings.rescan_unwatched,
     )
+    reconciler = Reconciler(library, index, backlog, pipeline.submit)
+    upkeep = Upkeep(index, library, reconciler)
     return Daemon(
         life=life,
         card=card,
@@ -59,7 +63,9 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         texts=texts,
         searcher=Searcher(index, roots, texts, pipeline),
         indexer=Indexer(index, pipeline, backlog, dirty),
-        reconciler=Reconciler(library, index, backlog, pipeline.submit),
+        reconciler=reconciler,
+        upkeep=upkeep,
+        checker=Checker(library, backlog, reconciler, upkeep),
     )
 
 

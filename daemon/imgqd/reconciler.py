@@ -27,8 +27,6 @@ STORE_RETRY_S, LONGEST_RETRY_S = 5.0, 60.0
 # Folders for which the system has no watch left are looked at so often; more seldom if they are many, for
 # one part in so many of the time.
 POLL_S, POLL_PART = 30.0, 100
-# What was removed or moved away keeps its embedding for a week.
-KEEP_ORPHANS_S = 7 * 86400.0
 
 
 class Reconciler(threading.Thread):
@@ -89,14 +87,26 @@ class Reconciler(threading.Thread):
 
     def settle(self, timeout: float) -> bool:
         """Waits until every change made on disk before the call is in the index or in the ledger."""
+        wanted = self._want()
+        return self._backlog.wait_for(
+            lambda: self._completed >= wanted and self.is_settled, timeout
+        )
+
+    def look(self, timeout: float) -> bool:
+        """Waits until every change made on disk before the call was noticed: is pending, or done."""
+        wanted = self._want()
+        return self._backlog.wait_for(
+            lambda: self._completed >= wanted and self._scouts.are_done, timeout
+        )
+
+    def _want(self) -> int:
+        """Has everything looked at, and says which number of `_completed` tells that it was."""
         with self._asking:
             self._wanted += 1
             wanted = self._wanted + 1
         self._library.dirty.mark_everything()
         self._library.dirty.hurry()
-        return self._backlog.wait_for(
-            lambda: self._completed >= wanted and self.is_settled, timeout
-        )
+        return wanted
 
     def denied(self) -> frozenset[bytes]:
         """The folders that may not be read."""
@@ -147,7 +157,6 @@ class Reconciler(threading.Thread):
             roots.scanning.discard(root)
         self._walker.finish(found)
         self._next_scan = time.monotonic() + self._interval()
-        self._index.store.forget_orphans(time.time() - KEEP_ORPHANS_S)
 
     def _look_at(self, hints: Hints) -> None:
         """The folders that the hints name, with what is new in them."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from imgq import wire
+from imgqd.check import Finding
 from imgqd.store import Exported, FailedFile, FileInfo, Picture, Shown
 
 # More paths of one picture than these are not told one by one.
 MOST_COPIES = 1000
+MOST_SKIPPED = 100
 MOST_COPIES_BYTES = 4 << 20
 
 
@@ -42,6 +45,10 @@ def file_error(failed: FailedFile) -> wire.FileError:
         first_seen=utc(ledger.first_seen),
         last_seen=utc(ledger.last_seen),
     )
+
+
+def finding(found: Finding) -> wire.Finding:
+    return wire.Finding(**asdict(found))
 
 
 def info(known: FileInfo) -> dict[str, Any]:

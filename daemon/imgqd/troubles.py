@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from imgq import wire
-from imgq.errors import StoreError, StoreFull
+from imgq.errors import StoreDamaged, StoreError, StoreFull
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
+    from imgqd.store.records import Renewed
 
 # So many folders of one trouble are named.
 MOST_NAMED = 20
@@ -25,25 +26,30 @@ def troubles(daemon: Daemon) -> Iterator[wire.Trouble]:
 
 
 def _of_the_index(daemon: Daemon) -> Iterator[wire.Trouble]:
-    aside = daemon.index.damaged
-    if aside is not None:
-        yield wire.Trouble(
-            code="rebuilt",
-            path=os.fsencode(aside),
-            message=f"the index was damaged and is made anew; it is kept as {aside}",
-            remedy="add the folders again that `imgq roots` does not list: `imgq add DIR`",
-        )
-    error = daemon.indexer.trouble or daemon.reconciler.trouble
+    if daemon.index.renewed is not None:
+        yield _rebuilt(daemon.index.renewed)
+    error = daemon.upkeep.trouble or daemon.indexer.trouble or daemon.reconciler.trouble
     if error is not None:
-        yield _unwritten(error)
+        yield _unwell(error)
 
 
-def _unwritten(error: StoreError) -> wire.Trouble:
-    remedy = f"{error.hint}; " if error.hint else ""
+def _rebuilt(renewed: Renewed) -> wire.Trouble:
+    kept = f"it is kept as {renewed.aside}" if renewed.aside else "nothing of it was left"
     return wire.Trouble(
-        code="disk_full" if isinstance(error, StoreFull) else "store",
+        code="rebuilt",
+        path=os.fsencode(renewed.aside) if renewed.aside else None,
+        message=f"the index was damaged and is made anew, with {renewed.roots} folders and"
+        f" {renewed.pictures} pictures of the old one; {kept}",
+        remedy="nothing is to be done; a damaged file may mean a failing disk",
+    )
+
+
+def _unwell(error: StoreError) -> wire.Trouble:
+    codes = {StoreFull: "disk_full", StoreDamaged: "damaged"}
+    return wire.Trouble(
+        code=codes.get(type(error), "store"),
         message=f"{error.message}; searching goes on with what is known",
-        remedy=f"{remedy}it is tried again by itself",
+        remedy=f"{error.hint}; it is tried again by itself".removeprefix("; "),
     )
 
 

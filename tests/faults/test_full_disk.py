@@ -107,3 +107,27 @@ def test_fault_43_a_log_that_cannot_be_written_is_no_matter(small: Home) -> None
     lines = done.stderr.splitlines()
     assert len(lines) == 1000
     assert lines[-1].endswith("ERROR line 999")
+
+
+def test_fault_43_full_when_it_starts(small: Home) -> None:
+    home = small
+    # There is no room for the model's name, nor for the number of the process.
+    home.settings('model = "fast"\n')
+    (home.folder / "home" / "run" / "lock").unlink()
+    disks.fill(ballast(home))
+    home.start()
+    assert [Path(hit.path.decode()).name for hit in home.search("red")] == ["red.jpg"]
+    assert "disk_full" in codes(home)
+    jpeg(home.pictures / "blue.jpg", "blue")
+    assert share_of_a_core(home) < MOST_BUSY
+    assert len(home.indexed()) == 1
+
+    ballast(home).unlink()
+    until(lambda: len(home.indexed()) == 2, "the new picture")
+    home.settle()
+    until(lambda: "disk_full" not in codes(home), "the trouble to be over")
+    assert home.embedded() == 2
+    assert home.stop() == 0
+    # All of that is on the disk.
+    status = home.start().settle()
+    assert (status.index.files, home.embedded()) == (2, 2)

@@ -15,6 +15,7 @@ _MODULES = {
     "restart": "lifecycle",
     "logs": "lifecycle",
     "wait": "lifecycle",
+    "check": "check",
     "status": "status",
     "add": "roots",
     "remove": "roots",

@@ -164,6 +164,27 @@ class Settled(Reply):
     pending: int = integer()
 
 
+class Finding(Record):
+    """Something that is wrong: where, what, and what to do; `files` is how many it concerns."""
+
+    code: str = string(most=64)
+    path: bytes = pathname()
+    message: str = string()
+    remedy: str = string()
+    files: int = integer()
+    repaired: bool = boolean(default=False)
+
+
+class Checked(Reply):
+    """How much was looked at, the folders that could not be, and a piece of what is wrong."""
+
+    files: int = integer()
+    folders: int = integer()
+    pictures: int = integer()
+    skipped: tuple[bytes, ...] = many(pathname(), default=())
+    findings: tuple[Finding, ...] = many(record(Finding), most=ROWS_A_REPLY)
+
+
 class FileError(Record):
     """A file that could not be indexed; times in UTC."""
 

@@ -21,9 +21,11 @@ MOST_PATHS = 4096
 
 
 class Request(Record):
-    """What a client asks. `patient` requests may wait for the model, the embedder or the index."""
+    """What a client asks. `patient` requests may wait for the model or the embedder, `slow` ones for all
+    that the index has to do."""
 
     patient = False
+    slow = False
 
 
 class Term(Record):
@@ -69,8 +71,18 @@ class AskRoots(Request):
 class Settle(Request):
     """Waits until every change made before the request is in the index. Answered by `Settled`."""
 
-    patient = True
+    slow = True
     timeout: float = real(0, 86400, default=30.0)
+
+
+class Check(Request):
+    """Holds the index against itself and against the disk; of the disk only what lies under the paths, if
+    there are any. repair: mends what can be; what lies now at a path that is a root is that root.
+    Answered by `Checked`, in pieces."""
+
+    slow = True
+    paths: tuple[bytes, ...] = many(pathname(), most=MOST_PATHS, default=())
+    repair: bool = boolean(default=False)
 
 
 class AskErrors(Request):

@@ -85,7 +85,7 @@ class Comparison:
         """
         above = os.path.join(folder, b"")
         for (name, status), listed in pairs:
-            same = listed is not None and _same(listed, status, view.steady)
+            same = listed is not None and is_same(listed, status, view.steady)
             if same and listed and listed.at_rest:
                 continue
             row = listed.row() if listed else None
@@ -170,7 +170,7 @@ def paired(
         row = next(known, None)
 
 
-def _same(known: Listed, seen: os.stat_result, steady: bool) -> bool:
+def is_same(known: Listed, seen: os.stat_result, steady: bool) -> bool:
     """Whether the stamps mean the same bytes. Devices are numbered anew at each mount."""
     if (known.size, known.mtime_ns) != (seen.st_size, seen.st_mtime_ns):
         return False

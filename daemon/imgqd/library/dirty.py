@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from imgqd.library.scan import under
 from imgqd.library.schedule import Schedule
 
 # Two numbers (watchfiles' debounce): a set is taken when nothing was added for QUIET, or the first of it
@@ -41,6 +42,11 @@ class Hints:
     def __bool__(self) -> bool:
         return bool(self.folders or self.deep or self.everything)
 
+    def cover(self, folder: bytes) -> bool:
+        """Whether to follow them is to look at the folder."""
+        deep = any(under(folder, top) for top in self.deep)
+        return self.everything or deep or folder in self.folders
+
     def bound(self) -> None:
         """Keeps few enough, by looking at more than was hinted at."""
         if len(self.folders) + len(self.deep) > MOST_FOLDERS:
@@ -67,7 +73,7 @@ class Dirty:
         self._hints = Hints()
         self._first = self._last = 0.0
         self._later, self._someday = Schedule(), Schedule()
-        self._taken = False
+        self._taken: Hints | None = None
 
     def mark(self, folder: bytes, *, closed: bytes | None = None, emptied: bool = False) -> None:
         """A folder may have changed."""
@@ -111,7 +117,13 @@ class Dirty:
         with self._changed:
             hints = self._hints
             waiting = len(hints.folders) + len(hints.deep) + len(self._later)
-            return waiting + hints.everything + self._taken
+            return waiting + hints.everything + (self._taken is not None)
+
+    def covers(self, folder: bytes) -> bool:
+        """Whether a folder waits to be looked at, or is being looked at now."""
+        with self._changed:
+            hints = [self._hints, *([self._taken] if self._taken else [])]
+            return folder in self._later or any(each.cover(folder) for each in hints)
 
     def take(self, timeout: float) -> Hints:
         """The hints of a set that is quiet, which count as waiting until `done`; empty ones after
@@ -126,13 +138,13 @@ class Dirty:
             else:
                 return Hints()
             hints, self._hints = self._hints, Hints()
-            self._first, self._taken = 0.0, True
+            self._first, self._taken = 0.0, hints
             return hints
 
     def done(self) -> None:
         """What was taken has been looked at."""
         with self._changed:
-            self._taken = False
+            self._taken = None
 
     def _touch(self) -> None:
         self._hints.bound()

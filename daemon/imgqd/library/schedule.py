@@ -17,6 +17,9 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._due)
 
+    def __contains__(self, folder: bytes) -> bool:
+        return folder in self._due
+
     def put(self, folder: bytes, due: float) -> None:
         if due < self._due.get(folder, math.inf):
             self._due[folder] = due

@@ -7,17 +7,26 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from imgq import wire
 from imgqd.serve.job import Job
 
 PROMPT_THREADS = 3
 PATIENT_THREADS = 12
-SETTLING_THREADS = 12
+SLOW_THREADS = 12
 MOST_WAITING = 256
 
-_PATIENT = tuple(name.encode() for name, cls in wire.REQUESTS.items() if cls.patient)
+
+def _heads(names: Iterable[str]) -> tuple[bytes, ...]:
+    """How msgpack writes the names of requests."""
+    return tuple(bytes((0xA0 + len(name),)) + name.encode() for name in names)
+
+
+_PATIENT = _heads(name for name, cls in wire.REQUESTS.items() if cls.patient)
+_SLOW = _heads(name for name, cls in wire.REQUESTS.items() if cls.slow)
+# A list, the protocol, a number, and a name: no other words of a request come so early.
+_HEAD = 1 + 1 + 5 + max(len(name) + 1 for name in wire.REQUESTS)
 
 Lane = queue.Queue[Job | None]
 Done = Callable[[Job, bytes, bool], None]
@@ -32,22 +41,22 @@ class Lanes:
         self._running = True
         self._prompt = self._opened(PROMPT_THREADS)
         self._patient = self._opened(PATIENT_THREADS)
-        self._settling = self._opened(SETTLING_THREADS)
+        self._slow = self._opened(SLOW_THREADS)
 
     def put(self, job: Job) -> None:
         """Raises queue.Full."""
         self._of(job.head).put_nowait(job)
 
     def _of(self, head: bytes) -> Lane:
-        """By the name of the request near the frame's start; the message is read later."""
-        if b"Settle" in head:
-            return self._settling
-        return self._patient if any(name in head for name in _PATIENT) else self._prompt
+        """By the name of the request at the frame's start; the message is read later."""
+        if any(name in head[:_HEAD] for name in _SLOW):
+            return self._slow
+        return self._patient if any(name in head[:_HEAD] for name in _PATIENT) else self._prompt
 
     def close(self) -> None:
         """Whoever still thinks is not waited for."""
         self._running = False
-        for lane in (self._prompt, self._patient, self._settling):
+        for lane in (self._prompt, self._patient, self._slow):
             with contextlib.suppress(queue.Full):
                 while True:
                     lane.put_nowait(None)

@@ -61,6 +61,11 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Listings, Coun
         return cls.open(path, decoder), renewed
 
     @property
+    def path(self) -> Path:
+        """Where the database lies."""
+        return self._database.path
+
+    @property
     def damage(self) -> threading.Event:
         """Set whenever a call raised StoreDamaged; `repair` or `renew` makes an end of it."""
         return self._database.damage

@@ -1,0 +1,154 @@
+"""Holds the index against the disk by itself: it looks at everything, changes nothing, and asks nobody of
+those whose work it is to keep the index right."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from imgqd.library import mounts
+from imgqd.library.compare import Differences, is_same, paired
+from imgqd.library.scan import look, under
+
+if TYPE_CHECKING:
+    from imgqd.library.scan import Entry
+    from imgqd.library.walk import Library
+    from imgqd.store import Listed, Store
+
+    Pairs = Iterable[tuple[Entry, Listed | None]]
+
+# What changed when the audit had begun, or just before, is for those who hear of changes.
+YOUNG_NS = 2_000_000_000
+
+Code = Literal["missing", "gone", "changed", "forgotten"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """missing: a file that the index does not have; gone: a file, or a folder with so many files, that is
+    no more; changed: another stamp; forgotten: a file whose picture is to be embedded."""
+
+    code: Code
+    path: bytes
+    files: int = 1
+    stamp: tuple[int, ...] = ()
+
+    @property
+    def folder(self) -> bytes:
+        """The folder that shows it when it is looked at."""
+        return os.path.dirname(self.path)
+
+
+@dataclass(slots=True)
+class Looked:
+    """How much an audit has looked at; skipped: folders that could not be, and roots that are offline."""
+
+    files: int = 0
+    folders: int = 0
+    skipped: list[bytes] = field(default_factory=list)
+
+
+class Audit:
+    """Of the library, or of what lies under some folders."""
+
+    def __init__(self, library: Library, store: Store) -> None:
+        self._library = library
+        self._store = store
+        self._began = time.time_ns()
+        self.looked = Looked()
+
+    def differences(self, tops: Sequence[bytes] = ()) -> Iterator[Difference]:
+        """All there are; at or under the tops, where there are any."""
+        for root in self._library.roots.paths():
+            if not tops or any(under(root, top) for top in tops):
+                yield from self._below(root, root)
+            else:
+                for top in tops:
+                    if self._library.roots.of(top) == root:
+                        yield from self._below(_nearest(top), root)
+
+    def again(self, seen: Iterable[Difference]) -> Iterator[Difference]:
+        """Those that are still there."""
+        wanted = set(seen)
+        for folder in sorted({each.folder for each in wanted}):
+            root = self._library.roots.of(folder)
+            if root is not None:
+                yield from wanted.intersection(self._folder(folder, root, Looked())[0])
+
+    def _below(self, top: bytes, root: bytes) -> Iterator[Difference]:
+        if root in self._library.roots.offline():
+            self.looked.skipped.append(root)
+            return
+        others = {*self._library.roots.paths(), *(mounts.below(root) or ())}
+        folders = [top]
+        while folders:
+            found, below = self._folder(folders.pop(), root, self.looked)
+            # Roots have their own turn, and what is mounted here is one, or will be.
+            folders += [folder for folder in below if folder not in others]
+            yield from found
+
+    def _folder(
+        self, folder: bytes, root: bytes, looked: Looked
+    ) -> tuple[list[Difference], list[bytes]]:
+        """Looks at one folder: what is different in it, and the folders that it holds."""
+        others, rules = Differences(), self._library.rules
+        try:
+            with look(folder, root, rules, self._library.follow_symlinks) as entries:
+                pairs = paired(entries, self._store.listed(folder), others)
+                found = list(self._files(folder, root, pairs, looked))
+        except (FileNotFoundError, NotADirectoryError):
+            return [*self._gone([folder])], []
+        except OSError:
+            looked.skipped.append(folder)
+            return [], []
+        looked.folders += 1
+        known = {*self._store.child_folders(folder)} - {*others.folders}
+        found += [Difference("gone", os.path.join(folder, name)) for name in others.gone]
+        found += self._gone(os.path.join(folder, name) for name in known)
+        return found, [os.path.join(folder, name) for name in others.folders]
+
+    def _files(
+        self, folder: bytes, root: bytes, pairs: Pairs, looked: Looked
+    ) -> Iterator[Difference]:
+        steady = mounts.is_steady(self._library.roots.kind(root))
+        for (name, status), row in pairs:
+            looked.files += 1
+            code = _code(row, status, steady)
+            if code and not self._is_young(status):
+                stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+                yield Difference(code, os.path.join(folder, name), 1, stamp)
+
+    def _gone(self, folders: Iterable[bytes]) -> Iterator[Difference]:
+        """Folders that are no more, but those above a root, which has its own state."""
+        roots = self._library.roots.paths()
+        for folder in folders:
+            if not any(under(root, folder) for root in roots):
+                below = self._store.folders_under(folder)
+                files = sum(1 for each in below for _ in self._store.listed(each))
+                yield Difference("gone", folder, files)
+
+    def _is_young(self, status: os.stat_result) -> bool:
+        latest, now = max(status.st_mtime_ns, status.st_ctime_ns), time.time_ns()
+        return self._began - YOUNG_NS <= latest <= now
+
+
+def _nearest(folder: bytes) -> bytes:
+    """The folder, or the nearest above it that is there."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _code(row: Listed | None, status: os.stat_result, steady: bool) -> Code | None:
+    """What is wrong with a file that is there."""
+    if row is None:
+        return "missing"
+    known = row.row()
+    if not known.trusted:
+        return None
+    if not is_same(row, status, steady):
+        return "changed"
+    return "forgotten" if known.state == "pending" else None

@@ -1,0 +1,152 @@
+"""Looks after the store: a damaged one is made anew, one that could not be written is written as soon as it
+can, and what nothing uses is given back when there is nothing else to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from imgq.errors import StoreDamaged, StoreError
+
+if TYPE_CHECKING:
+    from imgqd.index import Index
+    from imgqd.library.walk import Library
+    from imgqd.reconciler import Reconciler
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+# How often it is looked whether the index is still the file that was opened.
+FILE_S = 5.0
+# What fails is tried again ever more seldom, until all has been well for as long as the longest pause.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
+# With less space than this a store is not opened for writing.
+LEAST_SPACE = 1 << 20
+IDLE_S = 3600.0
+# What was removed or moved away keeps its embedding for a week.
+KEEP_ORPHANS_S = 7 * 86400.0
+
+
+class Pause:
+    """Between two attempts at what may fail."""
+
+    def __init__(self) -> None:
+        self._seconds = FIRST_PAUSE_S
+        self._end = -LONGEST_PAUSE_S
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end
+
+    def begin(self) -> None:
+        now = time.monotonic()
+        was_long_ago = now - self._end >= LONGEST_PAUSE_S
+        self._seconds = FIRST_PAUSE_S if was_long_ago else min(2 * self._seconds, LONGEST_PAUSE_S)
+        self._end = now + self._seconds
+
+
+class Upkeep(threading.Thread):
+    """Works until it is stopped. trouble: why the store cannot be used as it should be."""
+
+    def __init__(self, index: Index, library: Library, reconciler: Reconciler) -> None:
+        super().__init__(name="upkeep", daemon=True)
+        self.index = index
+        self.trouble: StoreError | None = index.full
+        self._library = library
+        self._reconciler = reconciler
+        self._ending = threading.Event()
+        self._mended = threading.Condition()
+        self._pause = Pause()
+        self._next_look = 0.0
+        self._next_idle = time.monotonic() + IDLE_S
+        self._commits = 0
+
+    def run(self) -> None:
+        while not self._is_over():
+            try:
+                self._beat()
+                self.trouble = None
+            except StoreError as error:
+                if self.trouble is None or self.trouble.message != error.message:
+                    log.error("%s", error.message)
+                self.trouble = error
+            except Exception:
+                log.exception("the index could not be looked after: this is a bug")
+
+    def _is_over(self) -> bool:
+        """Waits until there may be something to do; whether that is the end."""
+        if self._pause.is_over:
+            self.index.store.damage.wait(BEAT_S)
+        else:
+            self._ending.wait(BEAT_S)
+        return self._ending.is_set()
+
+    def stop(self) -> None:
+        """What it is at in an idle hour is left where it stands."""
+        self._ending.set()
+        self.join(BEAT_S)
+
+    def renew(self, renewals: int) -> None:
+        """Makes the store anew, with what can be had out of it; the rest is found by a scan. It is left
+        as it is where that was done since so many times (`Index.renewals`)."""
+        with self.index.lock:
+            if renewals != self.index.renewals:
+                return
+            # At no time does it look as if all were settled.
+            self._library.dirty.mark_everything()
+            self.index.renew()
+            self._library.roots.read()
+            self._library.dirty.mark_everything()
+        with self._mended:
+            self._mended.notify_all()
+
+    def is_mended_within(self, timeout: float) -> bool:
+        """Whether a damaged store is made anew within so many seconds."""
+        damage = self.index.store.damage
+        with self._mended:
+            return self._mended.wait_for(lambda: not damage.is_set(), timeout)
+
+    def _beat(self) -> None:
+        """Raises StoreError where something is wrong and was not mended."""
+        if self.index.store.is_immutable:
+            self._go_on()
+        elif self._is_damaged():
+            self._mend()
+        elif time.monotonic() > self._next_idle and self._reconciler.is_settled:
+            self._next_idle = time.monotonic() + IDLE_S
+            self._use_idle_hour()
+
+    def _go_on(self) -> None:
+        """Writes the store from now on, if there is space by now."""
+        disk = os.statvfs(self.index.store.path.parent)
+        if disk.f_bavail * disk.f_frsize < LEAST_SPACE or not self._pause.is_over:
+            assert self.index.full is not None
+            raise self.index.full
+        self._pause.begin()
+        self.index.make_writable()
+        log.info("there is space for the index again")
+        self._library.dirty.mark_everything()
+
+    def _is_damaged(self) -> bool:
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + FILE_S
+            with suppress(StoreDamaged):
+                self.index.store.check_file()
+        return self.index.store.damage.is_set()
+
+    def _mend(self) -> None:
+        if not self._pause.is_over:
+            raise self.trouble or StoreDamaged(f"the index {self.index.store.path} is damaged")
+        self._pause.begin()
+        self.renew(self.index.renewals)
+
+    def _use_idle_hour(self) -> None:
+        """No disk is woken where nothing has changed."""
+        forgotten = self.index.store.forget_orphans(time.time() - KEEP_ORPHANS_S)
+        if forgotten or self._commits != self.index.commits:
+            self._commits = self.index.commits
+            self.index.store.maintain()
