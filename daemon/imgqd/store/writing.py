@@ -49,11 +49,11 @@ class Writing:
             "SELECT path, id FROM roots ORDER BY length(path) DESC"
         ).fetchall()
 
-    def find(self, path: bytes) -> tuple[int, int | None] | None:
-        """The row of a file: its id, and its picture."""
+    def _find(self, path: bytes) -> tuple[Any, ...] | None:
+        """The row of a file: its id, picture, inode and device."""
         folder, name = os.path.split(path)
-        row: tuple[int, int | None] | None = self.connection.execute(
-            "SELECT id, picture FROM files WHERE folder = ? AND name = ?",
+        row: tuple[Any, ...] | None = self.connection.execute(
+            "SELECT id, picture, inode, device FROM files WHERE folder = ? AND name = ?",
             (self.known_folder(folder), name),
         ).get
         return row
@@ -86,16 +86,19 @@ class Writing:
 
     def place(self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool) -> int | None:
         """Brings the row of a file to this; None where no root is over it. A failure stays."""
-        row = self.find(path)
+        row = self._find(path)
         if row is None:
             return self._insert(path, stamp, picture, trusted)
-        self._touch(row[1], picture)
+        id, before, inode, device = row
+        self._touch(before, picture)
+        if inode != fit(stamp.inode):
+            self._gone.append((inode, device))
         self.connection.execute(
             "UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?,"
             " picture = ?, trusted = ? WHERE id = ?",
-            (*columns(stamp), picture, trusted, row[0]),
+            (*columns(stamp), picture, trusted, id),
         )
-        return row[0]
+        return int(id)
 
     def _insert(self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool) -> int | None:
         folder, name = self.folder(os.path.dirname(path)), os.path.basename(path)
@@ -193,8 +196,8 @@ class Writing:
         return committed
 
     def _other_links(self) -> Iterator[bytes]:
-        """Of files that are gone by one of their names: whoever wrote through that one before told
-        nobody who watches the others."""
+        """Of files that are gone by one of their names, or replaced: whoever wrote through that one
+        before told nobody who watches the others."""
         for first in range(0, len(self._gone), MOST_GONE):
             gone = json.dumps(self._gone[first : first + MOST_GONE])
             for folder, name in self.connection.execute(LINKS, {"gone": gone}):
