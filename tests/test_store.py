@@ -166,6 +166,12 @@ def test_moved_file_keeps_its_picture(store: Store) -> None:
     assert store.folders_under(b"/r") == [b"/r/b"]
 
 
+def test_other_links_of_a_replaced_file_are_to_be_looked_at(store: Store) -> None:
+    commit(store, indexed(b"/r/x", 1), indexed(b"/r/y", 1))
+    assert commit(store, indexed(b"/r/x", 2)).again == [b"/r/y"]
+    assert commit(store, indexed(b"/r/y", 1)).again == []
+
+
 @pytest.mark.parametrize("field", ["size", "mtime_ns", "ctime_ns", "inode"])
 def test_move_of_what_is_another_file_by_now_is_to_be_read_again(store: Store, field: str) -> None:
     commit(store, indexed(b"/r/x", 1))

@@ -107,18 +107,6 @@ def test_fault_26_changed_through_a_hard_link(home: Home, picture: Path) -> None
     assert home.embedded() == 2
 
 
-def test_fault_26_changed_through_a_hard_link_that_is_replaced(home: Home, picture: Path) -> None:
-    link = home.pictures / "folder" / "link.png"
-    link.parent.mkdir()
-    os.link(picture, link)
-    oracle.check(home, home.pictures)
-    overwrite(link)
-    other = link.with_suffix(".tmp")
-    other.write_bytes(tiny.png(77))
-    other.replace(link)
-    oracle.agree(home, home.pictures)
-
-
 def test_fault_26_changed_through_a_hard_link_that_is_gone(home: Home, picture: Path) -> None:
     """Nothing tells of a change but the name that is no more when somebody looks."""
     link = home.pictures / "folder" / "link.png"
