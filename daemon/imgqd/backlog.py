@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,13 @@ class Backlog:
         job = Job(each.path, each.stamp, urgency)
         self._under_way[each.path] = _UnderWay(job, each.state)
         return job
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is done within is one step. A look that finds a file under way leaves it to its job: what is
+        to be looked at again after the job must not be looked at before it is finished."""
+        with self._changed:
+            yield
 
     def finish(self, path: bytes, look_again: Callable[[bytes], None]) -> None:
         """The job is done. Where its path has changed meanwhile, `look_again` is called for its folder

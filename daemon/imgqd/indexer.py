@@ -98,10 +98,11 @@ class Indexer(threading.Thread):
         self._count(found)
         for outcome in found:
             self._part_twins(outcome)
-        for path in committed.again if committed else ():
-            self._dirty.mark(os.path.dirname(path))
-        for outcome in found:
-            self._finish(outcome)
+        with self._backlog.at_once():
+            for path in committed.again if committed else ():
+                self._dirty.mark(os.path.dirname(path))
+            for outcome in found:
+                self._finish(outcome)
 
     def _finish(self, outcome: Outcome) -> None:
         path, change, again = outcome.result.job.path, outcome.change, outcome.result.again
@@ -151,9 +152,10 @@ class Indexer(threading.Thread):
     def _put_off(self, batch: list[Result]) -> None:
         """Nothing of the batch is recorded: its folders are looked at again, later."""
         for result in batch:
-            self._dirty.mark_later(os.path.dirname(result.job.path), PUT_OFF_S)
             self._part_twins(Outcome(result, None))
-            self._backlog.finish(result.job.path, self._dirty.mark)
+            with self._backlog.at_once():
+                self._dirty.mark_later(os.path.dirname(result.job.path), PUT_OFF_S)
+                self._backlog.finish(result.job.path, self._dirty.mark)
 
     def _as_it_is_now(self, change: Change | None) -> Change | None:
         """What is still true of a change, by a look at its file under the index's lock. The embedding
