@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -210,6 +211,35 @@ def test_an_index_that_cannot_be_mended_is_made_anew(full: Home) -> None:
     full.settle()
     assert check(full) == (0, [])
     assert len(full.indexed()) == 12
+
+
+def test_what_is_under_way_is_not_wrong(full: Home) -> None:
+    """Files that come, change and go all the while, and a folder that changes its name."""
+    ending = threading.Event()
+
+    def churn() -> None:
+        number = 0
+        while not ending.wait(0.01):
+            number += 1
+            folder = full.pictures / f"{number % 7}"
+            jpeg(folder / f"{number % 30}.jpg", number)
+            if number % 5 == 0:
+                shutil.rmtree(folder)
+            if number % 20 == 0:
+                (full.pictures / "copies").rename(full.pictures / "again")
+            if number % 20 == 10 and number > 20:
+                (full.pictures / "again").rename(full.pictures / "copies")
+
+    churning = threading.Thread(target=churn)
+    churning.start()
+    try:
+        for _ in range(3):
+            assert check(full) == (0, [])
+    finally:
+        ending.set()
+        churning.join()
+    full.settle()
+    assert check(full) == (0, [])
 
 
 def test_only_what_lies_under_a_folder(full: Home) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from imgqd.library import mounts
+from imgqd.library import mounts, reach
 from imgqd.library.compare import Differences, is_same, paired
 from imgqd.library.scan import look, under
 
@@ -71,11 +71,11 @@ class Audit:
                         yield from self._below(_nearest(top), root)
 
     def again(self, seen: Iterable[Difference]) -> Iterator[Difference]:
-        """Those that are still there."""
+        """Those that are still there, in folders where nothing has stirred since."""
         wanted = set(seen)
         for folder in sorted({each.folder for each in wanted}):
             root = self._library.roots.of(folder)
-            if root is not None:
+            if root is not None and not self._has_stirred(folder, root):
                 yield from wanted.intersection(self._folder(folder, root, Looked())[0])
 
     def _below(self, top: bytes, root: bytes) -> Iterator[Difference]:
@@ -129,6 +129,19 @@ class Audit:
                 below = self._store.folders_under(folder)
                 files = sum(1 for each in below for _ in self._store.listed(each))
                 yield Difference("gone", folder, files)
+
+    def _has_stirred(self, folder: bytes, root: bytes) -> bool:
+        """Whether a name came into the folder or left it, or it has another name itself, or one above
+        it has: a folder that is called now this and now that is never where it was known."""
+        try:
+            stirred = self._is_young(reach.status(folder, follow=True))
+            while folder != root and not stirred:
+                status = reach.status(folder)
+                stirred = status.st_ctime_ns > status.st_mtime_ns and self._is_young(status)
+                folder = os.path.dirname(folder)
+        except OSError:
+            return True
+        return stirred
 
     def _is_young(self, status: os.stat_result) -> bool:
         latest, now = max(status.st_mtime_ns, status.st_ctime_ns), time.time_ns()
