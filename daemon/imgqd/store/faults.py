@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WRITABLE = "let its owner read and write the file and its folder"
+_MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
@@ -29,7 +30,8 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path) from error
-        raise StoreError(f"cannot open the index {path}: {error.strerror}") from error
+        hint = WRITABLE if error.errno in _MAY_NOT else ""
+        raise StoreError(f"cannot open the index {path}: {error.strerror}", hint) from error
 
 
 def _full(path: Path) -> StoreFull:

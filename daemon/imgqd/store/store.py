@@ -9,6 +9,7 @@ from imgqd.store.checking import Checking
 from imgqd.store.commit import Commits
 from imgqd.store.counting import Counting
 from imgqd.store.database import Database
+from imgqd.store.faults import translated
 from imgqd.store.files import Files
 from imgqd.store.folders import Folders
 from imgqd.store.listings import Listings
@@ -43,7 +44,8 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Listings, Coun
         path = place.true_path(path)
         refuse_lost(path)
         if not immutable:
-            place.remove(place.unfinished(path))
+            with translated(path):
+                place.remove(place.unfinished(path))
         store = cls(Database(path, immutable=immutable), decoder)
         try:
             store._agree()
