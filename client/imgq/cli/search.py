@@ -89,8 +89,12 @@ def _note(first: wire.Hits) -> None:
         shown = (render.path(root, sys.stderr.isatty()) for root in first.offline_roots)
         where = ", ".join(map(os.fsdecode, shown))
         _say(f"{first.left_out} offline files left out ({where}); --all shows them")
-    if sys.stderr.isatty() and first.index.pending:
-        _say(f"{first.index.pending} files are still being indexed")
+    files, pending = first.index.files, first.index.pending
+    if pending > files:
+        # As with a model that is new, or after the loss of the index.
+        _say(f"the index is being rebuilt: {pending} of {files + pending} files are pending")
+    elif sys.stderr.isatty() and pending:
+        _say(f"{pending} files are still being indexed")
     if sys.stderr.isatty() and first.model == "builtin":
         _say("the builtin model is for a first try; `imgq model list` has the real ones")
 
