@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/imgq demo $(if $(DIR),--dir "$(DIR)") $(if $(QUERY),--query "$(QUERY)")
 
 test: $(VENV)/.tested
-	$(BIN)/pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
