@@ -78,7 +78,7 @@ def test_stdin_may_be_closed(home: Home) -> None:
     closed = ["sh", "-c", f"{sys.executable} -m imgq --like - <&-"]
     done = subprocess.run(closed, env=home.environment, capture_output=True)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr == b"imgq: cannot read the picture '-': Bad file descriptor\n"
+    assert done.stderr == b"imgq: the picture on stdin is empty\n"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 BUG = 70
 
-# Why an answer cannot be written, be it that its disk is full or that a shell closed stdout.
+# Why a stream cannot be written, be it that its disk is full or that a shell closed it.
 _UNWRITABLE = frozenset((EBADF, EDQUOT, EFBIG, EIO, ENOSPC))
 
 
@@ -121,13 +121,14 @@ def _say(sentence: str) -> None:
     """On stderr, which may be full or closed; a file's name in it steers no terminal."""
     if not sentence:
         return
-    from contextlib import suppress
-
     from imgq.render import words
 
-    with suppress(OSError):
+    try:
         sys.stderr.write(f"imgq: {words(sentence)}\n")
         sys.stderr.flush()
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
 
 
 def _report_bug() -> None:
