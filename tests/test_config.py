@@ -12,8 +12,8 @@ import tomlkit
 
 import disks
 from imgq.errors import Refused, SettingsError
-from imgqd import config
-from imgqd.config import DEFAULTS, NAMES, Settings, load, remember, shown
+from imgqd.config import DEFAULTS, NAMES, Settings, bounds, load
+from imgqd.settings_file import documented, remember, shown
 
 
 def settings(folder: Path, text: str | bytes) -> str:
@@ -171,7 +171,7 @@ def test_it_prints_itself_for_the_client(tmp_path: Path) -> None:
 
     def printed() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "imgqd.config"],
+            [sys.executable, "-m", "imgqd.settings_file", "show"],
             env=os.environ | {"IMGQ_HOME": os.fspath(tmp_path)},
             capture_output=True,
             text=True,
@@ -188,10 +188,20 @@ def test_it_prints_itself_for_the_client(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_every_setting_says_what_it_is() -> None:
-    """The comments are what `imgq config init` and the README are made of."""
-    source = Path(config.__file__).read_text("utf-8")
-    assert all(f"    {name}: " in source for name in NAMES)
+def test_the_readme_tells_of_every_setting() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    for name in NAMES:
+        value = tomlkit.dumps({name: getattr(DEFAULTS, name)}).split(" = ")[1].strip()
+        assert f"| `{name}` | `{value}` |" in readme
+        assert bounds(name).about
+
+
+def test_the_documented_file_sets_nothing_until_its_marks_are_taken_away(tmp_path: Path) -> None:
+    assert load(settings(tmp_path, documented())) == DEFAULTS
+    lines = [line[1:] for line in documented().splitlines() if line.startswith("#")]
+    settled = "\n".join(line for line in lines if not line.startswith(" "))
+    assert list(tomlkit.parse(settled)) == list(NAMES)
+    assert load(settings(tmp_path, settled)) == DEFAULTS
 
 
 def test_settings_that_cannot_be_written_stay_as_they_are(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ REQUESTS = [
     wire.Reindex(),
     wire.Export(),
     wire.AskThumbnails(paths=[b"/p"]),
+    wire.Reload(),
     wire.Stop(),
 ]
 REPLIES = [
@@ -75,6 +76,7 @@ REPLIES = [
     wire.Files(files=(KNOWN,) * wire.ROWS_A_REPLY),
     wire.Vectors(vectors=[wire.Vector(path=b"/p", hash="", vector=bytes(1024))]),
     wire.Thumbnail(jpeg=None),
+    wire.Noted(),
     wire.Stopping(processes=ROLES),
 ]
 

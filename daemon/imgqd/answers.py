@@ -74,6 +74,8 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             return _export(daemon)
         case wire.AskThumbnails(paths=paths, longest=longest):
             return (_thumbnail(daemon, path, longest) for path in paths)
+        case wire.Reload():
+            return _reload(daemon)
         case wire.Stop():
             return _stop(daemon)
         case _:
@@ -183,6 +185,11 @@ def _thumbnail(daemon: Daemon, path: bytes, longest: int) -> wire.Thumbnail:
     except FutureTimeout:
         return wire.Thumbnail(jpeg=None)
     return wire.Thumbnail(jpeg=None if isinstance(made, Failure) else made)
+
+
+def _reload(daemon: Daemon) -> Iterator[wire.Reply]:
+    yield wire.Noted()
+    daemon.life.orders.reload()
 
 
 def _stop(daemon: Daemon) -> Iterator[wire.Reply]:

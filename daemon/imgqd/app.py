@@ -17,7 +17,7 @@ from pathlib import Path
 
 from imgq.errors import CannotStart, Failure, Refused
 from imgq.paths import Places, places
-from imgqd import answers, config, journal, parts
+from imgqd import answers, config, journal, parts, settings_file
 from imgqd.daemon import Daemon, Life
 from imgqd.index import open_index
 from imgqd.library.rules import Rules
@@ -130,7 +130,7 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
 def _remember(where: Places, model: str) -> None:
     """As far as the disk lets us: no index is closed for that."""
     try:
-        config.remember(where.settings, "model", model)
+        settings_file.remember(where.settings, "model", model)
     except Refused as refusal:
         log.warning("the model %s is not remembered: %s", model, refusal.message)
 

@@ -247,5 +247,9 @@ class Thumbnail(Reply):
     jpeg: bytes | None = maybe(binary(most=4 << 20), default=None)
 
 
+class Noted(Reply):
+    """It will be done; there is nothing to tell of it."""
+
+
 class Stopping(Reply):
     processes: tuple[Process, ...] = many(record(Process))

@@ -121,5 +121,9 @@ class AskThumbnails(Request):
     longest: int = integer(16, 2048, default=320)
 
 
+class Reload(Request):
+    """Has the daemon read its settings again. Answered by `Noted`, before it does."""
+
+
 class Stop(Request):
     """Ends the daemon. Answered by `Stopping`, before it does."""

@@ -72,7 +72,7 @@ def use(name: str | None, hub_timeout: float, offline: bool, models: Path) -> No
         offline or _settings_offline(),
     )
     if name is not None:
-        from imgqd.config import remember
+        from imgqd.settings_file import remember
 
         remember(places().settings, "model", name)
 

@@ -1,0 +1,156 @@
+"""The file of the settings, written and shown: what `imgq config` runs, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from imgq.errors import Failure, Refused, SettingsError
+from imgq.paths import places
+from imgqd.config import DEFAULTS, KINDS, NAMES, Settings, bounds, checked, load, require_known
+
+_OPENING = """\
+# imgq's settings. Each key stands here with its default; take the # away to set it.
+# `imgq config set KEY VALUE` does so too, and has the daemon take it at once.
+"""
+
+
+def remember(path: str, name: str, value: object) -> None:
+    """Sets one key in the file and keeps all else in it, comments too; written beside, then renamed.
+    Raises Refused where it cannot be written, SettingsError where it is no TOML."""
+    # Where the file is a link, as those who keep their settings in a repository have it.
+    file = Path(path).resolve()
+    text = _text(file)
+    document = _parsed(file, text)
+    if name in document and document[name] == value:
+        return
+    if name not in document:
+        # Where the file says what a key does, it is set there.
+        with suppress(SettingsError):
+            document = _parsed(file, text.replace(f"\n#{name} = ", f"\n{name} = ", 1))
+    document[name] = value
+    _write(file, tomlkit.dumps(document))
+
+
+def shown(settings: Settings) -> str:
+    """The settings as the file would say them."""
+    return "".join(_line(name, getattr(settings, name)) for name in NAMES)
+
+
+def documented() -> str:
+    """A file that sets nothing and says of every key what it does, and its default."""
+    keys = [f"\n# {_about(name)}\n#{_line(name, getattr(DEFAULTS, name))}" for name in NAMES]
+    return _OPENING + "".join(keys)
+
+
+def init(path: str) -> None:
+    """Writes `documented()`. Raises Refused where there is a file already."""
+    if os.path.lexists(path):
+        raise Refused(f"{path} is there already", "`imgq config show` tells what is in force")
+    _write(Path(path), documented())
+
+
+def read(name: str, words: Sequence[str]) -> Any:
+    """A setting's value as a person writes it in a shell, where nobody likes quotes in quotes.
+    Raises SettingsError."""
+    require_known("imgq config", name)
+    kind = type(getattr(DEFAULTS, name))
+    if kind is tuple:
+        return list(words)
+    if len(words) != 1:
+        raise SettingsError(f"{name} takes one value", f"it is {KINDS[kind].split(' in ')[0]}")
+    value = words[0] if kind is str else _of_toml(words[0])
+    checked("imgq config", name, value)
+    return value
+
+
+def _of_toml(word: str) -> Any:
+    try:
+        return tomlkit.value(word).unwrap()
+    except ValueError:
+        return word
+
+
+def _about(name: str) -> str:
+    bound = bounds(name)
+    choices = f": {', '.join(bound.choices)}" if bound.choices else ""
+    return f"{name}: {bound.about}{choices}"
+
+
+def _line(name: str, value: Any) -> str:
+    return tomlkit.dumps({name: list(value) if isinstance(value, tuple) else value})
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8") if file.exists() else ""
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read the settings in {file}: {error}") from None
+
+
+def _parsed(file: Path, text: str) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"cannot read the settings in {file}: {error}") from None
+
+
+def _write(file: Path, text: str) -> None:
+    """For its owner alone, from the first byte on."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise Refused(
+            f"cannot write the settings in {file}: {error.strerror}",
+            "have a look at that folder and its disk",
+        ) from None
+
+
+def _run(words: Sequence[str]) -> str:
+    """What one command prints; the first word says which."""
+    path = places().settings
+    match words:
+        case ["show"]:
+            return shown(load(path))
+        case ["init"]:
+            init(path)
+            return f"{path}\n"
+        case ["get", name]:
+            require_known(path, name)
+            value = getattr(load(path), name)
+            return f"{value}\n" if isinstance(value, str) else _line(name, value).split(" = ")[1]
+        case ["set", name, *values]:
+            value = read(name, values)
+            load(path)
+            remember(path, name, value)
+            return ""
+        case _:
+            raise AssertionError(words)
+
+
+def main() -> int:
+    """`python -m imgqd.settings_file WORD…`, for `imgq config`; the exit code."""
+    try:
+        sys.stdout.write(_run(sys.argv[1:]))
+    except Failure as error:
+        sys.stderr.write(f"imgq: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
