@@ -11,7 +11,7 @@ import apsw
 import numpy as np
 import sqlite_vec
 
-from imgqd.records import Change, Gone, Indexed, Metadata, Stamp
+from imgqd.records import Change, Gone, Indexed, Metadata, Notes, Stamp
 from imgqd.store import Identity, Root, Store
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def vector(n: int, dim: int = DIM) -> NDArray[np.float32]:
 
 
 def indexed(n: int, path: bytes | None = None) -> Indexed:
-    photo, stamp = Metadata("PNG", 1, 1, camera="Leica"), Stamp(n, n, n, n, 1)
+    photo, stamp = Metadata("PNG", 1, 1, Notes(camera="Leica")), Stamp(n, n, n, n, 1)
     return Indexed(path or b"/r/%d" % n, stamp, hash_of(n), True, photo, vector(n))
 
 

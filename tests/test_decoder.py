@@ -74,7 +74,7 @@ def test_a_picture_lands_in_its_slot(tmp_path: Path, decoder: Decoder) -> None:
         expected = decode(file, SPEC, Limits())
         assert isinstance(expected, Decoded)
         assert decoder.decode(file.fileno(), 1) == expected.metadata
-    assert expected.metadata.camera == "Maker"
+    assert expected.metadata.notes.camera == "Maker"
     assert slot(decoder, 1) == expected.pixels
     assert slot(decoder, 0) == slot(decoder, 2) == bytes(SPEC.nbytes)
 
@@ -347,9 +347,28 @@ def test_a_decoder_can_be_killed_from_another_thread(tmp_path: Path) -> None:
         ("channel.send(decoded(format='VIRUS'))", "no format"),
         ("channel.send(decoded(width=-1))", "no size"),
         ("channel.send(decoded(width=True))", "no size"),
-        ("channel.send(decoded(camera=5))", "no text"),
-        ("channel.send(decoded(taken_at='now'))", "a time"),
-        ("channel.send(decoded(latitude=float('nan')))", "nowhere"),
+        ("channel.send(decoded(orientation=9))", "no way"),
+        ("channel.send(decoded(pixels=b'x'))", "a hash"),
+        (
+            "channel.send(decoded() | {'metadata': {'format': 'PNG', 'width': 1, 'height': 1}})",
+            "are none",
+        ),
+        ("channel.send(decoded({'camera': 5}))", "no text"),
+        ("channel.send(decoded({'taken_at': 'now', 'taken_from': 'exif'}))", "a time"),
+        (
+            "channel.send(decoded({'taken_at': '2024-02-30T10:00:00', 'taken_from': 'exif'}))",
+            "a time",
+        ),
+        (
+            "channel.send(decoded({'taken_at': '2024-02-01T10:00:00', 'taken_from': 'me'}))",
+            "nowhere",
+        ),
+        ("channel.send(decoded({'latitude': float('nan')}))", "nowhere"),
+        ("channel.send(decoded({'keywords': 'ab'}))", "keywords"),
+        ("channel.send(decoded({'keywords': ['a'] * 101}))", "keywords"),
+        ("channel.send(decoded({'rating': 6}))", "a rating"),
+        ("channel.send(decoded({'iso': 0}))", "a speed"),
+        ("channel.send(decoded({'f_number': float('inf')}))", "a number"),
         ("channel.send({'answer': 'failed', 'kind': 'mine', 'reason': ''})", "no kind"),
         ("channel.send(decoded(), 0)", ""),
     ],
@@ -371,11 +390,11 @@ def test_a_decoder_that_was_taken_over_costs_one_picture(
 
 def test_what_a_decoder_says_is_made_harmless(tmp_path: Path) -> None:
     class Loud(Decoder):
-        PROGRAM = ("-c", _acting("channel.send(decoded(camera='\\x1b[2J' + 'x' * 10**6))"))
+        PROGRAM = ("-c", _acting("channel.send(decoded({'camera': '\\x1b[2J' + 'x' * 10**6}))"))
 
     found = _one_picture(Loud, tmp_path)
     assert isinstance(found, Metadata)
-    assert found.camera == "[2J" + "x" * 117
+    assert found.notes.camera == "[2J" + "x" * 117
 
 
 def test_a_decoder_that_prints_without_end_is_not_heard(tmp_path: Path) -> None:
@@ -428,8 +447,10 @@ def _acting(act: str) -> str:
     head = """
         import os, signal, sys
         from imgqd.channel import Channel
-        def decoded(**told):
-            metadata = {"format": "PNG", "width": 1, "height": 1, **told}
+        def decoded(notes={}, **told):
+            notes = {"keywords": [], **notes}
+            metadata = {"format": "PNG", "width": 1, "height": 1, "orientation": 1, "notes": notes}
+            metadata |= told
             return {"answer": "decoded", "metadata": metadata}
         channel = Channel.inherited(int(sys.argv[1]))
         channel.receive()

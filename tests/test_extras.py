@@ -84,7 +84,7 @@ def test_a_jpeg_xl_is_seen() -> None:
     assert difference(shown(whole), shown(encoded(image, "PNG"))) < 1
     decoded = found(whole)
     assert isinstance(decoded, Decoded)
-    assert (decoded.metadata.format, decoded.metadata.camera) == ("JXL", "Maker")
+    assert (decoded.metadata.format, decoded.metadata.notes.camera) == ("JXL", "Maker")
     refused = found(whole, Limits(max_megapixels=0))
     assert isinstance(refused, Failure)
     assert refused.kind == "too_large"

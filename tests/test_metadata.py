@@ -53,10 +53,10 @@ def test_what_a_camera_writes(tmp_path: Path, suffix: str) -> None:
         pytest.skip(f"this Pillow writes no {suffix}")
     found = read(write(tmp_path / f"a.{suffix}", painted(1), exif=exif).read_bytes())
     assert (found.width, found.height) == (320, 240)
-    assert found.taken_at == "2024-02-29T23:59:58"
-    assert (found.camera, found.lens) == ("Maker One", "Maker 35mm")
-    assert found.latitude == pytest.approx(-33.8567, abs=1e-6)
-    assert found.longitude == pytest.approx(151.2152, abs=1e-6)
+    assert found.notes.taken_at == "2024-02-29T23:59:58"
+    assert (found.notes.camera, found.notes.lens) == ("Maker One", "Maker 35mm")
+    assert found.notes.latitude == pytest.approx(-33.8567, abs=1e-6)
+    assert found.notes.longitude == pytest.approx(151.2152, abs=1e-6)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -86,7 +86,7 @@ def test_the_size_is_that_of_the_upright_picture(
     ],
 )
 def test_the_camera(make: str | bytes | None, model: str | None, camera: str | None) -> None:
-    assert told(notes(make=make, model=model)).camera == camera
+    assert told(notes(make=make, model=model)).notes.camera == camera
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_date(original: str, digitized: str | None, taken: str | None) -> No
     details[ExifTags.Base.DateTimeOriginal] = original
     if digitized:
         details[ExifTags.Base.DateTimeDigitized] = digitized
-    assert told(exif).taken_at == taken
+    assert told(exif).notes.taken_at == taken
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_place_that_is_none(latitude: Any, longitude: Any) -> None:
     gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
     gps[ExifTags.GPS.GPSLatitude], gps[ExifTags.GPS.GPSLongitude] = latitude, longitude
     found = told(exif)
-    assert (found.latitude, found.longitude) == (None, None)
+    assert (found.notes.latitude, found.notes.longitude) == (None, None)
 
 
 def test_a_place_divided_by_zero_is_none() -> None:
@@ -131,16 +131,16 @@ def test_a_place_divided_by_zero_is_none() -> None:
     degrees = struct.pack(">2L", 52, 1)
     if degrees not in whole:
         degrees = struct.pack("<2L", 52, 1)
-    assert read(whole).latitude == 52
+    assert read(whole).notes.latitude == 52
     found = read(whole.replace(degrees, degrees.replace(b"\x01", b"\x00")))
-    assert (found.camera, found.latitude, found.longitude) == ("M", None, None)
+    assert (found.notes.camera, found.notes.latitude, found.notes.longitude) == ("M", None, None)
 
 
 def test_half_a_place_is_none() -> None:
     exif = notes(make="M", place=(52.0, 4.0))
     del exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLongitude]
     found = told(exif)
-    assert (found.camera, found.latitude, found.longitude) == ("M", None, None)
+    assert (found.notes.camera, found.notes.latitude, found.notes.longitude) == ("M", None, None)
 
 
 def test_broken_notes_never_cost_the_picture(tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ def test_files_of_real_cameras(shared_pictures: Path) -> None:
         return read((shared_pictures / "exif" / name).read_bytes())
 
     nikon = of("gps/DSCN0010.jpg")
-    assert nikon.camera == "NIKON COOLPIX P6000"
-    assert nikon.taken_at == "2008-10-22T16:28:39"
-    assert (nikon.latitude, nikon.longitude) == (43.4674483, 11.8851267)
+    assert nikon.notes.camera == "NIKON COOLPIX P6000"
+    assert nikon.notes.taken_at == "2008-10-22T16:28:39"
+    assert (nikon.notes.latitude, nikon.notes.longitude) == (43.4674483, 11.8851267)
     phone = of("heic/iphone_13_pro_max.HEIC")
     assert (phone.format, phone.width, phone.height) == ("HEIF", 3024, 4032)
-    assert phone.lens == "Apple iPhone 13 Pro Max back triple camera 5.7mm f/1.5"
+    assert phone.notes.lens == "Apple iPhone 13 Pro Max back triple camera 5.7mm f/1.5"

@@ -20,6 +20,7 @@ from imgqd.records import (
     Indexed,
     Metadata,
     Moved,
+    Notes,
     Stamp,
 )
 from imgqd.store import Committed, Identity, Root, Store
@@ -136,9 +137,9 @@ def test_any_bytes_are_a_path(store: Store) -> None:
 
 
 def test_words_that_are_not_unicode_are_no_obstacle(store: Store) -> None:
-    photo = Metadata("JPEG", 1, 1, camera="Leica\udcff")
+    photo = Metadata("JPEG", 1, 1, Notes(camera="Leica\udcff"))
     commit(store, Indexed(b"/r/x.jpg", stamp(1), hash_of(1), True, photo, vector(1)))
-    assert store.files()[0].picture.metadata.camera == "Leica?"
+    assert store.files()[0].picture.metadata.notes.camera == "Leica?"
 
 
 def test_file_becomes_ignored_and_its_picture_is_hidden(store: Store) -> None:

@@ -10,7 +10,7 @@ import pytest
 import sqlite_vec
 
 from imgq.errors import StoreError
-from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Stamp
+from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Notes, Stamp
 from imgqd.store import Block, Counts, Identity, Store, Tally, embeddings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PHOTO = Metadata("JPEG", 40, 30, "2024-02-29T12:00:00", "Leica", "Elmar", 52.1, -4.3)
+PHOTO = Metadata("JPEG", 40, 30, Notes("2024-02-29T12:00:00", "exif", "Leica", "Elmar", 52.1, -4.3))
 DISK = Identity(device=1, inode=2, fsid="ext4:1")
 DIM = 8
 

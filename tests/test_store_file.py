@@ -30,14 +30,15 @@ from batches import (
     vector,
 )
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreNewer
-from imgqd.records import Gone
+from imgqd.records import Gone, Metadata, Notes
 from imgqd.store import Counts, Identity, Root, Store, opening, schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# made by the last code that knew no other version
+# each made by the last code that knew no later version
 VERSION_1 = Path(__file__).with_name("index-1.db.gz")
+VERSION_2 = Path(__file__).with_name("index-2.db.gz")
 
 
 @pytest.fixture
@@ -142,14 +143,14 @@ def test_older_index_is_brought_to_this_form(path: Path, monkeypatch: pytest.Mon
     store.close()
 
     def add_rating(connection: apsw.Connection) -> None:
-        connection.execute("ALTER TABLE pictures ADD COLUMN rating INTEGER NOT NULL DEFAULT 3")
+        connection.execute("ALTER TABLE pictures ADD COLUMN stars INTEGER NOT NULL DEFAULT 3")
 
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_rating))
     store = opened(path)
     assert batches_in(store) == 1
     with store._database.read() as connection:
         assert schema.version(connection) == len(schema.MIGRATIONS)
-        assert connection.execute("SELECT max(rating) FROM pictures").get == 3
+        assert connection.execute("SELECT max(stars) FROM pictures").get == 3
     store.close()
 
 
@@ -183,6 +184,30 @@ def test_index_of_version_1_is_brought_to_this_form(path: Path) -> None:
     store.use_model("two", "two", 4)
     [block] = store.resident()
     assert (block.ids.tolist(), block.damaged) == ([1], [])
+    store.close()
+
+
+def test_index_of_version_2_is_brought_to_this_form(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(gzip.decompress(VERSION_2.read_bytes()))
+    store = Store.open(path, "decoder-1")
+    store.use_model("one", "one", 8)
+    pictures = {shown.path: shown.picture for shown in store.files()}
+    rome = b"/home/ann/Pictures/Rome 2019/"
+    assert sorted(pictures) == [
+        b"/away/x.webp",
+        rome + b"IMG_1.jpg",
+        rome + "café.png".encode(),
+        b"/home/ann/Pictures/copy.jpg",
+        "/home/ann/Pictures/東京/bad".encode() + b"\xff.jpg",
+    ]
+    notes = Notes("2019-05-06T07:08:09", "exif", "Leica Q2", "Summilux", 41.9, 12.5)
+    assert pictures[rome + b"IMG_1.jpg"].metadata == Metadata("JPEG", 4000, 3000, notes)
+    assert pictures[rome + "café.png".encode()].metadata == Metadata("PNG", 300, 400)
+    found = {id for block in store.resident() for id in block.ids.tolist()}
+    assert found == {1, 2, 3, 4}
+    assert store.counts() == Counts(files=4, pending=0, failed=1, offline=1, ignored=2, pictures=4)
+    assert store.check() == []
     store.close()
 
 

@@ -296,7 +296,7 @@ def test_renewed_index_has_roots_model_and_pictures(path: Path) -> None:
     for number in range(BATCHES):
         changes = [change for change in batch(number) if not isinstance(change, Gone)]
         store.commit(changes, 1.0)
-    assert store.files()[0].picture.metadata.camera == "Leica"
+    assert store.files()[0].picture.metadata.notes.camera == "Leica"
     assert pictures_in(store, MOST) == set(range(MOST))
     store.close()
     assert {entry.name for entry in path.parent.iterdir()} == {

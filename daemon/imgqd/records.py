@@ -18,6 +18,9 @@ FailureKind = Literal["damaged", "unsupported", "too_large", "crashed", "timeout
 FINAL: frozenset[FailureKind] = frozenset({"damaged", "unsupported", "too_large"})
 MOST_ATTEMPTS = 2
 
+# The version of what a decoder reads beside the model's pixels: pictures of an older one are read again.
+METADATA = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -41,21 +44,44 @@ def is_regular(status: os.stat_result) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a decoder reads of a picture beside its pixels.
+class Notes:
+    """What is written of a picture in it (EXIF, IPTC, XMP), or in a sidecar beside it.
 
-    `width` and `height` are those of the upright picture; `taken_at` is local time as the camera wrote
-    it, ISO 8601 without a zone; `latitude` and `longitude` are degrees, north and east positive.
+    taken_at: ISO 8601, as the clock stood where it was taken, with its zone ("+02:00") where that is
+    known; taken_from: which of them says so. latitude, longitude: degrees, north and east positive.
+    rating: 0 to 5, -1 for rejected. exposure_time: seconds; focal_length: millimeters.
+    """
+
+    taken_at: str | None = None
+    taken_from: Literal["exif", "iptc", "xmp"] | None = None
+    camera: str | None = None
+    lens: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    title: str | None = None
+    description: str | None = None
+    keywords: tuple[str, ...] = ()
+    rating: int | None = None
+    exposure_time: float | None = None
+    f_number: float | None = None
+    iso: int | None = None
+    focal_length: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a decoder reads of a picture beside what the model sees of it.
+
+    width, height: of the upright picture; orientation: EXIF's, how it lies in the file. pixels: a hash of
+    all its upright pixels, equal for the same picture in another file; None where it was not taken.
     """
 
     format: str
     width: int
     height: int
-    taken_at: str | None = None
-    camera: str | None = None
-    lens: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
+    notes: Notes = Notes()
+    orientation: int = 1
+    pixels: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def info(known: FileInfo) -> dict[str, Any]:
     fields: dict[str, Any] = {"copies": tuple(_told(known.copies))}
     if picture is not None:
         fields["file"] = seen(Shown(0, known.path, known.offline, known.row.stamp, picture))
-        fields["lens"] = picture.metadata.lens
+        fields["lens"] = picture.metadata.notes.lens
     if ledger is not None:
         fields["error"] = file_error(FailedFile(0, known.path, known.offline, ledger))
     return fields
@@ -92,7 +92,7 @@ def mtime(nanoseconds: int) -> str:
 
 def _fields(shown: Shown) -> dict[str, Any]:
     picture: Picture = shown.picture
-    metadata = picture.metadata
+    metadata, notes = picture.metadata, picture.metadata.notes
     return {
         "path": shown.path,
         "width": metadata.width,
@@ -100,10 +100,10 @@ def _fields(shown: Shown) -> dict[str, Any]:
         "format": metadata.format,
         "size": shown.stamp.size,
         "mtime": mtime(shown.stamp.mtime_ns),
-        "taken_at": metadata.taken_at,
-        "date_from": "exif" if metadata.taken_at else "file",
-        "camera": metadata.camera,
-        "gps": _place(metadata.latitude, metadata.longitude),
+        "taken_at": notes.taken_at,
+        "date_from": notes.taken_from or "file",
+        "camera": notes.camera,
+        "gps": _place(notes.latitude, notes.longitude),
         "hash": hash_text(picture.hash),
         "offline": shown.offline,
     }

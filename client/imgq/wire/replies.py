@@ -58,7 +58,7 @@ class Seen(Record):
     size: int = integer()
     mtime: str = string()
     taken_at: str | None = maybe(string(), default=None)
-    date_from: str = choice("exif", "file")
+    date_from: str = choice("exif", "iptc", "xmp", "file")
     camera: str | None = maybe(string(), default=None)
     gps: Place | None = maybe(record(Place), default=None)
     hash: str | None = maybe(string(most=64), default=None)

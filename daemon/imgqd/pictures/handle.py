@@ -13,9 +13,10 @@ from imgqd.channel import ChannelClosed
 from imgqd.pictures import messages
 from imgqd.pictures.child import Child
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.messages import Configuration, Look, Message, Nonsense
+from imgqd.pictures.messages import Configuration, Look, Message
 from imgqd.pictures.slab import make_slab
 from imgqd.pictures.text import one_line
+from imgqd.pictures.told import Nonsense
 from imgqd.records import Failure, FailureKind, Metadata, PixelSpec
 
 log = logging.getLogger(__name__)

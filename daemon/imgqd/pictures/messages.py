@@ -13,14 +13,13 @@ Each job has `alarm_s`, too: the seconds until the decoder ends by itself.
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from imgqd.pictures.formats import FORMATS
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.text import one_line
+from imgqd.pictures.told import Nonsense, read_notes
 from imgqd.records import Failure, FailureKind, Metadata, PixelSpec
 
 Message = dict[str, Any]
@@ -28,14 +27,8 @@ Message = dict[str, Any]
 HASH_BYTES = 16
 LONGEST_THUMBNAIL = 2048
 _LONGEST_REASON = 300
-_LONGEST_TEXT = 120
 _MOST_PIXELS_A_SIDE = 1 << 31
-_TAKEN_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _KINDS: tuple[str, ...] = get_args(FailureKind)
-
-
-class Nonsense(Exception):
-    """The other side said what it cannot mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +103,9 @@ def read_decoded(message: Message) -> Metadata | Failure:
         format=told["format"],
         width=_side(told.get("width")),
         height=_side(told.get("height")),
-        taken_at=_taken_at(told.get("taken_at")),
-        camera=_text(told.get("camera")),
-        lens=_text(told.get("lens")),
-        latitude=_degrees(told.get("latitude"), 90),
-        longitude=_degrees(told.get("longitude"), 180),
+        notes=read_notes(told.get("notes")),
+        orientation=_orientation(told.get("orientation")),
+        pixels=_pixels(told.get("pixels")),
     )
 
 
@@ -152,21 +143,13 @@ def _side(value: object) -> int:
     return value
 
 
-def _text(value: object) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise Nonsense("a name that is no text")
-    return None if value is None else one_line(value, _LONGEST_TEXT)
-
-
-def _taken_at(value: object) -> str | None:
-    if value is not None and not (isinstance(value, str) and _TAKEN_AT.fullmatch(value)):
-        raise Nonsense("a time that is none")
+def _orientation(value: object) -> int:
+    if type(value) is not int or value not in range(1, 9):
+        raise Nonsense("a picture that lies in no way")
     return value
 
 
-def _degrees(value: object, most: int) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, float) or not math.isfinite(value) or abs(value) > most:
-        raise Nonsense("a place that is nowhere")
+def _pixels(value: object) -> bytes | None:
+    if value is not None and not (isinstance(value, bytes) and len(value) == HASH_BYTES):
+        raise Nonsense("a hash that is none")
     return value

@@ -11,7 +11,7 @@ from PIL import ExifTags
 
 from imgqd.pictures.opening import Opened
 from imgqd.pictures.text import one_line
-from imgqd.records import Metadata
+from imgqd.records import Metadata, Notes
 
 LONGEST_TEXT = 120
 
@@ -26,16 +26,16 @@ def metadata(picture: Opened) -> Metadata:
     main, exif, gps = _tags(picture)
     place = _guarded(_place, gps)
     latitude, longitude = place if place else (None, None)
-    return Metadata(
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
-        taken_at=_guarded(_taken_at, exif),
+    taken_at = _guarded(_taken_at, exif)
+    notes = Notes(
+        taken_at=taken_at,
+        taken_from="exif" if taken_at else None,
         camera=_guarded(_camera, main),
         lens=_guarded(_lens, exif),
         latitude=latitude,
         longitude=longitude,
     )
+    return Metadata(picture.format, picture.width, picture.height, notes, picture.orientation)
 
 
 def _tags(picture: Opened) -> tuple[Tags, Tags, Tags]:

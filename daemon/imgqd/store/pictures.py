@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgqd.records import Failure, Metadata
-from imgqd.store import vec0
+from imgqd.records import METADATA, Failure, Metadata
+from imgqd.store import notes, vec0
 from imgqd.store.part import Part, text
 from imgqd.store.records import LedgerEntry, Picture
 
 if TYPE_CHECKING:
     import apsw
 
-COLUMNS = (
-    "pictures.id, pictures.hash, format, width, height, taken_at, camera, lens, latitude, longitude"
-)
+OF_PICTURES = ("hash", "format", "width", "height", "orientation", "pixels", *notes.NAMES)
+COLUMNS = ", ".join(f"pictures.{name}" for name in ("id", *OF_PICTURES))
+PUT = f"""
+INSERT INTO pictures({", ".join(OF_PICTURES)}, noted, orphaned_at)
+VALUES ({", ".join("?" for _ in OF_PICTURES)}, ?, ?)
+ON CONFLICT(hash) DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in (*OF_PICTURES[1:], "noted"))}
+RETURNING id
+"""
 
 
 class Pictures(Part):
@@ -70,30 +76,22 @@ def find_picture(connection: apsw.Connection, hash: bytes) -> int | None:
 def put_picture(connection: apsw.Connection, hash: bytes, metadata: Metadata, now: float) -> int:
     """Records a picture, or its metadata anew. A new one is an orphan until a file is seen to show
     it."""
-    values = (
-        text(metadata.format),
-        metadata.width,
-        metadata.height,
-        text(metadata.taken_at),
-        text(metadata.camera),
-        text(metadata.lens),
-        metadata.latitude,
-        metadata.longitude,
-    )
-    id: int = connection.execute(
-        "INSERT INTO pictures(format, width, height, taken_at, camera, lens, latitude, longitude,"
-        " hash, orphaned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(hash) DO UPDATE SET"
-        " (format, width, height, taken_at, camera, lens, latitude, longitude) = (excluded.format,"
-        " excluded.width, excluded.height, excluded.taken_at, excluded.camera, excluded.lens,"
-        " excluded.latitude, excluded.longitude) RETURNING id",
-        (*values, hash, now),
-    ).get
+    id: int = connection.execute(PUT, (*columns(hash, metadata), METADATA, now)).get
     return id
+
+
+def columns(hash: bytes, metadata: Metadata) -> tuple[Any, ...]:
+    """The values of OF_PICTURES."""
+    kind = text(metadata.format)
+    of_all = (hash, kind, metadata.width, metadata.height, metadata.orientation, metadata.pixels)
+    return *of_all, *notes.columns(metadata.notes)
 
 
 def picture(columns: tuple[Any, ...]) -> Picture:
     """A picture of the columns COLUMNS."""
-    return Picture(columns[0], columns[1], Metadata(*columns[2:]))
+    id, hash, kind, width, height, orientation, pixels, *rest = columns
+    known = notes.notes(tuple(rest))
+    return Picture(id, hash, Metadata(kind, width, height, known, orientation, pixels))
 
 
 def ledger_entry(columns: tuple[Any, ...]) -> LedgerEntry:

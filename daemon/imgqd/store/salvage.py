@@ -33,6 +33,7 @@ SELECT picture, hash, checksum FROM embedding_sums JOIN pictures ON id = picture
 WHERE picture BETWEEN ? AND ? AND model = {model} AND NOT stale
     AND (typeof(hash), length(hash), typeof(checksum)) = ('blob', 16, 'integer')
 """
+# as the first version had it: what else there is to know of them is read again
 PICTURE = """
 SELECT id, hash, format, width, height, taken_at, camera, lens, latitude, longitude FROM pictures
 WHERE id = ? AND (typeof(format), typeof(width), typeof(height)) = ('text', 'integer', 'integer')
@@ -86,7 +87,8 @@ def _new(
         if row is not None:
             connection.execute(
                 "INSERT OR IGNORE INTO pictures(id, hash, format, width, height, taken_at, camera,"
-                " lens, latitude, longitude, orphaned_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " lens, latitude, longitude, taken_from, orphaned_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, iif(?6 IS NULL, NULL, 'exif'), ?)",
                 (*row, time.time()),
             )
             if connection.execute("SELECT hash FROM pictures WHERE id = ?", (id,)).get == row[1]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from imgqd.store import version2
+from imgqd.store import version2, version3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,7 +110,11 @@ def create(connection: apsw.Connection) -> None:
 
 
 # The n-th takes a database of version n to version n + 1; none is ever changed once released.
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create, version2.migrate)
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
+    create,
+    version2.migrate,
+    version3.migrate,
+)
 
 
 def version(connection: apsw.Connection) -> int:
