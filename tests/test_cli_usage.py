@@ -35,11 +35,9 @@ def refusal(home: Home, *words: str, stdin: bytes = b"") -> str:
         (["--json"], "the query is empty"),
         (["-", "people"], "only says what is not wanted"),
         (["--not", "people"], "only says what is not wanted"),
-        (["red", "+"], "no word in the term"),
-        (["0:red"], "weight"),
+        (["--like", "a.jpg", "--weights", "1", "1"], "the query has no text"),
         ([" + ".join("x" * 66)], "66 terms"),
         (["x" * 5000], "5000 characters"),
-        (["caf\udce9"], "no text in UTF-8"),
         (["red", "--nope"], "no option --nope"),
         (["red", "--like"], "--like takes a value"),
         (["red", "-k", "0"], "1 to 100000"),
@@ -63,6 +61,24 @@ def test_what_cannot_be_asked_is_one_clear_line(
     home: Home, words: list[str], complaint: str
 ) -> None:
     assert complaint in refusal(home, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "carets"),
+    [
+        (["red", "+"], "red +\n      ^\n"),
+        (["red + 0:blue"], "red + 0:blue\n        ^^^^^^\n"),
+        (["red", "--not", "nan:blue"], "nan:blue\n  ^^^^^^^^\n"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_pointed_at(
+    home: Home, words: list[str], carets: str
+) -> None:
+    done = home.imgq(*words)
+    assert (done.returncode, done.stdout) == (2, b"")
+    said = done.stderr.decode()
+    assert re.fullmatch(r"imgq: [^\n]+\n  [^\n]+\n +\^+\nhint: [^\n]+\n", said)
+    assert f"\n  {carets}hint: " in said
 
 
 def test_nobody_may_be_left_to_read_the_complaint(home: Home) -> None:

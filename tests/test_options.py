@@ -69,7 +69,13 @@ def test_what_follows_two_dashes_is_words() -> None:
         (["--like"], "--like takes a value: --like FILE"),
         (["red", "-k"], "--top takes a value: --top N"),
         (["--json=yes"], "--json takes no value"),
-        (["-lx"], "--paths takes no value"),
+        (["-lx"], "no option -lx"),
+        (["-people"], "said with a space"),
+        (["--jsn"], "did you mean --json?"),
+        (["--wieghts", "1", "2"], "did you mean --weights?"),
+        (["--nothing-like-it"], "`imgq search --help`"),
+        (["--weights", "1"], "--weights takes 2 values: --weights A B"),
+        (["--weights", "1", "2", "3"], "exactly 2 numbers"),
     ],
 )
 def test_what_is_no_option_is_named(words: list[str], complaint: str) -> None:
@@ -93,6 +99,29 @@ def test_the_ends_of_the_ranges() -> None:
     asked = parse(["--top", "100000", "--timeout", "86400"])
     assert (asked.top, asked.timeout) == (100_000, 86400.0)
     assert parse(["--timeout", "0"]).timeout == 0
+
+
+@pytest.mark.parametrize("written", ["nan", "inf", "-1", "1001", "x", "", "1_0"])
+def test_weights_have_their_range(written: str) -> None:
+    complaint = f"takes numbers from 0 to 1000, not '{written}'"
+    with pytest.raises(UsageError, match=f"--weights {complaint}"):
+        _ = parse(["--weights", "1", written]).weights
+    with pytest.raises(UsageError, match=f"--negative-weight {complaint}"):
+        _ = parse(["--negative", "x", "--negative-weight", written]).negative_weight
+
+
+def test_weights_that_weigh_nothing() -> None:
+    with pytest.raises(UsageError, match="both are 0"):
+        _ = parse(["--weights", "0", "0"]).weights
+    with pytest.raises(UsageError, match="there is none"):
+        _ = parse(["red", "--negative-weight", "0.3"]).negative_weight
+
+
+def test_weights_are_two_numbers() -> None:
+    assert parse(["--weights", "0.7", "0", "red"]).weights == (0.7, 0)
+    assert parse(["--weights=1", "2e0", "red", "3"]).weights == (1, 2)
+    assert parse(["red"]).weights is None
+    assert parse(["red"]).negative_weight == 0.5
 
 
 @pytest.mark.parametrize("option", [option for option in TAKES if option != "--help"])
@@ -119,5 +148,8 @@ def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_title_says_what_was_asked() -> None:
     asked = parse(["red", "car", "--like", "a.jpg", "--not", "blue sky"])
-    assert title(asked) == "red car like a.jpg not blue sky"
-    assert title(parse(["--like", "-"])) == "like -"
+    assert title(asked) == "red car + image:a.jpg - blue sky"
+    assert title(parse(["--like", "-"])) == "image:-"
+    asked = parse(["x", "--like", "./a", "--weights", "3", "0.5", "--negative", "2:y + z"])
+    assert title(asked) == "3:x + 0.5:./a - y \\+ z"
+    assert title(parse(["x", "--negative", "y", "--negative-weight", ".25"])) == "x - 0.25:y"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imgq.errors import UsageError
-from imgq.query import MOST_TERMS, MOST_TEXT, Wanted, check, parse, parse_term
+from imgq.errors import QueryError, UsageError
+from imgq.query import MOST_TERMS, MOST_TEXT, Wanted, balanced, check, parse, parse_term, printed
 
 Term = tuple[str, float]
 
@@ -38,7 +38,12 @@ def read(*words: str) -> list[Term]:
         (["1000:x"], [("x", 1000)]),
         (["ratio:wide"], [("ratio:wide", 1)]),
         ([":x"], [(":x", 1)]),
-        (["1e3:x"], [("1e3:x", 1)]),
+        (["1e2:x"], [("x", 100)]),
+        (["1_0:x"], [("1_0:x", 1)]),
+        (["16 : 9"], [("16 : 9", 1)]),
+        (["red\n+\tblue"], [("red", 1), ("blue", 1)]),
+        ([r"x \\+ y"], [(r"x \+ y", 1)]),
+        (["image: \\+"], [("< +>", 1)]),
         (["٣:x"], [("٣:x", 1)]),
         (["./a.jpg"], [("<./a.jpg>", 1)]),
         (["../a.jpg"], [("<../a.jpg>", 1)]),
@@ -69,24 +74,86 @@ def test_words_become_terms(words: list[str], terms: list[Term]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("written", "complaint", "place"),
     [
-        (["red", "+"], "no word in the term"),
-        (["red + + blue"], "no word in the term"),
-        (["red", "-", "-", "blue"], "no word in the term"),
-        (["-"], "no word in the term"),
-        (["2:"], "no word in the term '2:'"),
-        (["\\"], "0 characters"),
-        (["0:x"], "weight of '0:x'"),
-        (["1001:x"], "weight of '1001:x'"),
-        (["9" * 400 + ":x"], "is not above 0"),
-        (["x" * (MOST_TEXT + 1)], f"{MOST_TEXT + 1} characters"),
-        (["caf\udce9"], r"'caf\\udce9' is no text in UTF-8"),
+        ("red +", "no term behind `+`", "+"),
+        ("red + + blue", "no term behind `+`", "+"),
+        ("red - - blue", "no term behind `-`", "-"),
+        ("-", "no term behind `-`", "-"),
+        ("red + 2:", "no word in the term", ""),
+        ("red + \\", "no word in the term", "\\"),
+        ("red - image: + blue", "names no picture", "image:"),
+        ("red + 0:x y - z", "weight of '0:x y'", "0:x y"),
+        ("red + 1001:x", "weight of '1001:x'", "1001:x"),
+        ("9" * 400 + ":x", "is not above 0", "9" * 400 + ":x"),
+        ("nan:x", "weight of 'nan:x'", "nan:x"),
+        ("red - inf:./a.jpg", "weight of 'inf:./a.jpg'", "inf:./a.jpg"),
+        ("-2:x + y", "weight of '-2:x'", "-2:x"),
+        ("red + caf\udce9", r"'caf\udce9' is no text in UTF-8", "caf\udce9"),
     ],
 )
-def test_what_is_no_term_is_named(words: list[str], complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
-        parse(words)
+def test_what_is_no_term_is_pointed_at(written: str, complaint: str, place: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse([written])
+    assert complaint in caught.value.message
+    assert caught.value.query[slice(*caught.value.span)] == place
+
+
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        ("red + 0:x + blue", ["  red + 0:x + blue", "        ^^^"]),
+        ("red +", ["  red +", "      ^"]),
+        ("2:", ["  2:", "    ^"]),
+        ("犬 + 0:犬", ["  犬 + 0:犬", "       ^^^^"]),
+        ("a\x1b[1m\n+ 0:x", ["  a\\x1b[1m + 0:x", "             ^^^"]),
+        (
+            "é" * 60 + " + 0:" + "y" * 60,
+            [f"  …{'é' * 36} + 0:{'y' * 33}…", f"  {' ' * 40}{'^' * 36}"],
+        ),
+    ],
+)
+def test_carets_stand_under_the_place(written: str, lines: list[str]) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse([written])
+    _, line, carets, *_ = str(caught.value).split("\n")
+    assert [line, carets] == lines
+
+
+def test_a_term_can_be_too_long() -> None:
+    with pytest.raises(UsageError, match=f"{MOST_TEXT + 1} characters"):
+        parse(["x" * (MOST_TEXT + 1)])
+
+
+@pytest.mark.parametrize(
+    ("written", "again"),
+    [
+        ("red  car", "red car"),
+        ("- people + 2.0:beach", "- people + 2:beach"),
+        ("0.5:./pool.jpg - image:b.jpg", "0.5:./pool.jpg - image:b.jpg"),
+        (r"\16:9 + \\x + rock \+ roll", r"\16:9 + \\x + rock \+ roll"),
+        (r"2:\16:9", r"2:\16:9"),
+        (r"3:2:x", r"3:\2:x"),
+        ("image:./a.jpg", "./a.jpg"),
+    ],
+)
+def test_a_query_is_printed_in_its_own_language(written: str, again: str) -> None:
+    assert printed(parse([written])) == again
+
+
+def test_a_text_is_weighed_against_a_picture() -> None:
+    terms = parse(["2:beach + snow + ./a.jpg - 3:people - ./b.jpg"])
+    weighed = balanced(terms, 0.7, 0.25)
+    assert [term.weight for term in weighed] == [1.4, 0.7, 0.25, -3, -1]
+    assert [(term.text, term.path) for term in weighed] == [(t.text, t.path) for t in terms]
+
+
+@pytest.mark.parametrize(
+    ("written", "lacking"), [("red", "picture"), ("./a", "text"), ("./a - x", "text")]
+)
+def test_there_must_be_a_text_and_a_picture_to_weigh(written: str, lacking: str) -> None:
+    with pytest.raises(UsageError, match=f"the query has no {lacking}"):
+        balanced(parse([written]), 1, 1)
 
 
 def test_a_path_that_is_no_text_is_a_path_all_the_same() -> None:

@@ -21,7 +21,7 @@ def test_a_text_stays_a_text() -> None:
 def test_a_file_becomes_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"bytes")
     wanted = Wanted(path=str(tmp_path / "a"), weight=0.5)
-    assert pictures.term(wanted) == Term(picture=b"bytes", weight=0.5)
+    assert pictures.term(wanted) == Term(picture=b"bytes", name="a", weight=0.5)
 
 
 def test_a_file_is_read_through_a_symlink(tmp_path: Path) -> None:

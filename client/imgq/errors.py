@@ -2,6 +2,7 @@
 
     Failure                      70  a bug, unless a branch below says better
     ├── UsageError                2  the words on the command line
+    │   ├── QueryError            2  a term of the query, which it points at
     │   └── SettingsError         2  the settings file
     ├── NotSettled                1  the time ran out before the index was settled
     ├── NoDaemon                  3  nothing answers on the socket
@@ -38,6 +39,21 @@ class Failure(Exception):
 
 class UsageError(Failure):
     exit_code = 2
+
+
+class QueryError(UsageError):
+    """A term of a query: `span` is where it begins and ends in the query."""
+
+    def __init__(self, message: str, hint: str, query: str, span: tuple[int, int]) -> None:
+        super().__init__(message, hint)
+        self.query = query
+        self.span = span
+
+    def __str__(self) -> str:
+        from imgq.pointing import pointed
+
+        hint = f"\nhint: {self.hint}" * bool(self.hint)
+        return f"{self.message}\n{pointed(self.query, *self.span)}{hint}"
 
 
 class SettingsError(UsageError):

@@ -14,18 +14,28 @@ def term(wanted: Wanted) -> Term:
     """The term as it travels: a text, or a picture's bytes. Raises UsageError that names the file."""
     if wanted.path is None:
         return Term(text=wanted.text, weight=wanted.weight)
-    return Term(picture=read(wanted.path), weight=wanted.weight)
+    name = os.path.basename(wanted.path) if wanted.path != "-" else "stdin"
+    return Term(picture=read(wanted.path), name=name, weight=wanted.weight)
 
 
 def read(path: str) -> bytes:
     """The bytes of any regular file the caller can read; `-` is stdin."""
     try:
         if path == "-":
-            with open(0, "rb", closefd=False) as stdin:
-                return _bounded(stdin.read(MOST_PICTURE + 1), "the picture on stdin")
+            return _bounded(_stdin(), "the picture on stdin")
         return _bounded(_contents(os.path.expanduser(path)), repr(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the picture {path!r}: {_reason(error)}") from None
+
+
+def _stdin() -> bytes:
+    if os.isatty(0):
+        raise UsageError(
+            "stdin is this terminal, and no picture",
+            "`imgq --like - < photo.jpg`, or name the file",
+        )
+    with open(0, "rb", closefd=False) as stdin:
+        return stdin.read(MOST_PICTURE + 1)
 
 
 def _contents(path: str) -> bytes:

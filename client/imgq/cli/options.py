@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgq import wire
+from imgq import query, wire
 from imgq.client import TIMEOUT
 from imgq.errors import UsageError
 
@@ -11,6 +11,9 @@ TAKES: dict[str, str | None] = {
     "--top": "N",
     "--like": "FILE",
     "--not": "TERM",
+    "--weights": "A B",
+    "--negative": "TERM",
+    "--negative-weight": "X",
     "--in": "DIR",
     "--all": None,
     "--exact": None,
@@ -46,6 +49,25 @@ class Asked:
         return int(written)
 
     @property
+    def weights(self) -> tuple[float, float] | None:
+        """Of the text and of the picture."""
+        if not (written := self.all("--weights")):
+            return None
+        text, picture = (weight("--weights", each) for each in written[-2:])
+        if not text + picture:
+            raise UsageError("--weights takes two numbers, and both are 0")
+        return text, picture
+
+    @property
+    def negative_weight(self) -> float:
+        if self.all("--negative-weight") and not self.all("--negative"):
+            raise UsageError(
+                "--negative-weight weighs what --negative names, and there is none",
+                "`imgq beach --negative people --negative-weight 0.3`",
+            )
+        return weight("--negative-weight", self._last("--negative-weight", "0.5"))
+
+    @property
     def timeout(self) -> float:
         return seconds(self._last("--timeout", str(TIMEOUT)))
 
@@ -54,6 +76,14 @@ class Asked:
 
     def _last(self, option: str, default: str) -> str:
         return self.values.get(option, [default])[-1]
+
+
+def weight(option: str, written: str) -> float:
+    """A weight that an option takes, which may be none."""
+    value = query.number(written)
+    if value is None or not 0 <= value <= query.MOST_WEIGHT:
+        raise UsageError(f"{option} takes numbers from 0 to {query.MOST_WEIGHT:g}, not {written!r}")
+    return value
 
 
 def seconds(written: str) -> float:
@@ -87,12 +117,16 @@ def _split(word: str) -> tuple[str, str | None]:
     if word.startswith("--"):
         name, equals, value = word.partition("=")
         return name, value if equals else None
-    return SHORT.get(word[:2], word), word[2:] or None
+    name = SHORT.get(word[:2], word)
+    if len(word) > 2 and TAKES.get(name) is None:
+        # A flag's letter and more is no flag.
+        return word, None
+    return name, word[2:] or None
 
 
 def _option(asked: Asked, name: str, value: str | None, left: list[str]) -> None:
     if name not in TAKES:
-        raise UsageError(f"there is no option {name}", "`imgq search --help` lists them")
+        raise UsageError(f"there is no option {name}", _meant(name))
     placeholder = TAKES[name]
     if placeholder is None:
         if value is not None and name != "--html":
@@ -100,6 +134,23 @@ def _option(asked: Asked, name: str, value: str | None, left: list[str]) -> None
         asked.flags.add(name)
         asked.html = value if name == "--html" else asked.html
         return
-    if value is None and not left:
-        raise UsageError(f"{name} takes a value: {name} {placeholder}")
-    asked.values.setdefault(name, []).append(left.pop(0) if value is None else value)
+    values = [] if value is None else [value]
+    count = len(placeholder.split())
+    while left and len(values) < count:
+        values.append(left.pop(0))
+    if len(values) < count:
+        number = "a value" if count == 1 else f"{count} values"
+        raise UsageError(f"{name} takes {number}: {name} {placeholder}")
+    if count > 1 and left and query.number(left[0]) is not None:
+        raise UsageError(f"{name} takes exactly {count} numbers: {name} {placeholder}")
+    asked.values.setdefault(name, []).extend(values)
+
+
+def _meant(name: str) -> str:
+    """What may have been meant by what is no option."""
+    if not name.startswith("--"):
+        return "what is not wanted is said with a space: `imgq beach - people`"
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [option for option in TAKES if option != name], 1)
+    return f"did you mean {near[0]}?" if near else "`imgq search --help` lists them"

@@ -24,6 +24,8 @@ Usage: imgq [search] QUERY… [options]
 
   --like FILE          like this picture; `-` is a picture on stdin (repeatable)
   --not TERM           unlike this (repeatable)
+  --weights A B        how much the text and the picture weigh
+  --negative TERM      unlike this, by --negative-weight X (0.5; repeatable)
   -k, --top N          at most N hits (20; up to 100,000)
   --in DIR             only what lies under DIR (repeatable)
   --all                also files whose folder is offline
@@ -55,21 +57,25 @@ def search(arguments: list[str]) -> int:
 
 
 def title(asked: Asked) -> str:
-    """The query as a person would say it."""
-    parts = [" ".join(asked.words)] if asked.words else []
-    parts += [f"like {path}" for path in asked.all("--like")]
-    parts += [f"not {term}" for term in asked.all("--not")]
-    return " ".join(parts)
+    """The whole query in its own language."""
+    return query.printed(terms(asked))
+
+
+def terms(asked: Asked) -> list[query.Wanted]:
+    """What is asked for, by the words and by the options. Raises UsageError."""
+    wanted = query.parse(asked.words)
+    wanted += [query.Wanted(path=path) for path in asked.all("--like")]
+    wanted += [query.parse_term(term, -1.0) for term in asked.all("--not")]
+    negative = -asked.negative_weight
+    wanted += [query.parse_term(term, negative) for term in asked.all("--negative")]
+    query.check(wanted)
+    return query.balanced(wanted, *asked.weights) if asked.weights else wanted
 
 
 def request(asked: Asked) -> wire.Search:
     """What is asked of the daemon. Raises UsageError."""
-    wanted = query.parse(asked.words)
-    wanted += [query.Wanted(path=path) for path in asked.all("--like")]
-    wanted += [query.parse_term(term, -1.0) for term in asked.all("--not")]
-    query.check(wanted)
     return wire.Search(
-        terms=tuple(map(pictures.term, wanted)),
+        terms=tuple(map(pictures.term, terms(asked))),
         top=asked.top,
         within=tuple(map(absolute, asked.all("--in"))),
         offline="--all" in asked.flags,

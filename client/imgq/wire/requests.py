@@ -29,10 +29,12 @@ class Request(Record):
 
 
 class Term(Record):
-    """One text or one picture (the bytes of its file) of a query; a weight under 0 means: without it."""
+    """One text or one picture (the bytes of its file) of a query; a weight under 0 means: without it.
+    `name` is what a message calls the picture."""
 
     text: str | None = maybe(string(most=4096), default=None)
     picture: bytes | None = maybe(binary(most=MOST_PICTURE), default=None)
+    name: str = string(default="")
     weight: float = real(-1000, 1000, default=1.0)
 
 

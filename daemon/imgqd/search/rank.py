@@ -35,7 +35,9 @@ def combine(vectors: Vectors, weights: NDArray[np.float32]) -> Vectors:
     """
     total = weights @ vectors
     length = float(np.linalg.norm(total))
-    return (total / length if length > 1e-6 else np.zeros_like(total)).astype(np.float32)
+    return (
+        total / length if length > 1e-6 * np.abs(weights).sum() else np.zeros_like(total)
+    ).astype(np.float32)
 
 
 def nearest(

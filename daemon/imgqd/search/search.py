@@ -113,14 +113,19 @@ class Searcher:
             if term.text is not None:
                 vectors.append(self._texts.embed(term.text, deadline - time.monotonic()))
             else:
-                found = self._picture(term.picture or b"", deadline)
+                found = self._picture(term, deadline)
                 own.add(found.hash)
                 vectors.append(found.vector)
         weights = np.array([term.weight for term in request.terms], np.float32)
-        return Meant(combine(np.stack(vectors), weights), frozenset(own))
+        vector = combine(np.stack(vectors), weights)
+        if not vector.any():
+            raise UsageError(
+                "the terms of the query cancel each other out: nothing is left to look for"
+            )
+        return Meant(vector, frozenset(own))
 
-    def _picture(self, data: bytes, deadline: float) -> QueryVector:
-        work = QueryPicture(_as_file(data))
+    def _picture(self, term: wire.Term, deadline: float) -> QueryVector:
+        work = QueryPicture(_as_file(term.picture or b""))
         self._pipeline.submit(work)
         try:
             answer = work.answer.result(max(deadline - time.monotonic(), 0))
@@ -129,13 +134,14 @@ class Searcher:
                 "the picture of the query was not embedded in time", "`imgq status` tells why"
             ) from None
         if isinstance(answer, Failure):
-            raise _refusal(answer)
+            raise _refusal(term.name, answer)
         return answer
 
 
-def _refusal(failure: Failure) -> UsageError | Refused:
+def _refusal(name: str, failure: Failure) -> UsageError | Refused:
     kind = UsageError if failure.kind in ("damaged", "unsupported", "too_large") else Refused
-    return kind(f"the picture of the query cannot be used: {failure.reason}")
+    which = f" {name!r}" * bool(name)
+    return kind(f"the picture{which} of the query cannot be used: {failure.reason}")
 
 
 def _as_file(data: bytes) -> int:
