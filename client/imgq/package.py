@@ -26,6 +26,16 @@ def run(module: str, *words: str) -> None:
         raise Ended(child.returncode)
 
 
+def read(module: str, *words: str) -> str:
+    """What a module of the package prints. Raises Refused where it fails."""
+    require()
+    command = [sys.executable, "-P", "-m", module, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Refused(done.stderr.strip().removeprefix("imgq: "))
+    return done.stdout
+
+
 def require() -> None:
     """Raises CannotStart where the client is installed alone."""
     from importlib.util import find_spec

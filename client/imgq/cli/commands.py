@@ -28,6 +28,7 @@ _MODULES = {
     "model": "model",
     "service": "service",
     "config": "config",
+    "doctor": "doctor",
     "demo": "demo",
 }
 

@@ -1,0 +1,155 @@
+"""`python -m imgqd.doctor DEVICE ROOT…`: verdicts on what the daemon is made of, a JSON object a line,
+for `imgq doctor`. DEVICE is the one in use, empty where that is not known."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from imgq.errors import Failure, StoreError
+from imgq.paths import places
+from imgqd import config
+from imgqd.config import Settings
+from imgqd.library import mounts
+
+HUB_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """As `imgq.doctor.Verdict`: state is ok, note or wrong."""
+
+    subject: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+def verdicts(device: str, roots: Sequence[bytes]) -> Iterator[Verdict]:
+    try:
+        settings = config.load(places().settings)
+    except Failure as failure:
+        yield Verdict("settings", "wrong", failure.message, failure.hint)
+        settings = config.DEFAULTS
+    else:
+        yield Verdict("settings", "ok", places().settings)
+    yield from map(_file_system, roots)
+    yield _sqlite()
+    yield _sandbox()
+    yield _weights(settings)
+    yield _hub(settings)
+    yield _accelerator(device)
+
+
+def _file_system(root: bytes) -> Verdict:
+    kind, where = mounts.kind(root), os.fsdecode(root)
+    if mounts.is_remote(kind):
+        return Verdict(
+            "file system",
+            "note",
+            f"{where} is on {kind}, where changes make no event: it is scanned now and then",
+            "`imgq config set rescan_unwatched 60` scans more often",
+        )
+    return Verdict("file system", "ok", f"{where} is on {kind or 'a disk of this machine'}")
+
+
+def _sqlite() -> Verdict:
+    from imgqd.store.engine import versions
+
+    try:
+        return Verdict("SQLite", "ok", versions())
+    except StoreError as error:
+        return Verdict("SQLite", "wrong", error.message, error.hint)
+
+
+def _sandbox() -> Verdict:
+    """A process shuts itself in as a decoder does, and tells what this kernel lacks for it."""
+    if sys.platform != "linux":
+        return Verdict("sandbox", "note", "this system has no Landlock and no seccomp")
+    shut_in = "from imgqd.pictures.sandbox import confine; print(*confine(1 << 30), sep=', ')"
+    command = [sys.executable, "-P", "-c", shut_in]
+    missing = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    if missing:
+        return Verdict(
+            "sandbox",
+            "wrong",
+            f"this kernel lacks {missing}: a picture made to take its decoder over would find your files",
+            "use a kernel with seccomp and Landlock (5.13), and let a container have both",
+        )
+    return Verdict("sandbox", "ok", "decoders are shut in by Landlock and seccomp")
+
+
+def _weights(settings: Settings) -> Verdict:
+    from imgqd.models import card
+
+    found = card.load(places().models, settings.model)
+    if found is None:
+        return Verdict(
+            "weights",
+            "wrong",
+            f"those of {settings.model} are not on disk",
+            f"`imgq model pull {settings.model}`, or `imgq model add NAME --weights FILE`",
+        )
+    size = os.stat(found.weights).st_size
+    return Verdict("weights", "ok", f"those of {settings.model} are on disk, {size / 1e6:.0f} MB")
+
+
+def _hub(settings: Settings) -> Verdict:
+    if settings.offline:
+        return Verdict("model hub", "ok", "it is never asked, as `offline` says")
+    from imgqd.models.hub import Knock, NoHub
+
+    try:
+        Knock(HUB_S).require()
+    except NoHub as no:
+        found = f"{no}; only fetching another model needs it"
+        return Verdict("model hub", "note", found, "go online, or bring weights as a file")
+    return Verdict("model hub", "ok", "it answers")
+
+
+def _accelerator(device: str) -> Verdict:
+    import torch
+
+    seen = _graphics()
+    able = (
+        "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else ""
+    )
+    if seen and not able:
+        return Verdict(
+            "accelerator",
+            "wrong",
+            f"there is {seen}, and torch {torch.__version__} cannot use it",
+            "install its driver, and a torch that was built for it",
+        )
+    if not able:
+        return Verdict("accelerator", "ok", "there is none; pictures are embedded on the CPU")
+    if device and device != able:
+        found = f"torch can use {able}, and pictures are embedded on {device}"
+        return Verdict("accelerator", "note", found, "`imgq config set device auto`")
+    return Verdict("accelerator", "ok", f"torch can use {able}")
+
+
+def _graphics() -> str:
+    """An accelerator that the system knows of; empty where there is none."""
+    for place, name in (("/proc/driver/nvidia", "an NVIDIA driver"), ("/dev/kfd", "an AMD GPU")):
+        if os.path.exists(place):
+            return name
+    return ""
+
+
+def main() -> None:
+    device, *roots = sys.argv[1:] or [""]
+    for verdict in verdicts(device, list(map(os.fsencode, roots))):
+        sys.stdout.write(json.dumps(asdict(verdict)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
+    # A name server that never answers holds a thread; nothing waits for it here.
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,212 @@
+"""`imgq doctor`: everything wrong on purpose, one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pictures
+from conftest import Home
+from imgq import wire
+from imgq.doctor import bundle, machine, running
+from imgqd import doctor
+
+
+@pytest.fixture
+def home(new_home: Callable[..., Home]) -> Home:
+    """One whose daemon has not been started, and that asks no hub."""
+    home = new_home()
+    home.settings('model = "builtin"\noffline = true\n')
+    return home
+
+
+def examined(home: Home, code: int) -> dict[str, dict[str, str]]:
+    """The verdicts by their subjects."""
+    done = home.imgq("doctor", "--json")
+    assert (done.returncode, done.stderr) == (code, b"")
+    return {verdict["subject"]: verdict for verdict in json.loads(done.stdout)}
+
+
+def test_a_daemon_that_is_well_gets_a_clean_bill(home: Home) -> None:
+    home.start()
+    home.watch()
+    pictures.png(home.pictures / "a.png")
+    home.settle()
+    found = examined(home, 0)
+    for subject in ("daemon", "versions", "socket", "permissions", "disk space", "clock"):
+        assert found[subject]["state"] == "ok"
+    assert found["folders"]["found"] == "1 watched, all can be read"
+    assert found["index"]["found"].startswith("1 files can be found, 0 are pending")
+    assert str(home.pictures) in found["file system"]["found"]
+    for subject in ("settings", "SQLite", "weights", "model hub"):
+        assert found[subject]["state"] == "ok"
+    told = home.imgq("doctor").stdout.decode()
+    assert all(f"{subject} " in told for subject in found)
+
+
+def test_without_a_daemon_it_is_told_how_to_start_one(home: Home) -> None:
+    found = examined(home, 1)
+    assert (found["daemon"]["state"], found["daemon"]["found"]) == ("wrong", "no daemon is running")
+    assert "imgq start" in found["daemon"]["remedy"]
+    assert found["SQLite"]["state"] == "ok"
+
+
+def test_settings_that_cannot_be_used_are_named(home: Home) -> None:
+    home.settings("rescna = 60\n")
+    settings = examined(home, 1)["settings"]
+    assert "there is no setting 'rescna'" in settings["found"]
+    assert "did you mean 'rescan'?" in settings["remedy"]
+
+
+def test_weights_that_are_not_there_are_told(home: Home) -> None:
+    home.settings('model = "fast"\noffline = true\n')
+    weights = examined(home, 1)["weights"]
+    assert weights["state"] == "wrong"
+    assert "imgq model pull fast" in weights["remedy"]
+
+
+def test_a_folder_that_is_away_is_wrong(home: Home) -> None:
+    home.start()
+    home.watch()
+    home.settle()
+    shutil.rmtree(home.pictures)
+    home.settle()
+    found = examined(home, 1)
+    assert f"{home.pictures} is offline" in found["folders"]["found"]
+    assert found["offline"]["state"] == "wrong"
+
+
+def test_a_socket_that_others_may_touch_is_wrong(home: Home) -> None:
+    folder = home.folder / "home" / "run"
+    folder.mkdir()
+    folder.chmod(0o777)
+    socket = examined(home, 1)["socket"]
+    assert socket["state"] == "wrong"
+    assert socket["remedy"] == f"chmod 700 {folder}"
+
+
+def test_watches_that_run_out_come_with_the_very_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_limit", lambda name: 8192)
+    monkeypatch.setattr(running, "_used", lambda pid: 8000)
+    (verdict,) = running._watches(status())
+    assert verdict.state == "wrong"
+    assert "sudo sysctl fs.inotify.max_user_watches=1048576" in verdict.remedy
+    monkeypatch.setattr(running, "_used", lambda pid: 12)
+    assert [each.state for each in running._watches(status())] == ["ok"]
+
+
+def test_a_daemon_of_another_version_is_to_be_restarted() -> None:
+    found = {verdict.subject: verdict for verdict in running.verdicts(status(version="0.0.1"))}
+    assert found["versions"].state == "wrong"
+    assert found["versions"].remedy == "`imgq restart`"
+    assert found["folders"].remedy == "`imgq add ~/Pictures`"
+
+
+def test_a_clock_that_is_wrong_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine._clock().state == "ok"
+    monkeypatch.setattr(machine.time, "time", lambda: 86400.0)
+    assert "1970" in machine._clock().found
+    monkeypatch.setattr(machine.time, "time", lambda: 1.8e9 + 1e8)
+    assert "away from the system's clock" in machine._clock().found
+
+
+def test_a_disk_that_is_nearly_full_is_told(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    full = os.statvfs_result((4096, 4096, 10**6, 100, 100, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(machine.os, "statvfs", lambda path: full)
+    assert machine._space().state == "wrong"
+
+
+def test_an_accelerator_that_torch_cannot_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(doctor, "_graphics", lambda: "an NVIDIA driver")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert doctor._accelerator("cpu").state == "wrong"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert doctor._accelerator("cpu").state == "note"
+    assert doctor._accelerator("cuda").state == "ok"
+
+
+def test_a_folder_far_away_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.mounts, "kind", lambda path: "fuse.sshfs")
+    verdict = doctor._file_system(b"/far")
+    assert (verdict.state, "fuse.sshfs" in verdict.found) == ("note", True)
+
+
+def test_a_bundle_holds_no_path_unless_asked(home: Home) -> None:
+    home.start()
+    home.watch()
+    (home.pictures / "bad.jpg").write_bytes(b"\xff\xd8\xff nonsense")
+    home.settle()
+    shutil.rmtree(home.pictures)
+    home.settle()
+    home.imgq("config", "set", "exclude", "/private/things/")
+    held = bundled(home, "--bundle")
+    assert sorted(held) == ["doctor.txt", "log.txt", "machine.txt", "settings.toml"]
+    assert not [name for name, text in held.items() if str(home.folder) in text]
+    assert "private" not in "".join(held.values())
+    assert "wrong offline" in held["doctor.txt"]
+    held = bundled(home, "--with-paths", "--bundle")
+    assert str(home.pictures) in held["doctor.txt"]
+
+
+def bundled(home: Home, *words: str) -> dict[str, str]:
+    file = home.folder / f"{len(words)}.zip"
+    assert home.imgq("doctor", *words, str(file)).returncode == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(file) as archive:
+        return {name: archive.read(name).decode() for name in archive.namelist()}
+
+
+def test_a_bundle_takes_no_file_away(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "mine.zip"
+    file.write_bytes(b"mine")
+    done = home.imgq("doctor", "--bundle", str(file))
+    assert done.returncode == 4
+    assert b"File exists" in done.stderr
+    assert file.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("nothing of the kind", "nothing of the kind"),
+        ("cannot read /home/ann/my pics/a: b.jpg: Permission denied", "cannot read …: Permission denied"),
+        ("cannot read /home/ann/x: y", "cannot read …"),
+        ("'/home/ann' is offline", "'…"),
+        ('  File "/home/ann/venv/lib/site-packages/imgqd/app.py", line 3, in f',
+         "  File …site-packages/imgqd/app.py, line 3, in f"),
+        ('  File "/home/ann/mine.py", line 3, in f', '  File "…'),
+        ("2 of 4/5 are done", "2 of 4…"),
+    ],
+)  # fmt: skip
+def test_a_line_is_cut_at_its_first_path(line: str, left: str) -> None:
+    assert bundle.without_paths(line + "\n") == left + "\n"
+
+
+def status(**changes: Any) -> wire.Status:
+    fields: dict[str, Any] = {
+        "version": "0.1.0",
+        "pid": 1,
+        "processes": (),
+        "uptime_s": 1.0,
+        "state": "idle",
+        "settled": True,
+        "model": wire.ModelState(name="builtin", dim=256, state="ready"),
+        "index": wire.IndexState(
+            files=0, pictures=0, pending=0, failed=0, offline=0, ignored=0, bytes=0
+        ),
+        "roots": (),
+        "rates": wire.Rates(pictures_per_s=0.0),
+        "counters": wire.Counters(),
+        "degraded": (),
+    }
+    return wire.Status(**{**fields, **changes})
