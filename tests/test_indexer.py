@@ -18,6 +18,7 @@ from imgqd.embedder.twins import Twins
 from imgqd.indexer import Indexer
 from imgqd.library.compare import Seen
 from imgqd.records import Ignored, Stamp
+from imgqd.stages import Stages
 from world import World
 
 
@@ -31,6 +32,7 @@ def pipeline() -> Any:
         memory=memory,
         twins=Twins(),
         unrecorded=Unrecorded(),
+        stages=Stages(),
         hold=lambda: None,
         release=lambda: None,
     )
@@ -63,3 +65,4 @@ def test_a_look_leaves_no_file_to_a_job_that_is_done(
     indexer.stop()
     world.stop()
     assert covered == [False]
+    assert [stage.count for stage in pipeline.stages.snapshot()] == [0, 0, 0, 1]

@@ -205,6 +205,8 @@ def test_a_picture_becomes_its_hash_metadata_and_vector(pipeline: Pipeline, tmp_
     assert (change.metadata.format, change.metadata.width) == ("JPEG", 40)
     assert change.embedding is not None
     assert change.embedding.argmax() == 2
+    counts = {stage.name: stage.count for stage in pipeline.stages.snapshot()}
+    assert counts == {"read": 1, "decode": 1, "embed": 1, "write": 0}
 
 
 def test_a_known_picture_is_neither_decoded_nor_embedded(

@@ -91,7 +91,7 @@ class Indexer(threading.Thread):
         return [result for result in batch if result is not None]
 
     def _record(self, batch: list[Result]) -> None:
-        with self._index.lock:
+        with self._pipeline.stages.timed("write", len(batch)), self._index.lock:
             found = [Outcome(result, self._as_it_is_now(result.change)) for result in batch]
             changes = [outcome.change for outcome in found if outcome.change]
             committed = self._index.commit(changes) if changes else None

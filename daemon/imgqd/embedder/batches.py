@@ -104,7 +104,8 @@ class Batches(threading.Thread):
                     return
                 continue
             try:
-                vectors = self._vectors(batch)
+                with self._feed.stages.timed("embed", len(batch)):
+                    vectors = self._vectors(batch)
             except EmbedderError as error:
                 self._lost(str(error))
                 continue

@@ -9,6 +9,7 @@ from imgqd.embedder.slab import Slab
 from imgqd.pictures.handle import Decoder, DecoderLost
 from imgqd.pictures.messages import Look
 from imgqd.records import Failure, Metadata
+from imgqd.stages import Stages
 
 Answer = TypeVar("Answer")
 
@@ -17,16 +18,19 @@ class Bench:
     """lost: why the decoder is gone, once it is. A picture that it was lost on has failed; where it was
     gone before, DecoderLost is raised, and the work is another decoder's."""
 
-    def __init__(self, decoder: Decoder, slots: int) -> None:
+    def __init__(self, decoder: Decoder, slots: int, stages: Stages) -> None:
         self.decoder = decoder
+        self._stages = stages
         self.slab = Slab(decoder.slab, slots)
         self.lost: DecoderLost | None = None
 
     def look(self, descriptor: int, name: bytes, size: int) -> Look | Failure:
-        return self._tried(lambda: self.decoder.look(descriptor, name, size))
+        with self._stages.timed("read"):
+            return self._tried(lambda: self.decoder.look(descriptor, name, size))
 
     def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
-        return self._tried(lambda: self.decoder.decode(descriptor, slot))
+        with self._stages.timed("decode"):
+            return self._tried(lambda: self.decoder.decode(descriptor, slot))
 
     def thumbnail(self, descriptor: int, longest: int) -> bytes | Failure:
         return self._tried(lambda: self.decoder.thumbnail(descriptor, longest))

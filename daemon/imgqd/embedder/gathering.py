@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from imgqd.embedder.jobs import Decoded, Hashed, Result, Turn
 from imgqd.embedder.slab import Slabs
+from imgqd.stages import Stages
 
 # A batch is not waited for longer than this while decoders are at work.
 GATHER_S = 0.1
@@ -45,6 +46,7 @@ class Feed:
     slabs: Slabs
     is_decoding: Callable[[], bool]
     unrecorded: Unrecorded
+    stages: Stages
 
 
 def gather(feed: Feed, first: Turn, most: int) -> list[Decoded]:

@@ -23,6 +23,7 @@ from imgqd.embedder.slab import Slabs
 from imgqd.embedder.twins import Twins
 from imgqd.pictures.formats import is_picture_name
 from imgqd.pictures.handle import Decoder
+from imgqd.stages import Stages
 
 if TYPE_CHECKING:
     from imgqd.embedder.embedder import Embedder
@@ -56,6 +57,7 @@ class Pipeline:
         self.results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         self.unrecorded = Unrecorded()
         self.twins = Twins()
+        self.stages = Stages()
         self._open_gate = threading.Event()
         self._open_gate.set()
         self._work: queue.PriorityQueue[Turn] = queue.PriorityQueue()
@@ -74,6 +76,7 @@ class Pipeline:
             slabs=self._slabs,
             is_decoding=self._is_decoding,
             unrecorded=self.unrecorded,
+            stages=self.stages,
         )
 
     def _shop(self, plant: Plant) -> Shop:
@@ -84,7 +87,7 @@ class Pipeline:
             slabs=self._slabs,
             reader=Reader(self.memory, self._disks, outlets),
             asker=Asker(self.memory, self._disks, self._decoded),
-            new_bench=lambda: Bench(Decoder(plant.pixels, SLOTS, plant.limits), SLOTS),
+            new_bench=lambda: Bench(Decoder(plant.pixels, SLOTS, plant.limits), SLOTS, self.stages),
         )
 
     def start(self) -> None:
