@@ -233,7 +233,7 @@ def on_a_terminal(home: Home, *words: str, **more: Any) -> bytes:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "imgq", *words],
-        env=home.environment | more,
+        env=home.environment | {"TERM": "dumb"} | more,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

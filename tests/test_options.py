@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from imgq.cli.options import TAKES, parse
-from imgq.cli.search import HELP, request, title
+from imgq import query
+from imgq.cli.options import TAKES, Asked, parse
+from imgq.cli.search import HELP, request, terms
 from imgq.errors import UsageError
 
 
@@ -135,7 +136,7 @@ def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = parse(
         ["red", "-", "2:car", "--not", "blue", "--in=~/p", "--in", "a", "--all", "--exact", "-k9"]
     )
-    wanted = request(asked)
+    wanted = request(asked, terms(asked))
     assert [(term.text, term.weight) for term in wanted.terms] == [
         ("red", 1),
         ("car", -2),
@@ -143,7 +144,11 @@ def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert wanted.within == (b"/home/me/p", b"/a")
     assert (wanted.top, wanted.offline, wanted.exact, wanted.timeout) == (9, True, True, 30.0)
-    assert request(parse(["red"])).exact is False
+    assert request(parse(["red"]), ()).exact is False
+
+
+def title(asked: Asked) -> str:
+    return query.printed(terms(asked))
 
 
 def test_a_title_says_what_was_asked() -> None:

@@ -22,8 +22,8 @@ def hit(path: bytes = b"/p/a.jpg", **more: Any) -> wire.Hit:
 
 
 def test_a_line_is_score_tab_path() -> None:
-    assert render.line(hit(), terminal=False) == b"0.312\t/p/a.jpg\n"
-    assert render.line(hit(score=-0.0301), terminal=True) == b"-0.030\t/p/a.jpg\n"
+    assert render.line(hit(), b"/p/a.jpg") == b"0.312\t/p/a.jpg\n"
+    assert render.line(hit(score=-0.0301), b"/p/a.jpg") == b"-0.030\t/p/a.jpg\n"
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ REPLIES = [
     wire.Info(state="failed", file=wire.Seen(**SEEN), error=ERROR, copies=[b"/q"]),
     wire.Files(files=(KNOWN,) * wire.ROWS_A_REPLY),
     wire.Vectors(vectors=[wire.Vector(path=b"/p", hash="", vector=bytes(1024))]),
-    wire.Thumbnail(jpeg=None),
+    wire.Thumbnail(picture=None),
     wire.Noted(),
     wire.Stopping(processes=ROLES),
 ]

@@ -13,9 +13,9 @@ _INDENT = "  "
 
 def pointed(line: str, start: int, end: int) -> str:
     """Two lines of text without control characters; the place is `line[start:end]`, which may be empty."""
-    before = _fitted(_shown(line[:start])[::-1], _BEFORE)[::-1]
-    under = _fitted(_shown(line[start:end]), _UNDER)
-    behind = _fitted(_shown(line[end:]), _BEFORE + _UNDER - columns(before + under))
+    before = fitted(_shown(line[:start])[::-1], _BEFORE)[::-1]
+    under = fitted(_shown(line[start:end]), _UNDER)
+    behind = fitted(_shown(line[end:]), _BEFORE + _UNDER - columns(before + under))
     carets = "^" * max(columns(under), 1)
     return f"{_INDENT}{before}{under}{behind}\n{_INDENT}{' ' * columns(before)}{carets}"
 
@@ -35,7 +35,7 @@ def _shown(text: str) -> str:
     return words("".join(" " if character.isspace() else character for character in text))
 
 
-def _fitted(text: str, most: int) -> str:
+def fitted(text: str, most: int) -> str:
     """Its beginning, with an ellipsis where that is not all of it."""
     if columns(text) <= most:
         return text

@@ -25,6 +25,9 @@ _SEEN = (
     "offline",
 )
 
+# What stands for itself in a URL's path (RFC 3986).
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+
 # What JSON lets through and a terminal heeds: control characters, separators of lines, and what turns
 # the direction of writing.
 _STEERING = {
@@ -46,8 +49,15 @@ def words(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
 
 
-def line(hit: wire.Hit, terminal: bool) -> bytes:
-    return b"%.3f\t%s\n" % (hit.score, path(hit.path, terminal))
+def line(hit: wire.Hit, shown: bytes) -> bytes:
+    return b"%.3f\t%s\n" % (hit.score, shown)
+
+
+def linked(raw: bytes, shown: bytes) -> bytes:
+    """Words that lead a terminal to a file (OSC 8), which is on this machine."""
+    target = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
+    link = f"file://{os.uname().nodename}{target}".encode()
+    return b"\x1b]8;;%s\x1b\\%s\x1b]8;;\x1b\\" % (link, shown)
 
 
 def answer(query: str, first: wire.Hits, hits: list[wire.Hit]) -> dict[str, Any]:

@@ -5,23 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from imgq import wire
 from imgq.errors import Refused, StoreDamaged, UsageError
 from imgqd import shown
-from imgqd.embedder.jobs import ThumbnailOf
 from imgqd.library.admission import require_foreign, require_watched
 from imgqd.pieces import in_pieces, rows
-from imgqd.records import Failure
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
-
-THUMBNAIL_S = 15.0
-
 
 # A damaged index is made anew within this time, if it can be.
 MENDED_S = 20.0
@@ -72,8 +66,9 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             return _files(daemon)
         case wire.Export():
             return _export(daemon)
-        case wire.AskThumbnails(paths=paths, longest=longest):
-            return (_thumbnail(daemon, path, longest) for path in paths)
+        case wire.AskThumbnails(paths=paths, longest=longest, form=form):
+            drawn = daemon.thumbnails.drawn(paths, longest, form)
+            return (wire.Thumbnail(picture=picture) for picture in drawn)
         case wire.Reload():
             return _reload(daemon)
         case wire.Stop():
@@ -171,20 +166,6 @@ def _files(daemon: Daemon) -> Iterator[wire.Reply]:
 def _export(daemon: Daemon) -> Iterator[wire.Reply]:
     found = map(shown.vector, rows(daemon.index.store.export))
     return (wire.Vectors(vectors=piece) for piece in in_pieces(found))
-
-
-def _thumbnail(daemon: Daemon, path: bytes, longest: int) -> wire.Thumbnail:
-    """Only of files that the index knows: a client reads no other file through the daemon."""
-    known = daemon.index.store.info(path)
-    if known is None or known.picture is None:
-        return wire.Thumbnail(jpeg=None)
-    work = ThumbnailOf(path, longest)
-    daemon.pipeline.submit(work)
-    try:
-        made = work.answer.result(THUMBNAIL_S)
-    except FutureTimeout:
-        return wire.Thumbnail(jpeg=None)
-    return wire.Thumbnail(jpeg=None if isinstance(made, Failure) else made)
 
 
 def _reload(daemon: Daemon) -> Iterator[wire.Reply]:

@@ -24,6 +24,7 @@ from imgqd.orders import Orders
 from imgqd.reconciler import Reconciler
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
+from imgqd.thumbnails import Thumbnails
 from imgqd.troubles import troubles
 from imgqd.upkeep import Upkeep
 
@@ -59,6 +60,7 @@ class Daemon:
     reconciler: Reconciler
     upkeep: Upkeep
     checker: Checker
+    thumbnails: Thumbnails
 
     def is_well(self) -> bool:
         """Whether all that works is alive, and the store can be read: what a service manager's watchdog

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from imgqd.reconciler import Reconciler
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
 from imgqd.store import Store
+from imgqd.thumbnails import Drawer, Thumbnails
 from imgqd.upkeep import Upkeep
 
 
@@ -66,6 +68,9 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         reconciler=reconciler,
         upkeep=upkeep,
         checker=Checker(library, backlog, reconciler, upkeep),
+        thumbnails=Thumbnails(
+            index.store, pipeline.submit, Drawer(Path(life.places.data, "thumbnails"))
+        ),
     )
 
 

@@ -30,6 +30,7 @@ _MODULES = {
     "config": "config",
     "doctor": "doctor",
     "demo": "demo",
+    "shell": "shell",
 }
 
 

@@ -24,6 +24,7 @@ TAKES: dict[str, str | None] = {
     "--null": None,
     "--html": None,
     "--open": None,
+    "--preview": None,
     "--timeout": "SECONDS",
     "--help": None,
 }

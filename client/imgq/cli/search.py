@@ -12,6 +12,8 @@ from imgq.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from imgq.cli.options import Asked
 
 HELP = """\
@@ -35,6 +37,7 @@ Usage: imgq [search] QUERY… [options]
   -l, --paths          paths alone;  -0, --null  the same, each ended by NUL
   --html[=FILE]        a gallery; without FILE in a temporary one, its path printed
   --open               the gallery, in the browser
+  --preview            the pictures, on the terminal itself
   --timeout SECONDS    how long to wait for the answer (30)
 
 Exit codes: 0 hits · 1 none · 2 usage · 3 no daemon · 4 refused · 5 another protocol
@@ -47,23 +50,19 @@ def search(arguments: list[str]) -> int:
     if "--help" in asked.flags:
         sys.stdout.write(HELP)
         return 0
-    wanted = request(asked)
+    wanted = terms(asked)
+    asks = request(asked, wanted)
     if "--wait" in asked.flags:
         settle(asked.timeout)
-    first, hits = answer(wanted)
-    _note(first)
-    _print(asked, first, hits)
+    first, hits = answer(asks)
+    note(first)
+    show(asked, wanted, first, hits)
     return 0 if hits else 1
 
 
-def title(asked: Asked) -> str:
-    """The whole query in its own language."""
-    return query.printed(terms(asked))
-
-
-def terms(asked: Asked) -> list[query.Wanted]:
+def terms(asked: Asked, given: Iterable[query.Wanted] = ()) -> list[query.Wanted]:
     """What is asked for, by the words and by the options. Raises UsageError."""
-    wanted = query.parse(asked.words)
+    wanted = [*given, *query.parse(asked.words)]
     wanted += [query.Wanted(path=path) for path in asked.all("--like")]
     wanted += [query.parse_term(term, -1.0) for term in asked.all("--not")]
     negative = -asked.negative_weight
@@ -72,10 +71,10 @@ def terms(asked: Asked) -> list[query.Wanted]:
     return query.balanced(wanted, *asked.weights) if asked.weights else wanted
 
 
-def request(asked: Asked) -> wire.Search:
+def request(asked: Asked, wanted: Iterable[query.Wanted]) -> wire.Search:
     """What is asked of the daemon. Raises UsageError."""
     return wire.Search(
-        terms=tuple(map(pictures.term, terms(asked))),
+        terms=tuple(map(pictures.term, wanted)),
         top=asked.top,
         within=tuple(map(absolute, asked.all("--in"))),
         offline="--all" in asked.flags,
@@ -90,7 +89,7 @@ def answer(wanted: wire.Search) -> tuple[wire.Hits, list[wire.Hit]]:
     return pieces[0], [hit for piece in pieces for hit in piece.hits]
 
 
-def _note(first: wire.Hits) -> None:
+def note(first: wire.Hits) -> None:
     if first.left_out:
         shown = (render.path(root, sys.stderr.isatty()) for root in first.offline_roots)
         where = ", ".join(map(os.fsdecode, shown))
@@ -109,19 +108,53 @@ def _say(words: str) -> None:
     sys.stderr.write(f"imgq: {words}\n")
 
 
-def _print(asked: Asked, first: wire.Hits, hits: list[wire.Hit]) -> None:
-    out, terminal = sys.stdout.buffer, sys.stdout.isatty()
+def show(
+    asked: Asked, wanted: Iterable[query.Wanted], first: wire.Hits, hits: list[wire.Hit]
+) -> None:
+    """The answer in the form that is asked for; a page or JSON says the query in its own language."""
+    out, title = sys.stdout.buffer, query.printed(wanted)
     if asked.flags & {"--html", "--open"}:
-        from imgq.cli.gallery import show
+        from imgq.cli.gallery import show_page
 
-        show(title(asked), first, hits, asked)
+        show_page(title, first, hits, asked)
     elif "--json" in asked.flags:
-        out.write(render.json_line(render.answer(title(asked), first, hits)))
+        out.write(render.json_line(render.answer(title, first, hits)))
     elif "--jsonl" in asked.flags:
         out.writelines(render.json_line(render.hit_object(*pair)) for pair in enumerate(hits, 1))
     elif "--null" in asked.flags:
         out.writelines(hit.path + b"\0" for hit in hits)
-    elif "--paths" in asked.flags:
-        out.writelines(render.path(hit.path, terminal) + b"\n" for hit in hits)
     else:
-        out.writelines(render.line(hit, terminal) for hit in hits)
+        show_lines(hits, asked.flags)
+
+
+def show_lines(hits: list[wire.Hit], flags: set[str], numbered: bool = False) -> None:
+    """A line a hit, below the pictures themselves where those are asked for."""
+    out, terminal = sys.stdout.buffer, sys.stdout.isatty()
+    escapes = terminal and takes_escapes()
+    if "--preview" in flags:
+        _preview(hits, escapes)
+    for rank, hit in enumerate(hits, 1):
+        shown = render.path(hit.path, terminal)
+        shown = render.linked(hit.path, shown) if escapes else shown
+        out.write(b"%3d  " % rank if numbered else b"")
+        out.write(shown + b"\n" if "--paths" in flags else render.line(hit, shown))
+
+
+def takes_escapes() -> bool:
+    """Whether a terminal may be sent colors and links."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in (
+        "dumb",
+        "linux",
+    )
+
+
+def _preview(hits: list[wire.Hit], escapes: bool) -> None:
+    if not escapes:
+        _say("--preview needs a terminal with colors; the lines alone follow")
+        return
+    from imgq import preview
+    from imgq.preview import terminal
+
+    for row in preview.drawn(hits, terminal.asked(sys.stdout.fileno())):
+        sys.stdout.buffer.write(row)
+        sys.stdout.flush()

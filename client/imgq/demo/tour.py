@@ -65,7 +65,7 @@ class Tour:
 
     def ask(self, query: str) -> None:
         self._stage.command(f'imgq "{query}"')
-        first, hits = searching.answer(searching.request(parse([query, "-k", "4"])))
+        first, hits = _answer([query, "-k", "4"])
         self._stage.hits(hits, self._base())
         self._stage.say(f"  found in {first.took_ms:.1f} ms")
         self._stage.pause(0.8)
@@ -73,7 +73,7 @@ class Tour:
     def alike(self, example: Path) -> None:
         name = render.path(os.fsencode(example.name), True).decode("utf-8", "replace")
         self._stage.command(f"imgq --like {name}")
-        _, hits = searching.answer(searching.request(parse([f"--like={example}", "-k", "4"])))
+        _, hits = _answer([f"--like={example}", "-k", "4"])
         self._stage.hits(hits, self._base())
         self._stage.pause(0.8)
 
@@ -115,9 +115,8 @@ class Tour:
     def page(self, target: Path, query: str | None, example: Path) -> None:
         self._stage.title("An answer as a page")
         words = [query] if query else [f"--like={example}"]
-        asked = parse([*words, "-k", "24"])
-        first, hits = searching.answer(searching.request(asked))
-        write_page(searching.title(asked), first, hits, target)
+        first, hits = _answer([*words, "-k", "24"])
+        write_page(query or f"image:{example}", first, hits, target)
         self._stage.command(
             f'imgq "{query}" --html={target.name}' if query else "imgq --like … --html"
         )
@@ -167,7 +166,7 @@ class Tour:
     def _example(self) -> Path:
         """The best answer to the first query; without one, the first picture of the library."""
         if self._queries:
-            _, hits = searching.answer(searching.request(parse([self._queries[0], "-k", "1"])))
+            _, hits = _answer([self._queries[0], "-k", "1"])
             return Path(os.fsdecode(hits[0].path))
         return self._files()[0]
 
@@ -182,6 +181,11 @@ class Tour:
         if not found:
             raise Failure("there is no picture in the folder that imgq could index")
         return found
+
+
+def _answer(words: list[str]) -> tuple[wire.Hits, list[wire.Hit]]:
+    asked = parse(words)
+    return searching.answer(searching.request(asked, searching.terms(asked)))
 
 
 def ask_files() -> list[Path]:

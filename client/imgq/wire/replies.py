@@ -242,9 +242,9 @@ class Vectors(Reply):
 
 
 class Thumbnail(Reply):
-    """A small upright JPEG, or nothing where the file shows none."""
+    """A small upright picture, or nothing where the file shows none."""
 
-    jpeg: bytes | None = maybe(binary(most=4 << 20), default=None)
+    picture: bytes | None = maybe(binary(most=4 << 20), default=None)
 
 
 class Noted(Reply):

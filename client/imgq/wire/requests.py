@@ -6,6 +6,7 @@ from imgq.record import (
     Record,
     binary,
     boolean,
+    choice,
     integer,
     many,
     maybe,
@@ -116,11 +117,12 @@ class Export(Request):
 
 
 class AskThumbnails(Request):
-    """Answered by a `Thumbnail` a path, in their order."""
+    """Answered by a `Thumbnail` a path, in their order: JPEGs, or bare pixels as PPM has them."""
 
     patient = True
     paths: tuple[bytes, ...] = many(pathname(), most=1000)
-    longest: int = integer(16, 2048, default=320)
+    longest: int = integer(16, 1024, default=320)
+    form: str = choice("jpeg", "ppm", default="jpeg")
 
 
 class Reload(Request):

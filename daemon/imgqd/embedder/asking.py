@@ -54,7 +54,7 @@ class Asker:
     def thumbnail(self, bench: Bench, work: ThumbnailOf) -> None:
         try:
             with self._disks.opened(work.path) as file:
-                drawn = bench.thumbnail(file.descriptor, work.longest)
+                drawn = bench.thumbnail(file.descriptor, work.longest, work.form)
         except SilentDisk:
             drawn = _SILENT
         except OSError as error:

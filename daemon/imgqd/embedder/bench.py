@@ -32,8 +32,8 @@ class Bench:
         with self._stages.timed("decode"):
             return self._tried(lambda: self.decoder.decode(descriptor, slot))
 
-    def thumbnail(self, descriptor: int, longest: int) -> bytes | Failure:
-        return self._tried(lambda: self.decoder.thumbnail(descriptor, longest))
+    def thumbnail(self, descriptor: int, longest: int, form: str) -> bytes | Failure:
+        return self._tried(lambda: self.decoder.thumbnail(descriptor, longest, form))
 
     def _tried(self, job: Callable[[], Answer | Failure]) -> Answer | Failure:
         try:

@@ -53,10 +53,11 @@ class QueryVector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ThumbnailOf:
-    """A file of which somebody wants to see a small JPEG."""
+    """A file of which somebody wants to see a small picture, as `form` says."""
 
     path: bytes
     longest: int
+    form: str = "jpeg"
     answer: Future[bytes | Failure] = field(default_factory=Future)
 
 

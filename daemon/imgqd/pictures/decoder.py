@@ -26,7 +26,7 @@ from imgqd.pictures.opening import prepare
 from imgqd.pictures.reader import DescriptorReader
 from imgqd.pictures.refusal import unreadable
 from imgqd.pictures.sandbox import alarm, confine, tie_to_parent
-from imgqd.pictures.thumbnail import thumbnail
+from imgqd.pictures.thumbnail import FORMS, thumbnail
 from imgqd.records import Failure, PixelSpec
 
 _BUFFER = 1 << 16
@@ -74,7 +74,7 @@ def _done(job: Message, descriptor: int, configuration: Configuration, slab: mma
     if job["job"] == "decode":
         answer = _decoded(file, configuration, slab, job["slot"])
     else:
-        drawn = thumbnail(file, job["longest"], limits)
+        drawn = thumbnail(file, job["longest"], limits, job["form"])
         answer = messages.failed(drawn) if isinstance(drawn, Failure) else messages.drawn(drawn)
     if raw.error is not None:
         # Some decoders take a read error for the end of the file.
@@ -101,7 +101,8 @@ def _warm() -> None:
         except (OSError, KeyError):  # a Pillow built without it; `opened` will say so
             continue
         decode(file, PixelSpec(16, 16), Limits())
-        thumbnail(file, 8, Limits())
+        for form in FORMS:
+            thumbnail(file, 8, Limits(), form)
 
 
 if __name__ == "__main__":

@@ -103,16 +103,16 @@ class Decoder:
         self._pictures += 1
         return self._ask({"job": "decode", "slot": slot}, descriptor, messages.read_decoded)
 
-    def thumbnail(self, descriptor: int, longest: int) -> bytes | Failure:
-        """A JPEG of the picture in an open regular file, no side above `longest` (1 to 2048).
+    def thumbnail(self, descriptor: int, longest: int, form: str = "jpeg") -> bytes | Failure:
+        """The picture in an open regular file as a JPEG or PPM, no side above `longest` (1 to 2048).
 
         Raises DecoderLost.
         """
         if not 0 < longest <= messages.LONGEST_THUMBNAIL:
             raise ValueError(f"a thumbnail of {longest} pixels")
         self._pictures += 1
-        message = {"job": "thumbnail", "longest": longest}
-        return self._ask(message, descriptor, messages.read_drawn)
+        message = {"job": "thumbnail", "longest": longest, "form": form}
+        return self._ask(message, descriptor, lambda answer: messages.read_drawn(answer, form))
 
     @property
     def is_worn(self) -> bool:

@@ -6,7 +6,7 @@ right kind and size, and raise Nonsense for the rest.
     configure {spec, slots, limits}      → ready {missing}
     look {name}           + descriptor   → looked {hash, candidate} | failed {kind, reason}
     decode {slot}         + descriptor   → decoded {metadata}       | failed
-    thumbnail {longest}   + descriptor   → drawn {jpeg}             | failed
+    thumbnail {longest, form} + descriptor → drawn {picture}        | failed
 
 Each job has `alarm_s`, too: the seconds until the decoder ends by itself.
 """
@@ -26,6 +26,7 @@ Message = dict[str, Any]
 
 HASH_BYTES = 16
 LONGEST_THUMBNAIL = 2048
+_BEGINNINGS = {"jpeg": b"\xff\xd8\xff", "ppm": b"P6\n"}
 _LONGEST_REASON = 300
 _MOST_PIXELS_A_SIDE = 1 << 31
 _KINDS: tuple[str, ...] = get_args(FailureKind)
@@ -76,8 +77,8 @@ def decoded(metadata: Metadata) -> Message:
     return {"answer": "decoded", "metadata": asdict(metadata)}
 
 
-def drawn(jpeg: bytes) -> Message:
-    return {"answer": "drawn", "jpeg": jpeg}
+def drawn(picture: bytes) -> Message:
+    return {"answer": "drawn", "picture": picture}
 
 
 def read_look(message: Message) -> Look | Failure:
@@ -109,14 +110,14 @@ def read_decoded(message: Message) -> Metadata | Failure:
     )
 
 
-def read_drawn(message: Message) -> bytes | Failure:
+def read_drawn(message: Message, form: str = "jpeg") -> bytes | Failure:
     if message.get("answer") == "failed":
         return _read_failure(message)
     _expect(message, "drawn")
-    jpeg = message.get("jpeg")
-    if not isinstance(jpeg, bytes) or not jpeg.startswith(b"\xff\xd8\xff"):
-        raise Nonsense("a thumbnail that is no JPEG")
-    return jpeg
+    picture = message.get("picture")
+    if not isinstance(picture, bytes) or not picture.startswith(_BEGINNINGS[form]):
+        raise Nonsense(f"a thumbnail that is no {form}")
+    return picture
 
 
 def read_ready(message: Message) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -14,13 +14,16 @@ from imgqd.pictures.refusal import refusal
 from imgqd.pictures.scaling import scaled
 from imgqd.records import Failure
 
-_QUALITY = 80
+FORMS: dict[str, dict[str, Any]] = {
+    "jpeg": {"format": "JPEG", "quality": 80, "optimize": True},
+    "ppm": {"format": "PPM"},
+}
 _BEHIND = (255, 255, 255)
 
 
-def thumbnail(file: BinaryIO, longest: int, limits: Limits) -> bytes | Failure:
-    """A JPEG of the picture in an open file: upright, neither side above `longest` pixels, never
-    enlarged, white where it is transparent, without metadata.
+def thumbnail(file: BinaryIO, longest: int, limits: Limits, form: str = "jpeg") -> bytes | Failure:
+    """The picture in an open file as a JPEG, or as a PPM, whose pixels anything can read: upright,
+    neither side above `longest` pixels, never enlarged, white where it is transparent, without metadata.
 
     Never raises for what is in the file. `opening.prepare` must have been called.
     """
@@ -30,18 +33,23 @@ def thumbnail(file: BinaryIO, longest: int, limits: Limits) -> bytes | Failure:
         with opened(file, format, limits) as picture:
             plan = fitted(picture.width, picture.height, longest)
             image = scaled(picture, plan, Image.Resampling.BICUBIC, alpha=True)
-        return _jpeg(image)
+        return _encoded(_on_paper(image), FORMS[form])
     except Exception as error:  # a decoder may raise anything; the caller is told
         return refusal(error, format, limits)
 
 
-def _jpeg(image: Image.Image) -> bytes:
-    if image.mode == "RGBA":
-        paper = Image.new("RGB", image.size, _BEHIND)
-        paper.paste(image, mask=image)
-        image = paper
+def _on_paper(image: Image.Image) -> Image.Image:
+    """In colors, white where it is transparent."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    paper = Image.new("RGB", image.size, _BEHIND)
+    paper.paste(image, mask=image)
+    return paper
+
+
+def _encoded(image: Image.Image, options: dict[str, Any]) -> bytes:
     file = io.BytesIO()
     # A resized picture still carries its file's notes; Pillow would write some of them.
     image.info = {}
-    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    image.save(file, **options)
     return file.getvalue()

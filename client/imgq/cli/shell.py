@@ -1,0 +1,157 @@
+"""`imgq shell`: query after query."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import click
+
+from imgq import query, render, wire
+from imgq.cli import options, search, shell_lines
+from imgq.cli.options import Asked
+from imgq.client import settle
+from imgq.errors import Failure, UsageError
+from imgq.record import BadField
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from imgq.cli.shell_lines import Line
+
+_FORMS = {"--html", "--open", "--json", "--jsonl", "--null", "--paths"}
+# What makes a query; without any of it, a line of options holds for those that follow.
+_SUBJECTS = {"--like", "--not", "--negative", "--text"}
+# As much as --negative weighs unless told otherwise.
+_LESS = -0.5
+
+
+@click.command()
+def shell() -> None:
+    """Ask query after query; `help` at its prompt tells what it takes."""
+    session = Session()
+    ask = _lines()
+    while True:
+        try:
+            line = shell_lines.read(ask())
+            if line.order == "quit":
+                return
+            session.do(line)
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            # The line, or the question, and not the shell.
+            print()
+        except (Failure, BadField) as failure:
+            sys.stderr.write(f"imgq: {render.words(str(failure))}\n")
+
+
+def _lines() -> Callable[[], str]:
+    """What gives a line after the other, and raises EOFError at the end."""
+    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return input
+    try:
+        from imgq.cli.shell_prompt import Prompt
+    except ImportError:  # a Python built without readline
+        return lambda: input("imgq> ")
+    return Prompt().line
+
+
+class Session:
+    """What a shell remembers: options that hold, and the last query with its answer."""
+
+    def __init__(self) -> None:
+        self._held: list[str] = []
+        self._terms: list[query.Wanted] = []
+        self._hits: list[wire.Hit] = []
+        self._noted: tuple[str, int, bool] | None = None
+
+    def do(self, line: Line) -> None:
+        """Raises Failure, and BadField for what no message takes."""
+        match line.order:
+            case "help":
+                sys.stdout.write(shell_lines.HELP)
+            case "reset":
+                self._held = []
+            case "open":
+                self._open(line.numbers)
+            case "like":
+                self._ask(line.words, [self._picture(number) for number in line.numbers])
+            case "more":
+                self._ask((), self._refined(line.numbers, 1.0))
+            case "less":
+                self._ask((), self._refined(line.numbers, _LESS))
+            case "search":
+                self._search(line.words)
+
+    def _search(self, words: tuple[str, ...]) -> None:
+        asked = options.parse(list(words))
+        if asked.words or _SUBJECTS & asked.values.keys():
+            self._ask(words)
+            return
+        # What cannot be is said now, and not with the next query.
+        held = [*self._held, *words]
+        search.request(options.parse([*held, "x"]), ())
+        self._held = held
+
+    def _ask(self, words: Iterable[str], given: Iterable[query.Wanted] = ()) -> None:
+        asked = options.parse([*self._held, *words])
+        asked.values["--like"] = [self._named(each) for each in asked.all("--like")]
+        given = list(given)
+        terms = search.terms(asked, given)
+        if "--wait" in asked.flags:
+            settle(asked.timeout)
+        first, hits = search.answer(search.request(asked, terms))
+        self._note(first)
+        self._terms, self._hits = terms, hits
+        if given and sys.stdout.isatty():
+            print(render.words(query.printed(terms)))
+        self._show(asked, first)
+
+    def _note(self, first: wire.Hits) -> None:
+        """What is worth a note is so once, and not at every question."""
+        now = (first.model, first.left_out, bool(first.index.pending))
+        if now != self._noted:
+            search.note(first)
+        self._noted = now
+
+    def _show(self, asked: Asked, first: wire.Hits) -> None:
+        if asked.flags & _FORMS:
+            search.show(asked, self._terms, first, self._hits)
+        elif self._hits:
+            search.show_lines(self._hits, asked.flags, numbered=True)
+        else:
+            print("nothing was found")
+        sys.stdout.flush()
+
+    def _hit(self, number: int) -> wire.Hit:
+        if not 1 <= number <= len(self._hits):
+            there = f"has {len(self._hits)}" if self._hits else "is none yet"
+            raise UsageError(f"there is no hit {number}: the last answer {there}")
+        return self._hits[number - 1]
+
+    def _picture(self, number: int, weight: float = 1.0) -> query.Wanted:
+        return query.Wanted(path=os.fsdecode(self._hit(number).path), weight=weight)
+
+    def _refined(self, numbers: Iterable[int], weight: float) -> list[query.Wanted]:
+        return [*self._terms, *(self._picture(number, weight) for number in numbers)]
+
+    def _named(self, like: str) -> str:
+        """The path that --like means: a number is a hit's, unless a file has that name."""
+        if like.isascii() and like.isdigit() and not os.path.exists(like):
+            return os.fsdecode(self._hit(int(like)).path)
+        return like
+
+    def _open(self, numbers: Iterable[int]) -> None:
+        program = "open" if sys.platform == "darwin" else "xdg-open"
+        for path in [self._hit(number).path for number in numbers]:
+            quiet = subprocess.DEVNULL
+            try:
+                subprocess.Popen(
+                    [program, path], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+                )
+            except OSError as error:
+                raise UsageError(f"{program} cannot be started: {error.strerror}") from None
