@@ -460,8 +460,11 @@ def test_files_with_the_same_bytes_are_decoded_once(
     assert pipeline.twins.part(hash_of(path)) == []
 
 
-def test_the_twins_of_a_broken_picture_fail_with_it(
-    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_twins_of_a_broken_picture_wait_until_that_is_known(
+    new_pipeline: Callable[..., Pipeline],
+    known: Known,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reading, "YOUNG_S", -10.0)
     (tmp_path / "0.jpg").write_bytes(encoded(painted(1), "JPEG")[:2000])
@@ -471,9 +474,17 @@ def test_the_twins_of_a_broken_picture_fail_with_it(
     pipeline.start()
     for each in tmp_path.iterdir():
         pipeline.submit(job(each))
-    changes = [result(pipeline).change for _ in range(5)]
-    assert all(isinstance(change, Failed) for change in changes)
-    assert len({change.path for change in changes if change}) == 5
+    first = result(pipeline).change
+    assert isinstance(first, Failed)
+    assert first.tried
+    assert first.hash is not None
+    until(lambda: len(pipeline.twins._waiting[first.hash]) == 4, "the twins to wait")
+    known.failures[first.hash] = first.failure
+    for twin in pipeline.twins.part(first.hash):
+        pipeline.submit(twin.job)
+    changes = [result(pipeline).change for _ in range(4)]
+    assert all(isinstance(change, Failed) and not change.tried for change in changes)
+    assert len({first.path, *(change.path for change in changes if change)}) == 5
 
 
 def test_a_store_that_fails_amid_a_look_leaves_no_twin_behind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -274,8 +275,14 @@ def test_vector_that_is_none_is_a_failure_of_that_file_alone(
     assert store.rows(b"/r")[b"x"].state == "failed"
 
 
-def test_failure_by_one_models_vector_is_none_under_another(store: Store) -> None:
-    broken = Indexed(b"/r/x", stamp(1), hash_of(1), True, PHOTO, np.zeros(4, np.float32))
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Indexed(b"/r/x", stamp(1), hash_of(1), True, PHOTO, np.zeros(4, np.float32)),
+        replace(failed(b"/r/x", "damaged", n=1), of_model=True),
+    ],
+)
+def test_failure_by_one_models_vector_is_none_under_another(store: Store, broken: Change) -> None:
     commit(store, broken)
     commit(store, broken)
     ledger = store.rows(b"/r")[b"x"].ledger
@@ -303,6 +310,24 @@ def test_attempts_count_while_it_is_the_same_trouble_with_the_same_bytes(store: 
     assert attempts(failed(b"/r/x", "unreadable", n=8), 4) == (1, 1, 4)
     assert attempts(failed(b"/r/x", "unreadable", n=8), 5) == (2, 1, 5)
     assert store.failed_hash(hash_of(8)) is None
+
+
+def test_attempts_at_the_same_bytes_count_under_whatever_path(store: Store) -> None:
+    def attempts() -> dict[bytes, int]:
+        return {entry.path[-1:]: entry.ledger.attempts for entry in store.errors()}
+
+    commit(store, failed(b"/r/x", "crashed"))
+    commit(store, failed(b"/r/z", "crashed", n=8))
+    assert attempts() == {b"x": 1, b"z": 1}
+    commit(store, failed(b"/r/y", "timeout"))
+    assert attempts() == {b"x": 1, b"y": 2, b"z": 1}
+    assert store.failed_hash(hash_of(7)) == Failure("timeout", "broken")
+    # What is only known of them is no attempt.
+    for _ in range(2):
+        commit(store, replace(failed(b"/r/x", "timeout"), tried=False))
+    assert attempts() == {b"x": 2, b"y": 2, b"z": 1}
+    commit(store, replace(failed(b"/r/a", "crashed", n=9), tried=False))
+    assert attempts()[b"a"] == 1
 
 
 def test_failure_is_final_for_its_decoder_alone(store: Store, tmp_path: Path) -> None:

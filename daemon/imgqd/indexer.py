@@ -128,13 +128,11 @@ class Indexer(threading.Thread):
 
     def _part_twins(self, outcome: Outcome) -> None:
         """The picture is stored, and files with the same bytes only need a row; or it is not, and they
-        take their own turn."""
+        take their own turn, knowing what is recorded of it."""
         read = outcome.result.change
-        if (
-            not outcome.result.decoded
-            or not isinstance(read, Indexed | Failed)
-            or read.hash is None
-        ):
+        if not isinstance(read, Indexed | Failed) or read.hash is None:
+            return
+        if not (read.tried if isinstance(read, Failed) else outcome.result.decoded):
             return
         is_stored = isinstance(outcome.change, Indexed | Embedded)
         for twin in self._pipeline.twins.part(read.hash):

@@ -129,12 +129,15 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A file could not be indexed; `hash` where its bytes could be read."""
+    """A file could not be indexed; `hash` where its bytes could be read. tried: whether that is an attempt,
+    or only what is known of the same bytes. of_model: whether it is the model that made nothing of it."""
 
     path: bytes
     stamp: Stamp
     failure: Failure
     hash: bytes | None = None
+    tried: bool = True
+    of_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class Batches(threading.Thread):
 
 def _result(read: Hashed, metadata: Metadata, vector: np.ndarray | None) -> Result:
     if vector is None:
-        failed = Failed(read.job.path, read.stamp, _NO_VECTOR, read.hash)
+        failed = Failed(read.job.path, read.stamp, _NO_VECTOR, read.hash, of_model=True)
         return Result(read.job, failed, decoded=True)
     indexed = replace(read.row, metadata=metadata, embedding=vector)
     return Result(read.job, indexed, decoded=True, embedded=True)

@@ -75,7 +75,7 @@ class Reader:
         trusted = _is_trusted(stamp)
         look = bench.look(file.descriptor, os.path.basename(job.path), stamp.size)
         if isinstance(look, Failure):
-            self._refuse(job, stamp, look, None)
+            self._refuse(job, Failed(job.path, stamp, look))
         elif look.hash is None:
             self._put(Result(job, Ignored(job.path, stamp)))
         elif Stamp.of(file.status()) != stamp:
@@ -87,7 +87,7 @@ class Reader:
         if self._memory.is_known(hashed.hash):
             self._put(Result(hashed.job, hashed.row))
         elif (failure := self._memory.failure(hashed.hash)) is not None:
-            self._refuse(hashed.job, hashed.stamp, failure, hashed.hash)
+            self._refuse(hashed.job, _failed(hashed, failure, tried=False))
         elif self._out.twins.is_first(hashed):
             self._first(bench, file, hashed)
 
@@ -114,7 +114,8 @@ class Reader:
                 return
             metadata = bench.decode(file.descriptor, lease.slot)
             if isinstance(metadata, Failure):
-                self._refuse_all(hashed, metadata)
+                # The files with the same bytes take their turn when that is recorded.
+                self._refuse(hashed.job, _failed(hashed, metadata, tried=True))
             elif self._has_changed(bench, file, hashed):
                 self._again(hashed.hash)
                 self._put(Result(hashed.job, again=STILL_S, decoded=True))
@@ -133,18 +134,19 @@ class Reader:
         look = bench.look(file.descriptor, os.path.basename(job.path), file.at_first.st_size)
         return None if isinstance(look, Failure) else look.hash
 
-    def _refuse_all(self, hashed: Hashed, failure: Failure) -> None:
-        """The files with the same bytes fail with it."""
-        for each in (hashed, *self._out.twins.part(hashed.hash)):
-            self._refuse(each.job, each.stamp, failure, each.hash)
-
-    def _refuse(self, job: Job, stamp: Stamp, failure: Failure, hash: bytes | None) -> None:
+    def _refuse(self, job: Job, failed: Failed) -> None:
         """A picture that is still being written is no error yet; what was known of it holds no more."""
-        young = YOUNG_S - _least_age(stamp)
-        if failure.kind == "damaged" and young > 0:
+        young = YOUNG_S - _least_age(failed.stamp)
+        if failed.failure.kind == "damaged" and young > 0:
+            if failed.tried and failed.hash is not None:
+                self._again(failed.hash)
             self._put(Result(job, Gone(job.path), again=min(STILL_S, young)))
         else:
-            self._put(Result(job, Failed(job.path, stamp, failure, hash)))
+            self._put(Result(job, failed))
+
+
+def _failed(hashed: Hashed, failure: Failure, tried: bool) -> Failed:
+    return Failed(hashed.job.path, hashed.stamp, failure, hashed.hash, tried)
 
 
 def unreadable(error: OSError) -> Failure:

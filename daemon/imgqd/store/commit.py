@@ -25,15 +25,19 @@ if TYPE_CHECKING:
     from imgqd.records import Change, Metadata, Stamp
     from imgqd.store.records import Committed, Model
 
-# Attempts count as long as it is the same trouble with the same bytes.
+# Attempts count as long as it is the same trouble with the same bytes, under whatever path.
 FAIL = """
 INSERT INTO failures(file, hash, kind, reason, attempts, first_seen, last_seen, decoder, model)
-VALUES (:file, :hash, :kind, :reason, 1, :now, :now, :decoder, :model)
+VALUES (:file, :hash, :kind, :reason, max(1, :tried + coalesce((
+        SELECT max(attempts) FROM failures
+        WHERE hash = :hash AND decoder = :decoder AND model IS :model
+            AND (kind = 'unreadable') = (:kind = 'unreadable')
+    ), 0)), :now, :now, :decoder, :model)
 ON CONFLICT(file) DO UPDATE SET
-    attempts = 1 + iif(
+    attempts = max(excluded.attempts, :tried + iif(
         hash IS excluded.hash AND decoder = excluded.decoder AND model IS excluded.model
         AND (kind = 'unreadable') = (excluded.kind = 'unreadable'),
-        attempts, 0),
+        attempts, 0)),
     hash = excluded.hash, kind = excluded.kind, reason = excluded.reason,
     last_seen = excluded.last_seen, decoder = excluded.decoder, model = excluded.model
 """
@@ -142,11 +146,12 @@ class _Batch:
         return self._model
 
     def _reject(self, change: Indexed, reason: str) -> None:
-        failed = Failed(change.path, change.stamp, Failure("crashed", reason), change.hash)
+        failure = Failure("crashed", reason)
+        failed = Failed(change.path, change.stamp, failure, change.hash, of_model=True)
         self._rejected.append(failed)
-        self._fail(failed, model=self._known_model.id)
+        self._fail(failed)
 
-    def _fail(self, change: Failed, model: int | None = None) -> None:
+    def _fail(self, change: Failed) -> None:
         file = self._writing.place(change.path, change.stamp, picture=None, trusted=True)
         if file is not None:
             values = {
@@ -156,7 +161,8 @@ class _Batch:
                 "reason": text(change.failure.reason),
                 "now": self._writing.now,
                 "decoder": self._decoder,
-                "model": model,
+                "model": self._known_model.id if change.of_model else None,
+                "tried": change.tried,
             }
             self._connection.execute(FAIL, values)
 
