@@ -308,6 +308,21 @@ def test_renewed_index_has_roots_model_and_pictures(path: Path) -> None:
     assert old == [(MOST - BATCHES + 1,)]
 
 
+def test_of_those_set_aside_the_newest_two_are_kept(path: Path) -> None:
+    store = with_roots(path)
+    (path.parent / "index.db.damaged-20200102-030405").touch()
+    (path.parent / "index.db.damaged-20200102-030405-wal").touch()
+    (path.parent / "other.db.damaged-20200102-030405").touch()
+    made = [store.renew().aside for _ in range(3)]
+    left = {entry.name for entry in path.parent.glob("*.damaged-*")}
+    assert left == {
+        "other.db.damaged-20200102-030405",
+        *(aside.name for aside in made[1:] if aside),
+    }
+    assert pictures_in(store, MOST) == set(range(MOST))
+    store.close()
+
+
 @pytest.mark.parametrize("lose", [*LOSSES, lambda path: shutil.rmtree(path.parent)])
 def test_index_that_is_lost_while_it_is_open_is_noticed_and_made_anew(
     path: Path, lose: Callable[[Path], None]

@@ -42,11 +42,15 @@ class Pause:
     def is_over(self) -> bool:
         return time.monotonic() >= self._end
 
+    @property
+    def is_long_ago(self) -> bool:
+        """Whether it has been over for so long that the next is the first again."""
+        return time.monotonic() - self._end >= LONGEST_PAUSE_S
+
     def begin(self) -> None:
-        now = time.monotonic()
-        was_long_ago = now - self._end >= LONGEST_PAUSE_S
-        self._seconds = FIRST_PAUSE_S if was_long_ago else min(2 * self._seconds, LONGEST_PAUSE_S)
-        self._end = now + self._seconds
+        longer = min(2 * self._seconds, LONGEST_PAUSE_S)
+        self._seconds = FIRST_PAUSE_S if self.is_long_ago else longer
+        self._end = time.monotonic() + self._seconds
 
 
 class Upkeep(threading.Thread):
@@ -101,6 +105,9 @@ class Upkeep(threading.Thread):
             self.index.renew()
             self._library.roots.read()
             self._library.dirty.mark_everything()
+        self._tell_mended()
+
+    def _tell_mended(self) -> None:
         with self._mended:
             self._mended.notify_all()
 
@@ -139,10 +146,26 @@ class Upkeep(threading.Thread):
         return self.index.store.damage.is_set()
 
     def _mend(self) -> None:
+        """In place, where it is for the first time and can be: then no file is read again."""
         if not self._pause.is_over:
             raise self.trouble or StoreDamaged(f"the index {self.index.store.path} is damaged")
+        is_first = self._pause.is_long_ago
         self._pause.begin()
-        self.renew(self.index.renewals)
+        if not (is_first and self._is_repaired()):
+            self.renew(self.index.renewals)
+
+    def _is_repaired(self) -> bool:
+        with self.index.lock:
+            self._library.dirty.mark_everything()
+            try:
+                self.index.repair()
+            except StoreDamaged as error:
+                log.error("%s", error.message)
+                return False
+            self._library.dirty.mark_everything()
+        log.warning("the index was damaged, and is repaired")
+        self._tell_mended()
+        return True
 
     def _use_idle_hour(self) -> None:
         """No disk is woken where nothing has changed."""

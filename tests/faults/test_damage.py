@@ -11,6 +11,7 @@ import apsw
 import pytest
 import xxhash
 
+from batches import shell
 from conftest import Home, until
 from pictures import jpeg
 
@@ -164,6 +165,29 @@ def test_fault_45_damaged_while_it_runs(full: Home, damage: Damage) -> None:
     embedded = home.embedded()
     require_right(home.start())
     assert home.embedded() == embedded
+
+
+def lose_a_vector_table(store: Path) -> None:
+    shell(store, "DROP TABLE embeddings_1_rowids")
+
+
+def misplace_a_chunk(store: Path) -> None:
+    shell(store, "UPDATE embeddings_1_vector_chunks00 SET vectors = zeroblob(9)")
+
+
+@pytest.mark.parametrize("damage", [lose_a_vector_table, misplace_a_chunk])
+def test_fault_46_damaged_vectors_alone_cost_no_file_its_row(full: Home, damage: Damage) -> None:
+    home = full.start()
+    home.settle()
+    rows = shell(home.store, "SELECT id, name FROM files ORDER BY id")
+    damage(home.store)
+    jpeg(home.pictures / "new.jpg", "red")
+    until(lambda: "is repaired" in home.log, "the repair")
+    require_right(home)
+    assert shell(home.store, "SELECT id, name FROM files ORDER BY id")[: len(rows)] == rows
+    assert not home.status().degraded
+    assert not list(home.store.parent.glob("*.damaged-*"))
+    assert home.imgq("check").returncode == 0
 
 
 def test_fault_45_what_is_set_aside_is_told_and_sound_vectors_are_kept(full: Home) -> None:

@@ -196,13 +196,22 @@ class Database:
     def source(self) -> Iterator[apsw.Connection]:
         """What can still be read of the file that was opened, though another may lie at its path by
         now; under the lock."""
+        with self.guarded():
+            if self._is_closed():
+                with closing(open_reader(self.path)) as reader:
+                    yield reader
+            else:
+                yield self._writer
+
+    def _is_closed(self) -> bool:
+        """Whether nothing is left to read by; any other fault leaves something."""
         try:
             self._writer.execute("SELECT 1").fetchall()
         except apsw.ConnectionClosedError:
-            with closing(open_reader(self.path)) as reader:
-                yield reader
-        else:
-            yield self._writer
+            return True
+        except apsw.Error:
+            return False
+        return False
 
     def _disconnect(self) -> None:
         for connection in list(self._readers):

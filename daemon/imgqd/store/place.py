@@ -14,6 +14,9 @@ from imgq.errors import StoreDamaged
 LOG = "-wal"
 BESIDE = ("", LOG, "-shm", "-journal")
 UNFINISHED = ".new"
+ASIDE = ".damaged-"
+# of those that were set aside, the newest
+MOST_ASIDE = 2
 
 
 def true_path(path: Path) -> Path:
@@ -72,13 +75,15 @@ def remove(path: Path) -> None:
 
 def put_in_place(path: Path) -> Path | None:
     """Puts the database that was built for this path there; what was there is renamed to a
-    name with the date, and returned. Neither is open. There is one or the other at any instant."""
+    name with the date, and returned; of those from earlier times only the newest is kept. Neither is
+    open. There is one or the other at any instant."""
     aside = _aside(path)
     # a log must never be taken for another database's
     moved = [_rename(f"{path}{suffix}", f"{aside}{suffix}") for suffix in BESIDE[1:]]
     if there := os.path.lexists(path):
         _keep(path, aside)
     os.rename(unfinished(path), path)
+    _forget_oldest(path)
     sync(path.parent)
     return aside if there or any(moved) else None
 
@@ -96,6 +101,16 @@ def _aside(path: Path) -> Path:
     date = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     names = (path.with_name(f"{path.name}.damaged-{date}{n or ''}") for n in count())
     return next(name for name in names if not os.path.lexists(name))
+
+
+def _forget_oldest(path: Path) -> None:
+    start = f"{path.name}{ASIDE}"
+    found = (name for name in os.listdir(path.parent) if name.startswith(start))
+    # what SQLite lays beside has one more dash
+    dates = {"-".join(name.removeprefix(start).split("-")[:2]) for name in found}
+    for date in sorted(dates)[:-MOST_ASIDE]:
+        with suppress(OSError):  # a folder, which is somebody's own
+            remove(path.with_name(start + date))
 
 
 def _keep(path: Path, aside: Path) -> None:
