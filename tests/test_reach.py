@@ -43,6 +43,16 @@ def test_a_deep_folder_is_listed(deep: bytes) -> None:
         assert os.listdir(descriptor) == ["x.jpg"]
 
 
+def test_a_folder_is_not_entered_whose_files_could_not_be_told_of(
+    deep: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "LONGEST_FOLDER", len(os.path.dirname(deep)) - 1)
+    with pytest.raises(OSError, match="too long"), reach.folder(os.path.dirname(deep)):
+        pass
+    with reach.folder(os.path.dirname(os.path.dirname(deep))) as descriptor:
+        assert len(os.listdir(descriptor)) == 1
+
+
 def test_what_is_not_there_says_so_and_leaves_nothing_open(deep: bytes) -> None:
     before = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else None
     for _ in range(3):

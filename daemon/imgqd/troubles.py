@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from imgq import wire
 from imgq.errors import StoreDamaged, StoreError, StoreFull
+from imgqd.library import reach
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
@@ -86,7 +87,7 @@ def _of_the_folders(daemon: Daemon) -> Iterator[wire.Trouble]:
         yield wire.Trouble(
             code="denied",
             path=path,
-            message=f"{in_words(path)} may not be read; what was known in it is kept",
+            message=f"{in_words(path)} {_why_denied(path)}; what was known in it is kept",
             remedy="give yourself the right to read it, or leave it out with `exclude`",
         )
     for path in daemon.roots.offline():
@@ -97,6 +98,12 @@ def _of_the_folders(daemon: Daemon) -> Iterator[wire.Trouble]:
             message=f"{in_words(path)} is offline: {reason}; its pictures are kept",
             remedy="connect it again; where it is meant to be so, `imgq check --repair DIR`",
         )
+
+
+def _why_denied(path: bytes) -> str:
+    if len(path) > reach.LONGEST_FOLDER:
+        return "lies so deep that its path is too long"
+    return "may not be read"
 
 
 def in_words(path: bytes) -> str:

@@ -149,6 +149,19 @@ def test_fault_24_paths_longer_than_the_system_takes(dug: Home) -> None:
     assert home.embedded() == 7
 
 
+def test_fault_24_a_path_too_long_to_be_told_is_passed_over_with_a_word(dug: Home) -> None:
+    home = dug
+    for depth in (100, 280):
+        with deep(home.pictures, depth) as folder:
+            put(f"{depth}.png", folder, depth)
+    home.settle()
+    (file,) = oracle.listed(home)
+    assert file["path"].endswith(b"/100.png")
+    (trouble,) = home.json("status")["degraded"]
+    assert trouble["code"] == "denied"
+    assert "its path is too long" in trouble["message"]
+
+
 def test_fault_25_names_that_look_the_same(home: Home) -> None:
     composed = unicodedata.normalize("NFC", "é.png")
     decomposed = unicodedata.normalize("NFD", "é.png")

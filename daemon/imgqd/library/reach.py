@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 LONGEST = 4095
+# A folder whose path is longer than this is not entered: no file in it could be told of.
+LONGEST_FOLDER = 32_768
 _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
 # A step on the way needs no right to read the folder, where the system tells one right from the other.
 _STEP = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
@@ -28,8 +31,10 @@ def status(path: bytes, *, follow: bool = False) -> os.stat_result:
 
 @contextmanager
 def folder(path: bytes, *, follow: bool = True) -> Iterator[int]:
-    """A descriptor of the folder, for os.listdir and os.stat. Raises OSError where it may not be read,
-    NotADirectoryError where it is none, or is a link that is not to be followed."""
+    """A descriptor of the folder, for os.listdir and os.stat. Raises OSError where it may not be read or
+    its path is too long, NotADirectoryError where it is none, or is a link that is not to be followed."""
+    if len(path) > LONGEST_FOLDER:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     descriptor = opened(path, os.O_RDONLY | _FOLDER | (0 if follow else os.O_NOFOLLOW))
     try:
         yield descriptor
