@@ -54,6 +54,7 @@ def contenders(pictures: Vectors) -> dict[str, Ask]:
     ids = np.arange(len(pictures))
     resident = Resident(pictures.shape[1])
     resident.add(ids, pictures)
+    resident.refine()
     few = ids[::100]
     faiss.omp_set_num_threads(1)
     flat = faiss.IndexFlatIP(pictures.shape[1])

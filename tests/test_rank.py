@@ -172,6 +172,7 @@ def test_with_a_prefix_filters_scores_and_order_are_exact(
         if dice.random() < 0.7:
             known[some], is_known[some] = world.pictures(len(some)), True
             resident.add(some, known[some])
+            resident.refine()
         else:
             resident.remove(some.tolist())
             is_known[some] = False
@@ -204,6 +205,7 @@ def test_what_came_lately_is_found_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     world, resident = World(128), Resident(128)
     pictures = world.pictures(5100)
     resident.add(np.arange(4096), pictures[:4096])
+    resident.refine()
     resident.add(np.arange(4096, 5100), pictures[4096:])
     snapshot = resident.snapshot()
     assert snapshot.prefix
@@ -219,6 +221,7 @@ def world() -> tuple[World, np.ndarray, Resident]:
     pictures = world.pictures(100_000)
     resident = Resident(256)
     resident.add(np.arange(100_000), pictures)
+    resident.refine()
     return world, pictures, resident
 
 

@@ -115,6 +115,8 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     server.start()
     stack.callback(server.stop)
 
+    daemon.care.start()
+    stack.callback(daemon.care.stop)
     daemon.texts.start()
     daemon.pipeline.start()
     stack.callback(daemon.pipeline.stop)

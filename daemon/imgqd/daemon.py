@@ -22,6 +22,8 @@ from imgqd.library.roots import Roots
 from imgqd.models.card import Card
 from imgqd.orders import Orders
 from imgqd.reconciler import Reconciler
+from imgqd.search import cache
+from imgqd.search.care import Care
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
 from imgqd.thumbnails import Thumbnails
@@ -56,6 +58,7 @@ class Daemon:
     pipeline: Pipeline
     texts: TextTower
     searcher: Searcher
+    care: Care
     indexer: Indexer
     reconciler: Reconciler
     upkeep: Upkeep
@@ -70,7 +73,7 @@ class Daemon:
         except StoreError as error:
             log.error("the index cannot be read: %s", error.message)
             return False
-        parts = (self.indexer, self.reconciler, self.pipeline, self.upkeep)
+        parts = (self.indexer, self.reconciler, self.pipeline, self.upkeep, self.care)
         return all(part.is_alive() for part in parts)
 
     @property
@@ -137,7 +140,7 @@ class Daemon:
             failed=fresh.failed,
             offline=counts.offline,
             ignored=max(counts.ignored - self.backlog.counted("ignored"), 0),
-            bytes=self.index.store.size(),
+            bytes=self.index.store.size() + cache.size(self.index.store),
         )
 
     def _model(self) -> wire.ModelState:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgq.errors import StoreDamaged, StoreError, StoreFull
+from imgqd.search import cache
 from imgqd.search.resident import Resident
 from imgqd.store import Counts, Store, Tally
 
@@ -40,6 +41,8 @@ class Index:
     def __init__(self, store: Store, resident: Resident, renewed: Renewed | None = None) -> None:
         """renewed: what the store was made anew of, if it was."""
         self.lock = threading.RLock()
+        # Set whenever other pictures can be found than before; for who looks after those in memory.
+        self.changed = threading.Event()
         self.store = store
         self.resident = resident
         self.full: StoreFull | None = None
@@ -47,6 +50,7 @@ class Index:
         self._renewed = (renewed, time.monotonic())
         self._counts = Counts()
         self._root_counts: dict[bytes, Tally] = {}
+        resident.mend_by(self.mend)
 
     @property
     def renewed(self) -> Renewed | None:
@@ -76,6 +80,7 @@ class Index:
                 ids = np.array([added.picture for added in committed.added], np.int64)
                 self.resident.add(ids, np.stack([added.vector for added in committed.added]))
             self.show(committed.shown)
+            self.changed.set()
             return committed
 
     def hide(self, pictures: Iterable[int]) -> None:
@@ -87,6 +92,22 @@ class Index:
         vectors = self.store.vectors(pictures) if pictures else {}
         if vectors:
             self.resident.add(np.array(list(vectors), np.int64), np.stack(list(vectors.values())))
+
+    def mend(self, pictures: Sequence[int]) -> dict[int, np.ndarray]:
+        """Takes the vectors of these pictures out of the store, and no longer out of the cache, which
+        has lost them; what the store has of them."""
+        log.warning("the cache has lost %d vectors: they are taken out of the index", len(pictures))
+        vectors = self.store.vectors(pictures)
+        # Whoever holds it for long will not let a search wait: it is mended another time then.
+        if self.lock.acquire(timeout=1.0):
+            try:
+                held = self.resident.held(pictures)
+                vectors = self.store.vectors(pictures)
+                self.hide(picture for picture in held if picture not in vectors)
+                self.show([picture for picture in held if picture in vectors])
+            finally:
+                self.lock.release()
+        return vectors
 
     def strays(self) -> int:
         """How many vectors in memory are not those of the store, or are not there."""
@@ -100,9 +121,10 @@ class Index:
         )
         strays = 0
         for block in chain(first, blocks):
-            rows = [there.pop(each, -1) for each in block.ids.tolist()]
-            same = (memory.vectors[rows] == block.vectors).all(axis=1) & (np.array(rows) >= 0)
-            strays += int((~same).sum())
+            rows = np.array([there.pop(each, -1) for each in block.ids.tolist()], np.intp)
+            known = rows >= 0
+            same = (memory.vectors[rows[known]] == block.vectors[known]).all(axis=1)
+            strays += len(rows) - int(np.count_nonzero(same))
             # Of those the store has none to compare with.
             for each in block.damaged:
                 there.pop(each, None)
@@ -112,14 +134,15 @@ class Index:
         """Makes anew what can be derived, in the store and in memory."""
         with self.lock:
             self.store.repair()
-            self.resident = loaded(self.store)
+            cache.remove(self.store)
+            self._load()
 
     def renew(self) -> None:
         """Puts a sound store in the place of a damaged one, and its vectors in memory. Pictures keep
         their numbers: no search that is under way finds another than it meant."""
         with self.lock:
             renewed = self.store.renew()
-            self.resident = loaded(self.store)
+            self._load()
             self._renewed = (renewed, time.monotonic())
             self.renewals += 1
             _tell(renewed)
@@ -128,8 +151,14 @@ class Index:
         """Raises StoreFull where there is still no space. What was only in the log comes to light."""
         with self.lock:
             self.store.make_writable()
-            self.resident = loaded(self.store)
+            self._load()
             self.full = None
+
+    def _load(self) -> None:
+        resident = loaded(self.store)
+        resident.mend_by(self.mend)
+        self.resident = resident
+        self.changed.set()
 
 
 def open_index(path: Path, card: Card) -> Index:
@@ -171,7 +200,10 @@ def _decoders() -> Iterator[str]:
 
 
 def loaded(store: Store) -> Resident:
-    """The vectors of the store, in memory; those that are not sound are forgotten."""
+    """The vectors of the store, in memory, by the cache where that is of use; those that are not sound
+    are forgotten."""
+    if (known := cache.load(store)) is not None:
+        return known
     resident = Resident(store.model.dim)
     damaged: list[int] = []
     for block in store.resident():

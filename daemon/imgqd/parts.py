@@ -29,6 +29,7 @@ from imgqd.models import card as cards
 from imgqd.models.card import Card
 from imgqd.pictures.limits import Limits
 from imgqd.reconciler import Reconciler
+from imgqd.search.care import Care
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
 from imgqd.store import Store
@@ -53,6 +54,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
     )
     reconciler = Reconciler(library, index, backlog, pipeline.submit)
     upkeep = Upkeep(index, library, reconciler)
+    searcher = Searcher(index, roots, texts, pipeline)
     return Daemon(
         life=life,
         card=card,
@@ -63,7 +65,8 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         backlog=backlog,
         pipeline=pipeline,
         texts=texts,
-        searcher=Searcher(index, roots, texts, pipeline),
+        searcher=searcher,
+        care=Care(index, searcher.selftest),
         indexer=Indexer(index, pipeline, backlog, dirty),
         reconciler=reconciler,
         upkeep=upkeep,

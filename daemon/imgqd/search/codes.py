@@ -36,8 +36,11 @@ class Codes:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, rows: NDArray[np.intp] | slice) -> Codes:
+    def __getitem__(self, rows: slice) -> Codes:
         return Codes(self.values[rows], self.steps[rows])
+
+    def take(self, rows: NDArray[np.intp]) -> Codes:
+        return Codes(self.values.take(rows, axis=0), self.steps.take(rows))
 
 
 @dataclass(frozen=True, slots=True)

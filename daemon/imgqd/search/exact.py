@@ -10,7 +10,8 @@ import numpy as np
 from imgqd.search.rank import in_order, scores_of
 
 if TYPE_CHECKING:
-    from imgqd.search.resident import Ids, Vectors
+    from imgqd.search.rows import Ids
+    from imgqd.search.vectors import Vectors
     from imgqd.store import Store
 
 

@@ -16,9 +16,12 @@ import numpy as np
 from imgqd.search.codes import MOST, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from imgqd.search.codes import Vectors
+    from imgqd.search.rows import Rows
+    from imgqd.search.vectors import Kept, Vectors
 
 # Kernels take so many places in one step.
 GRAIN = 64
@@ -27,7 +30,8 @@ SHARE = 0.7
 SAMPLE = 16_384
 # It is told anew from a larger sample where there are so many times as many vectors.
 OUTGROWN = 8
-_AT_ONCE = 16_384
+# Scores that are made at a time, of all queries together.
+_SCORES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,8 @@ class Directions:
 
     def along(self, vectors: Vectors) -> NDArray[np.int8]:
         """int8 (n, p) of float32 (n, dim)."""
-        made = np.empty((len(vectors), self.axes.shape[1]), np.int8)
-        for start in range(0, len(vectors), _AT_ONCE):
-            some = (vectors[start : start + _AT_ONCE] - self.mean) @ self.axes
-            made[start : start + _AT_ONCE] = np.rint(np.clip(some / self.step, -MOST, MOST))
-        return made
+        made = (vectors - self.mean) @ self.axes / np.float32(self.step)
+        return np.rint(np.clip(np.nan_to_num(made), -MOST, MOST)).astype(np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +57,47 @@ class Prefix:
     blocks: tuple[Any, ...]
     count: int
 
-    def extended(self, vectors: Vectors) -> Prefix:
-        """With those of the rows behind it: float32 (n, dim)."""
-        block = numkong.dots_pack(self.directions.along(vectors), "int8")
-        return Prefix(self.directions, (*self.blocks, block), self.count + len(vectors))
+    def extended(self, along: NDArray[np.int8]) -> Prefix:
+        """With the rows behind it, as their directions tell them: int8 (n, p)."""
+        block = numkong.dots_pack(along, "int8")
+        return Prefix(self.directions, (*self.blocks, block), self.count + len(along))
 
-    def scores(self, query: Vectors) -> NDArray[np.int32]:
-        """How the rows stand to each other, int32 (count,), by a query (dim,): higher is nearer."""
-        asked = encode((query @ self.directions.axes)[None]).values
-        made: list[Any] = [numkong.dots_packed(asked, block) for block in self.blocks]
-        return np.concatenate([np.asarray(each)[0] for each in made])
+    def scores(self, queries: Vectors) -> Iterator[NDArray[np.int32]]:
+        """How the rows stand to each other, int32 (count,), by each query, float32 (m, dim): higher
+        is nearer."""
+        asked = encode(queries @ self.directions.axes).values
+        group = max(_SCORES // max(self.count, 1), 1)
+        for start in range(0, len(asked), group):
+            some = asked[start : start + group]
+            made = [np.asarray(numkong.dots_packed(some, block)) for block in self.blocks]
+            yield from made[0] if len(made) == 1 else np.concatenate(made, axis=1)
 
 
-def prefix(vectors: Vectors) -> Prefix | None:
+def prefix(vectors: Kept) -> Prefix | None:
     """Of all these rows; None where a few directions do not tell enough."""
-    found = directions(vectors)
-    return None if found is None else Prefix(found, (), 0).extended(vectors)
+    found = directions(vectors[sampled(len(vectors))], len(vectors))
+    return None if found is None else extended(Prefix(found, (), 0), vectors)
 
 
-def directions(vectors: Vectors) -> Directions | None:
-    """Those in which float32 (n, dim) vary most; None where more than half of all would be needed."""
-    sample = vectors[:: max(len(vectors) // SAMPLE, 1)]
+def extended(known: Prefix, vectors: Kept) -> Prefix:
+    """The prefix with all rows there are."""
+    rows = len(vectors) - known.count
+    along = np.empty((rows, known.directions.axes.shape[1]), np.int8)
+    at = 0
+    for block in vectors.blocks(known.count):
+        along[at : at + len(block)] = known.directions.along(block)
+        at += len(block)
+    return known.extended(along)
+
+
+def sampled(count: int) -> Rows:
+    """Rows of so many, evenly."""
+    return np.arange(0, count, max(count // SAMPLE, 1))
+
+
+def directions(sample: Vectors, trained: int) -> Directions | None:
+    """Those in which float32 (n, dim), a sample of `trained` vectors, vary most; None where more than
+    half of all would be needed."""
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     sample = sample - mean
     variances, axes = np.linalg.eigh(sample.T @ sample / len(sample))
@@ -85,4 +106,4 @@ def directions(vectors: Vectors) -> Directions | None:
     if not count <= len(mean) // 2:
         return None
     chosen = np.ascontiguousarray(axes[:, ::-1][:, :count])
-    return Directions(mean, chosen, float(np.abs(sample @ chosen).max()) / MOST, len(vectors))
+    return Directions(mean, chosen, float(np.abs(sample @ chosen).max()) / MOST, trained)

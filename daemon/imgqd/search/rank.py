@@ -6,7 +6,7 @@ exact.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 
 from imgqd.search.codes import estimates
 from imgqd.search.prefix import Prefix
-from imgqd.search.resident import FEW, Choice, Ids, Rows, Snapshot, Vectors
+from imgqd.search.resident import FEW, Choice, Snapshot
+from imgqd.search.rows import Ids, Rows
+from imgqd.search.vectors import Vectors
+
+Found = list[tuple[int, float]]
 
 # By the prefix it takes this share of the pictures at first, at least so many, and so many for each of the
-# top; and so many times as many while the last of the best is not among the first by DEEP.
+# top; and so many times as many while the last of the best is not among the first by Snapshot.deep.
 _FIRST_LOOK = 1 / 256
 _LEAST = 512
 _TOPS = 16
 _MORE = 4
-DEEP = 8
+# Where more are taken than this, how many there are is told from a sample of so many of them.
+_SAMPLED = 256
 _BARRED = np.iinfo(np.int32).min
 # Vectors that are compared at a time.
 _AT_ONCE = 4096
@@ -46,68 +51,92 @@ def nearest(
     top: int,
     allowed: Ids | None = None,
     left_out: Collection[int] = (),
-) -> list[tuple[int, float]]:
+) -> Found:
     """The `top` pictures with the highest cosine, best first, equals by id.
 
     query: float32 (dim,), unit norm or zero. allowed: the ids that may be found, None for all.
     """
-    choice = snapshot.choose(allowed, left_out)
+    (found,) = many(snapshot, query[None], top, allowed, [left_out])
+    return found
+
+
+def many(
+    snapshot: Snapshot,
+    queries: Vectors,
+    top: int,
+    allowed: Ids | None = None,
+    left_out: Sequence[Collection[int]] = (),
+) -> list[Found]:
+    """The same for each of the queries, float32 (m, dim), each with what is left out of its answer."""
+    out = left_out or [()] * len(queries)
+    most = top + max(map(len, out), default=0)
+    likely = _likely(snapshot, queries, most, snapshot.choose(allowed))
+    found = []
+    for query, rows, own in zip(queries, likely, out, strict=True):
+        decided = _decided(snapshot, query, rows)
+        found.append([hit for hit in decided[:most] if hit[0] not in own][:top])
+    return found
+
+
+def _likely(snapshot: Snapshot, queries: Vectors, top: int, choice: Choice) -> Iterator[Rows]:
+    """For each of the queries the rows that may be among the `top` best."""
     if choice.few:
-        (found,) = estimates(query[None], snapshot.codes[choice.rows])
-        rows = choice.rows[found.best(top)]
-    else:
-        rows = _likely(snapshot, query, top, choice)
-    return _decided(snapshot, query, rows)[:top]
+        codes = snapshot.codes.take(choice.rows)
+        return (choice.rows[found.best(top)] for found in estimates(queries, codes))
+    if snapshot.prefix is None:
+        return _by_codes(snapshot, queries, top, choice)
+    return _by_prefix(snapshot, snapshot.prefix, queries, top, choice)
 
 
-def many(snapshot: Snapshot, queries: Vectors, top: int) -> list[list[tuple[int, float]]]:
-    """The same for each of the queries, float32 (m, dim), among all pictures."""
-    if snapshot.prefix is not None:
-        return [nearest(snapshot, query, top) for query in queries]
-    rows = np.flatnonzero(snapshot.alive)
-    return [
-        _decided(snapshot, query, rows[found[rows].best(top)])[:top]
-        for query, found in zip(queries, estimates(queries, snapshot.codes), strict=True)
-    ]
+def _by_codes(snapshot: Snapshot, queries: Vectors, top: int, choice: Choice) -> Iterator[Rows]:
+    for found in estimates(queries, snapshot.codes):
+        found.scores[choice.rows] = -np.inf
+        yield found.best(min(top, choice.count))
 
 
-def _likely(snapshot: Snapshot, query: Vectors, top: int, choice: Choice) -> Rows:
-    """The rows that may be among the `top` best, of a choice that is not few."""
-    if snapshot.prefix is not None:
-        rows = _deep_enough(snapshot, snapshot.prefix, query, top, choice)
-        if rows is not None:
-            return rows
-    (found,) = estimates(query[None], snapshot.codes)
-    found.scores[choice.rows] = -np.inf
-    return found.best(min(top, choice.count))
+def _by_prefix(
+    snapshot: Snapshot, prefix: Prefix, queries: Vectors, top: int, choice: Choice
+) -> Iterator[Rows]:
+    for query, scores in zip(queries, prefix.scores(queries), strict=True):
+        rows = _deep_enough(snapshot, scores, query, top, choice)
+        yield from _by_codes(snapshot, query[None], top, choice) if rows is None else [rows]
 
 
 def _deep_enough(
-    snapshot: Snapshot, prefix: Prefix, query: Vectors, top: int, choice: Choice
+    snapshot: Snapshot, scores: NDArray[np.int32], query: Vectors, top: int, choice: Choice
 ) -> Rows | None:
-    """The same by the prefix; None where it would have to take too many for its worth.
+    """The same by the prefix, of one query; None where it would have to take too many for its worth.
 
     It takes as many of those that stand highest by their prefix, and all of the latest rows, and goes
     on until the last of the best stands well above the last of the taken.
     """
-    split = np.searchsorted(choice.rows, prefix.count)
-    scores = prefix.scores(query)
+    count = len(scores)
+    split = np.searchsorted(choice.rows, count)
     scores[choice.rows[:split]] = _BARRED
-    (latest,) = estimates(query[None], snapshot.codes[prefix.count :])
-    latest.scores[choice.rows[split:] - prefix.count] = -np.inf
-    behind = np.arange(prefix.count, len(snapshot.ids))
-    most = FEW * (prefix.count - int(split))
+    (latest,) = estimates(query[None], snapshot.codes[count:])
+    latest.scores[choice.rows[split:] - count] = -np.inf
+    behind = np.arange(count, len(snapshot.ids))
+    most = FEW * (count - int(split))
     depth = max(int(choice.count * _FIRST_LOOK), _TOPS * top, _LEAST)
     while depth < most:
-        rows = np.flatnonzero(scores >= _highest(scores, depth))
-        (found,) = estimates(query[None], snapshot.codes[rows])
+        rows = np.flatnonzero(scores >= _about(scores, depth))
+        depth *= _MORE
+        if len(rows) < top:
+            continue
+        (found,) = estimates(query[None], snapshot.codes.take(rows))
         both, taken = found.joined(latest), scores[rows]
         best = found.scores >= _highest(both.scores, top)
         last = taken[best].min(initial=taken.max())
-        if np.count_nonzero(taken >= last) * DEEP <= len(rows):
+        if np.count_nonzero(taken >= last) * snapshot.deep <= len(rows):
             return np.concatenate([rows, behind])[both.best(top)]
-        depth *= _MORE
     return None
+
+
+def _about(scores: NDArray[np.int32], depth: int) -> np.int32:
+    """The score that about so many have, or surpass: of a sample, where so many are many."""
+    sample = scores[:: max(depth // _SAMPLED, 1)]
+    score: np.int32 = _highest(sample, max(depth * len(sample) // len(scores), 1))
+    return score
 
 
 def _highest(scores: NDArray[Any], place: int) -> Any:
@@ -115,13 +144,14 @@ def _highest(scores: NDArray[Any], place: int) -> Any:
     return np.partition(scores, len(scores) - place)[len(scores) - place]
 
 
-def _decided(snapshot: Snapshot, query: Vectors, rows: Rows) -> list[tuple[int, float]]:
+def _decided(snapshot: Snapshot, query: Vectors, rows: Rows) -> Found:
     """The pictures in these rows with their scores, in order."""
     scores = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        scores[some] = scores_of(snapshot.vectors[rows[some]], query)
-    ids = snapshot.ids[rows]
+        scores[some] = scores_of(snapshot.exact(rows[some]), query)
+    is_known = ~np.isnan(scores)
+    ids, scores = snapshot.ids[rows[is_known]], scores[is_known]
     order = in_order(ids, scores)
     return list(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
 

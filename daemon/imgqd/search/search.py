@@ -21,6 +21,7 @@ from imgqd.library.scan import under
 from imgqd.records import Failure
 from imgqd.search.exact import nearest_stored
 from imgqd.search.rank import combine, nearest
+from imgqd.search.selftest import SelfTest
 from imgqd.search.texts import TextTower
 from imgqd.shown import hit
 
@@ -57,6 +58,7 @@ class Searcher:
         self._roots = roots
         self._texts = texts
         self._pipeline = pipeline
+        self.selftest = SelfTest()
 
     def hits(self, request: wire.Search) -> Iterator[wire.Hit]:
         """The files that are found, best first, equals by path."""
@@ -69,6 +71,7 @@ class Searcher:
             pictures = nearest_stored(self._index.store, *asked)
         else:
             pictures = nearest(self._index.resident.snapshot(), *asked)
+            self.selftest.saw(meant.vector)
         return self._files(scope, pictures, request.top)
 
     def left_out(self) -> int:

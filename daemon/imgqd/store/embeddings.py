@@ -15,7 +15,7 @@ from imgqd.store import vec0
 from imgqd.store.part import Part
 from imgqd.store.rebuild import rebuild
 from imgqd.store.records import Block, Model
-from imgqd.store.sums import COLUMNS, Sums, checksum
+from imgqd.store.sums import COLUMNS, SUM, Sums, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,6 +63,17 @@ class Embeddings(Part):
             if sums.missing:
                 none = np.empty(0, np.int64), np.empty((0, self.model.dim), np.float32)
                 yield Block(*none, sums.missing)
+
+    @property
+    def origin(self) -> bytes:
+        """What tells this index from every other."""
+        return self._database.origin
+
+    def sums(self) -> NDArray[np.void]:
+        """Whose embeddings there are, of pictures that some file shows, offline ones too, and their
+        checksums: `sums.SUM`, (n,), by ascending picture."""
+        with self._database.read() as connection:
+            return np.fromiter(connection.execute(SHOWN, (self.model.id,)), SUM)
 
     def vectors(self, pictures: Iterable[int]) -> dict[int, NDArray[np.float32]]:
         """The embeddings of those pictures that have a sound one: float32, (dim,), read-only. One

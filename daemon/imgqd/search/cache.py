@@ -1,0 +1,109 @@
+"""The cache beside the index: the vectors in memory as they were, so that a start need not make them anew.
+
+It is derived, and believed in nothing that the store does not say too: which pictures there are, and the
+checksum of each vector. Whatever is missing or different comes out of the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgqd.search import segment
+from imgqd.search.resident import Resident
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from imgqd.search.resident import Snapshot
+    from imgqd.search.segment import Records, Segment
+    from imgqd.store import Store
+
+log = logging.getLogger(__name__)
+
+# Fewer are read out of the store as fast.
+LEAST = 4096
+# Where more than this share is missing, all is read out of the store.
+MOST_MISSING = 1 / 8
+_AT_ONCE = 1000
+# It takes no more than this share of what is free on the disk.
+_SHARE = 1 / 2
+
+
+def path_of(store: Store) -> Path:
+    return store.path.with_name(store.path.name + ".cache")
+
+
+def size(store: Store) -> int:
+    """Bytes on disk."""
+    with suppress(OSError):
+        return os.stat(path_of(store)).st_size
+    return 0
+
+
+def remove(store: Store) -> None:
+    """What lies there is not to be relied on."""
+    with suppress(OSError):
+        path_of(store).unlink(missing_ok=True)
+
+
+def load(store: Store) -> Resident | None:
+    """The vectors as the cache and the store together tell them; None where the cache is of no use."""
+    path = path_of(store)
+    with suppress(OSError):
+        # Of one who was killed over it.
+        segment.unfinished(path).unlink(missing_ok=True)
+    found = segment.opened(path, _key(store))
+    if found is None:
+        return None
+    known = store.sums()
+    rows, is_there = _matched(found, known)
+    missing = known["picture"][~is_there].tolist()
+    if len(missing) > max(LEAST, len(known) * MOST_MISSING):
+        return None
+    resident = Resident.restored(found, rows)
+    for start in range(0, len(missing), _AT_ONCE):
+        vectors = store.vectors(missing[start : start + _AT_ONCE])
+        if vectors:
+            resident.add(np.array(list(vectors), np.int64), np.stack(list(vectors.values())))
+    log.info("%d vectors are as the cache has them, %d are not", len(rows), len(missing))
+    return resident
+
+
+def save(store: Store, snapshot: Snapshot, known: NDArray[np.void]) -> Records | None:
+    """Writes the cache; None where it cannot be. known: `Store.sums` at the time of the snapshot."""
+    path, key = path_of(store), _key(store)
+    try:
+        disk = os.statvfs(path.parent)
+        if (
+            segment.size(segment.shape_of(snapshot), key.dim)
+            > disk.f_bavail * disk.f_frsize * _SHARE
+        ):
+            return None
+        return segment.write(path, key, snapshot, known)
+    except OSError as error:
+        log.warning("the cache %s cannot be written: %s", path, error.strerror)
+        return None
+
+
+def _key(store: Store) -> segment.Key:
+    return segment.Key(store.origin.hex(), store.model.identity, store.model.dim)
+
+
+def _matched(found: Segment, known: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The rows of which the store says the same; and which of what it knows they are."""
+    sums = found.vectors.sums
+    living = np.flatnonzero(sums)
+    at = np.searchsorted(known["picture"], found.ids[living])
+    is_known = at < len(known)
+    living, at = living[is_known], at[is_known]
+    same = (known["picture"][at] == found.ids[living]) & (known["checksum"][at] == sums[living])
+    is_there = np.zeros(len(known), np.bool_)
+    is_there[at[same]] = True
+    return living[same], is_there
