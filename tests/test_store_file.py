@@ -425,7 +425,7 @@ def test_disk_that_fails_at_any_write_costs_that_commit_alone(
     store = opened(path)
     store.commit(batch(0), 1.0)
     number, full = 1, 0
-    for allowance in range(40):
+    for allowance in range(0, 120, 3):
         disk.allowance = allowance
         try:
             store.commit(batch(number), 1.0)

@@ -142,10 +142,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A file is no picture, neither by its first bytes nor by its name."""
+    """A file is no picture, neither by its first bytes nor by its name. notes: what it says, where it is a
+    sidecar."""
 
     path: bytes
     stamp: Stamp
+    notes: Notes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +184,12 @@ class Embedded:
     embedding: np.ndarray
 
 
-Change = Indexed | Failed | Ignored | Moved | Gone | GoneFolder | Embedded
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is written of a known picture was read again; None where it could not be."""
+
+    hash: bytes
+    metadata: Metadata | None
+
+
+Change = Indexed | Failed | Ignored | Moved | Gone | GoneFolder | Embedded | Noted

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
-from imgq.errors import StoreDamaged
-from imgqd.store import kept, schema, vec0
+from imgq.errors import StoreBusy, StoreDamaged, StoreFull
+from imgqd.store import derived, kept, schema, vec0
 from imgqd.store.anatomy import Anatomy
 from imgqd.store.embeddings import forget
 from imgqd.store.folders import is_under
@@ -51,6 +52,7 @@ MENDED = (
     " (SELECT file FROM failures WHERE model NOT IN (SELECT id FROM models))",
     f"DELETE {TWICE}",
     "DELETE FROM failures WHERE file NOT IN (SELECT id FROM files)",
+    "DELETE FROM sidecars WHERE file NOT IN (SELECT id FROM files)",
     "DELETE FROM embedding_sums WHERE picture NOT IN (SELECT id FROM pictures)"
     " OR model NOT IN (SELECT id FROM models)",
     f"DELETE {EMPTY}",
@@ -65,7 +67,8 @@ class Checking(Roots):
         try:
             self._database.check_file()
             with self._database.read() as connection:
-                return list(self._faults(connection))
+                found = list(self._faults(connection))
+            return found + list(self._word_faults())
         except StoreDamaged as error:
             return [Fault("damaged", error.message)]
 
@@ -76,6 +79,7 @@ class Checking(Roots):
         StoreDamaged where the database itself is not sound: there is `renew` for that."""
         self._database.check_file()
         with self._changed(whole=False) as connection:
+            derived.remake(connection)
             if lacking := schema.lacking(connection):
                 raise StoreDamaged(f"the index lacks {', '.join(lacking)}")
             if _findings(connection):
@@ -86,6 +90,7 @@ class Checking(Roots):
                 connection.execute(KNOWN, astuple(self._model))
             self._restore(connection)
             _mend_rows(connection)
+            derived.renew(connection)
             for model in _models(connection):
                 anatomy = Anatomy(connection, model)
                 if anatomy.faults:
@@ -112,8 +117,17 @@ class Checking(Roots):
             if count := connection.execute(f"SELECT count(*) {which}").get:
                 yield Fault(code, f"{count} {words}", count if code == "failures" else 0)
         yield from self._root_faults(connection)
+        yield from (Fault("details", *told) for told in derived.faults(connection))
         for model in _models(connection):
             yield from _vector_faults(connection, model)
+
+    def _word_faults(self) -> Iterator[Fault]:
+        """FTS5 checks itself only where it may write."""
+        with suppress(StoreFull, StoreBusy):
+            if not self._database.is_immutable:
+                with self._database.write(whole=False) as connection:
+                    for name in derived.unsound(connection):
+                        yield Fault("words", f"the index of words {name} is not that of its texts")
 
     def _root_faults(self, connection: apsw.Connection) -> Iterator[Fault]:
         if wrong := len(_misplaced(connection)):
@@ -125,8 +139,7 @@ class Checking(Roots):
 
 def _findings(connection: apsw.Connection) -> list[str]:
     """What SQLite says of its own structures."""
-    found = [line for (line,) in connection.execute("PRAGMA integrity_check(20)")]
-    return [] if found == ["ok"] else found
+    return schema.findings(connection, "integrity_check(20)")
 
 
 def _models(connection: apsw.Connection) -> list[Model]:

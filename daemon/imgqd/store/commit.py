@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgq.errors import StoreError
-from imgqd.records import Embedded, Failed, Failure, Gone, GoneFolder, Ignored, Indexed, Moved
+from imgqd.records import (
+    METADATA,
+    Embedded,
+    Failed,
+    Failure,
+    Gone,
+    GoneFolder,
+    Ignored,
+    Indexed,
+    Moved,
+    Noted,
+)
+from imgqd.store import sidecars
 from imgqd.store.embeddings import fault, has_embedding, put_embedding
 from imgqd.store.moving import move
 from imgqd.store.part import Part, text
-from imgqd.store.pictures import find_picture, put_picture
+from imgqd.store.pictures import files_of, find_picture, put_picture
 from imgqd.store.writing import Writing
 
 if TYPE_CHECKING:
@@ -41,6 +53,9 @@ ON CONFLICT(file) DO UPDATE SET
     hash = excluded.hash, kind = excluded.kind, reason = excluded.reason,
     last_seen = excluded.last_seen, decoder = excluded.decoder, model = excluded.model
 """
+
+
+NOTED = "UPDATE pictures SET noted = ? WHERE id = ?"
 
 
 class _BadVector(Exception):
@@ -82,14 +97,16 @@ class _Batch:
                     self._index(change)
                 case Failed():
                     self._fail(change)
-                case Ignored(path, stamp):
-                    self._place(path, stamp, None)
+                case Ignored():
+                    self._ignore(change)
                 case Gone(path):
                     self._writing.forget_file(path)
                 case GoneFolder(path):
                     self._writing.forget_folder(path)
                 case Embedded(hash, metadata, embedding):
                     self._keep(hash, metadata, embedding)
+                case Noted(hash, metadata):
+                    self._note(hash, metadata)
 
     def finish(self) -> Committed:
         committed = self._writing.finish()
@@ -103,6 +120,11 @@ class _Batch:
         picture = self._picture(change)
         if picture is not None:
             self._place(change.path, change.stamp, picture, trusted=change.trusted)
+
+    def _ignore(self, change: Ignored) -> None:
+        file = self._place(change.path, change.stamp, None)
+        if file is not None:
+            sidecars.put(self._connection, file, change.notes)
 
     def _picture(self, change: Indexed) -> int | None:
         """The picture that the file shows, recorded where it is new; None where it cannot be."""
@@ -123,6 +145,16 @@ class _Batch:
         with suppress(_BadVector):
             self._embed(hash, metadata, embedding)
 
+    def _note(self, hash: bytes, metadata: Metadata | None) -> None:
+        picture = find_picture(self._connection, hash)
+        if picture is None:
+            return
+        if metadata is None:
+            self._connection.execute(NOTED, (METADATA, picture))
+        else:
+            put_picture(self._connection, hash, metadata, self._writing.now)
+            self._writing.note_files(files_of(self._connection, picture))
+
     def _embed(self, hash: bytes, metadata: Metadata | None, embedding: NDArray[np.float32]) -> int:
         """The picture, recorded with its embedding. Raises _BadVector."""
         model, vector = self._known_model, np.ascontiguousarray(embedding, np.float32)
@@ -130,6 +162,7 @@ class _Batch:
             raise _BadVector(reason)
         if metadata is not None:
             picture = put_picture(self._connection, hash, metadata, self._writing.now)
+            self._writing.note_files(files_of(self._connection, picture))
         else:
             known = find_picture(self._connection, hash)
             if known is None:
@@ -166,7 +199,10 @@ class _Batch:
             }
             self._connection.execute(FAIL, values)
 
-    def _place(self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool = True) -> None:
+    def _place(
+        self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool = True
+    ) -> int | None:
         file = self._writing.place(path, stamp, picture, trusted)
         if file is not None:
             self._connection.execute("DELETE FROM failures WHERE file = ?", (file,))
+        return file

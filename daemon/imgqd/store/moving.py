@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from imgqd.store import names
 from imgqd.store.folders import UNDER, under
 from imgqd.store.writing import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from imgqd.records import Moved, Stamp
     from imgqd.store.writing import Writing
@@ -56,8 +57,12 @@ def _rename(writing: Writing, folder: bytes, target: bytes, files: dict[bytes, M
         return False
     connection.execute("UPDATE folders SET path = ?, root = ? WHERE id = ?", (target, root, id))
     writing.forget_folder_ids()
+    names.derive(connection, [id])
     if staying:
         old = writing.folder(folder)
+        _note(writing, id, rows.keys())
+        _note(writing, old, staying)
+        writing.note_files(rows[name][0] for name in staying)
         connection.executemany(
             "UPDATE files SET folder = ? WHERE id = ?", [(old, rows[name][0]) for name in staying]
         )
@@ -66,6 +71,13 @@ def _rename(writing: Writing, folder: bytes, target: bytes, files: dict[bytes, M
         DEVICE, [(device, row[0]) for device, row in devices if device != row[5]]
     )
     return True
+
+
+def _note(writing: Writing, folder: int | None, files: Iterable[bytes]) -> None:
+    """Pictures and their sidecars may have been parted."""
+    for name in files:
+        if folder is not None:
+            writing.note_name(folder, name)
 
 
 def _is_same(row: Any, stamp: Stamp) -> bool:

@@ -109,9 +109,8 @@ def _refuse(connection: apsw.Connection, path: Path) -> None:
         )
     if not 0 <= version < NO_VERSION or (version == 0 and not schema.is_empty(connection)):
         raise StoreDamaged(f"the index {path} is damaged: it is of no version")
-    problem = connection.execute("PRAGMA quick_check(1)").get
-    if problem != "ok":
-        raise StoreDamaged(f"the index {path} is damaged: {problem}")
+    if problems := schema.findings(connection, "quick_check(5)"):
+        raise StoreDamaged(f"the index {path} is damaged: {problems[0]}")
 
 
 def _refuse_unwritable(path: Path) -> None:

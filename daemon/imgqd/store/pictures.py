@@ -80,6 +80,12 @@ def put_picture(connection: apsw.Connection, hash: bytes, metadata: Metadata, no
     return id
 
 
+def files_of(connection: apsw.Connection, picture: int) -> list[int]:
+    """The files that show it."""
+    rows = connection.execute("SELECT id FROM files WHERE picture = ?", (picture,))
+    return [id for (id,) in rows]
+
+
 def columns(hash: bytes, metadata: Metadata) -> tuple[Any, ...]:
     """The values of OF_PICTURES."""
     kind = text(metadata.format)

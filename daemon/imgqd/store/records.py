@@ -170,8 +170,8 @@ class Renewed:
 class Fault:
     """Something that is wrong with the store; files: how many it concerns, where that is known.
 
-    code: "damaged" (the database), "dangling", "orphans", "folders", "failures", "roots" (rows), or
-    "vectors".
+    code: "damaged" (the database), "dangling", "orphans", "folders", "failures", "roots" (rows),
+    "details", "words" (what filters and words are looked up in), or "vectors".
     """
 
     code: str

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreError
-from imgqd.store import kept
+from imgqd.store import kept, names
 from imgqd.store.folders import UNDER, is_under, under
 from imgqd.store.kept import Kept
 from imgqd.store.part import Part, fit
@@ -38,7 +38,10 @@ class Roots(Part):
         with self._database.lock:
             try:
                 with self._database.write(whole=whole) as connection:
+                    there = _paths(connection)
                     yield connection
+                    if there != _paths(connection):
+                        names.derive(connection)
                     self._keep(Kept(self._database.origin, tuple(read_roots(connection))))
             except BaseException:
                 if before != self._kept and before is not None:
@@ -116,6 +119,10 @@ class Roots(Part):
                 (state, had_entries, id),
             )
             return _root(_row(connection, path))
+
+
+def _paths(connection: apsw.Connection) -> set[bytes]:
+    return {root.path for root in read_roots(connection)}
 
 
 def read_roots(connection: apsw.Connection) -> list[Root]:

@@ -6,6 +6,7 @@ pass 63 bits (see `part.fit`).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -134,6 +135,13 @@ def lacking(connection: apsw.Connection) -> list[str]:
     upgrade(whole, MIGRATIONS)
     there = set(_objects(connection))
     return sorted(name for name, sql in _objects(whole) if (name, sql) not in there)
+
+
+def findings(connection: apsw.Connection, check: str) -> list[str]:
+    """What SQLite's own check finds, but for the indexes of words: those are made again at any time."""
+    lines = [line for (line,) in connection.execute(f"PRAGMA {check}")]
+    words = re.compile(r"\b(file|folder)_words\b")
+    return [line for line in lines if line != "ok" and not words.search(line)]
 
 
 def _objects(connection: apsw.Connection) -> list[tuple[str, str]]:

@@ -8,12 +8,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreDamaged
+from imgqd.store import details, names, sidecars
 from imgqd.store.folders import UNDER, is_under, join, under
 from imgqd.store.part import fit
 from imgqd.store.records import Added, Committed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import apsw
     import numpy as np
@@ -42,6 +43,8 @@ class Writing:
         self.embedded: dict[int, NDArray[np.float32]] = {}
         self.again: list[bytes] = []
         self._touched: set[int] = set()
+        self._files: set[int] = set()
+        self._named: set[tuple[int, bytes]] = set()
         self._left: set[int] = set()
         self._gone: list[tuple[int | str, int | str]] = []
         self._folders: dict[bytes, int] = {}
@@ -66,6 +69,7 @@ class Writing:
             return id
         self.connection.execute("INSERT INTO folders(path, root) VALUES (?, ?)", (path, root))
         self._folders[path] = self.connection.last_insert_rowid()
+        names.derive(self.connection, [self._folders[path]])
         return self._folders[path]
 
     def root_over(self, path: bytes) -> int | None:
@@ -91,6 +95,7 @@ class Writing:
             return self._insert(path, stamp, picture, trusted)
         id, before, inode, device = row
         self._touch(before, picture)
+        self._note(id, path)
         if inode != fit(stamp.inode):
             self._gone.append((inode, device))
         self.connection.execute(
@@ -111,7 +116,9 @@ class Writing:
             " picture, trusted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (folder, name, *columns(stamp), picture, trusted),
         )
-        return self.connection.last_insert_rowid()
+        file = self.connection.last_insert_rowid()
+        self._note(file, path)
+        return file
 
     def take_away(self, path: bytes, stamp: Stamp) -> int | None:
         """Takes the name from a file's row, so that another can have it; the row's id, if it is
@@ -126,6 +133,7 @@ class Writing:
         if row is None:
             return None
         self._left.add(row[1])
+        self.note_name(row[1], name)
         return int(row[0])
 
     def put_down(self, id: int, path: bytes, stamp: Stamp) -> bool:
@@ -142,7 +150,10 @@ class Writing:
             " folder = ?, name = ? WHERE id = ?",
             (*columns(stamp), folder, name, id),
         )
-        return self.connection.changes() > 0
+        found = self.connection.changes() > 0
+        self._files.add(id)
+        self.note_name(folder, name)
+        return found
 
     def forget_file(self, path: bytes) -> bool:
         """Forgets a file; whether it was known."""
@@ -170,25 +181,47 @@ class Writing:
     def _delete(self, which: str, bindings: Mapping[str, bytes | int | None]) -> bool:
         """Deletes those rows of files; whether there were any."""
         rows: list[Any] = self.connection.execute(
-            f"DELETE FROM files WHERE {which} RETURNING picture, folder, inode, device", bindings
+            f"DELETE FROM files WHERE {which} RETURNING picture, folder, name, inode, device",
+            bindings,
         ).fetchall()
-        for picture, folder, inode, device in rows:
+        for picture, folder, name, inode, device in rows:
             self._touch(picture)
             self._left.add(folder)
+            self.note_name(folder, name)
             self._gone.append((inode, device))
         return bool(rows)
 
     def _touch(self, *pictures: int | None) -> None:
         self._touched.update(picture for picture in pictures if picture is not None)
 
+    def _note(self, file: int, path: bytes) -> None:
+        """A file is new, or not what it was."""
+        self._files.add(file)
+        folder, name = os.path.split(path)
+        if sidecars.is_named_so(name) and (id := self.known_folder(folder)) is not None:
+            sidecars.put(self.connection, file, None)
+            self.note_name(id, name)
+
+    def note_name(self, folder: int, name: bytes) -> None:
+        """A file has come by this name, has changed, or has left it: it may be a sidecar."""
+        if sidecars.is_named_so(name):
+            self._named.add((folder, name))
+
+    def note_files(self, files: Iterable[int]) -> None:
+        """Something of them has changed that filters and words may ask for."""
+        self._files.update(files)
+
     def finish(self) -> Committed:
-        """Forgets empty folders, and says which pictures can be found that could not, and the
-        reverse."""
+        """Forgets empty folders, brings up to date what is derived of files, and says which pictures
+        can be found that could not, and the reverse."""
         self.connection.executemany(
             "DELETE FROM folders"
             " WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE folder = ?1)",
             [(folder,) for folder in self._left],
         )
+        for named in self._named:
+            self._files.update(sidecars.pictures_of(self.connection, *named))
+        details.derive(self.connection, sorted(self._files))
         self.again += self._other_links()
         committed = Committed(again=self.again)
         for picture in sorted(self._touched | self.embedded.keys()):
