@@ -142,7 +142,7 @@ def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         ("car", -2),
         ("blue", -1),
     ]
-    assert wanted.within == (b"/home/me/p", b"/a")
+    assert wanted.filter.within == (b"/home/me/p", b"/a")
     assert (wanted.top, wanted.offline, wanted.exact, wanted.timeout) == (9, True, True, 30.0)
     assert request(parse(["red"]), ()).exact is False
 

@@ -77,8 +77,11 @@ class Library:
         self.store.set_root(root, state="offline")
         self.roots.read()
 
-    def hits(self, *terms: wire.Term, **options: Any) -> list[wire.Hit]:
-        return list(self.searcher.hits(wire.Search(terms=terms, **options)))
+    def hits(
+        self, *terms: wire.Term, within: Sequence[bytes] = (), **options: Any
+    ) -> list[wire.Hit]:
+        filter = wire.Filter(within=tuple(within))
+        return list(self.searcher.hits(wire.Search(terms=terms, filter=filter, **options)))
 
     def paths(self, *terms: wire.Term, **options: Any) -> list[str]:
         return [os.fsdecode(hit.path) for hit in self.hits(*terms, **options)]

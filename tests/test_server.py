@@ -197,7 +197,9 @@ def test_nonsense_is_answered_and_every_thread_outlives_it(client: Client) -> No
 
 def test_random_frames_are_answered(client: Client) -> None:
     dice = random.Random(5)
-    whole = wire.pack_request(wire.Search(terms=(wire.Term(text="red car"),), within=(b"/x",)), 9)
+    whole = wire.pack_request(
+        wire.Search(terms=(wire.Term(text="red car"),), filter=wire.Filter(within=(b"/x",))), 9
+    )
     for _ in range(2000):
         frame = bytearray(whole if dice.random() < 0.7 else dice.randbytes(dice.randint(0, 60)))
         for _ in range(dice.randint(1, 4)):

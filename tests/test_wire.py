@@ -236,7 +236,9 @@ def test_a_frame_that_is_too_long_is_not_even_read() -> None:
 
 def test_random_frames_are_answered_or_refused() -> None:
     dice = random.Random(0)
-    good = wire.pack_request(wire.Search(terms=[wire.Term(text="red")], within=[b"/p"]), 3)
+    good = wire.pack_request(
+        wire.Search(terms=[wire.Term(text="red")], filter=wire.Filter(within=[b"/p"])), 3
+    )
     for _ in range(20_000):
         spoilt = bytearray(good)
         for _ in range(dice.randint(1, 4)):

@@ -79,7 +79,7 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
 
 def _search(daemon: Daemon, request: wire.Search) -> Iterator[wire.Reply]:
     began = time.perf_counter()
-    require_watched(map(os.path.normpath, request.within), daemon.roots.paths())
+    require_watched(map(os.path.normpath, request.filter.within), daemon.roots.paths())
     pieces = in_pieces(daemon.searcher.hits(request), wire.HITS_A_REPLY)
     first = next(pieces)
     left_out = 0 if request.offline else daemon.searcher.left_out()

@@ -15,6 +15,16 @@ TAKES: dict[str, str | None] = {
     "--negative": "TERM",
     "--negative-weight": "X",
     "--in": "DIR",
+    "--after": "DATE",
+    "--before": "DATE",
+    "--camera": "TEXT",
+    "--lens": "TEXT",
+    "--ext": "EXT",
+    "--near": "LAT,LON,KM",
+    "--size": "SIZE",
+    "--orientation": "WORD",
+    "--rating": "N",
+    "--text": "WORDS",
     "--all": None,
     "--exact": None,
     "--wait": None,
@@ -28,6 +38,11 @@ TAKES: dict[str, str | None] = {
     "--timeout": "SECONDS",
     "--help": None,
 }
+# What narrows a search; `imgq.filters` reads their values.
+FILTERS = frozenset(
+    """--in --after --before --camera --lens --ext --near --size --orientation --rating
+    --text""".split()  # noqa: SIM905 - as words they are read more easily
+)
 SHORT = {"-k": "--top", "-l": "--paths", "-0": "--null", "-h": "--help"}
 
 
@@ -67,6 +82,14 @@ class Asked:
                 "`imgq beach --negative people --negative-weight 0.3`",
             )
         return weight("--negative-weight", self._last("--negative-weight", "0.5"))
+
+    @property
+    def filter(self) -> wire.Filter:
+        if not FILTERS & self.values.keys():
+            return wire.Filter()
+        from imgq import filters
+
+        return filters.read(self.values)
 
     @property
     def timeout(self) -> float:

@@ -8,7 +8,7 @@ import sys
 from imgq import pictures, query, render, wire
 from imgq.cli import options
 from imgq.client import settle, stream
-from imgq.paths import absolute
+from imgq.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ Usage: imgq [search] QUERY… [options]
   --negative TERM      unlike this, by --negative-weight X (0.5; repeatable)
   -k, --top N          at most N hits (20; up to 100,000)
   --in DIR             only what lies under DIR (repeatable)
+  --after, --before D  by the time taken: 2024, 2024-06-01, yesterday, "3 days ago"
+  --camera, --lens T   a part of its name;  --ext jpg  the end of the file's name
+  --near LAT,LON,KM    within so many kilometers of a place
+  --size S             ">2MP", ">=1920x1080", "<500KB";  --rating ">=4"
+  --orientation WORD   landscape, portrait or square
+  --text WORDS         in names, titles, keywords; alone, the best fit first
   --all                also files whose folder is offline
   --exact              compare with every vector on disk, which takes longer
   --wait               first wait until every change on disk is in the index
@@ -67,6 +73,13 @@ def terms(asked: Asked, given: Iterable[query.Wanted] = ()) -> list[query.Wanted
     wanted += [query.parse_term(term, -1.0) for term in asked.all("--not")]
     negative = -asked.negative_weight
     wanted += [query.parse_term(term, negative) for term in asked.all("--negative")]
+    if not wanted and asked.all("--text"):
+        return []
+    if not wanted and asked.values.keys() & options.FILTERS:
+        raise UsageError(
+            "there is nothing to look for: filters only narrow a search",
+            "`imgq beach --after 2024`, or `imgq --text 'holiday rome'`, which looks words up",
+        )
     query.check(wanted)
     return query.balanced(wanted, *asked.weights) if asked.weights else wanted
 
@@ -76,7 +89,7 @@ def request(asked: Asked, wanted: Iterable[query.Wanted]) -> wire.Search:
     return wire.Search(
         terms=tuple(map(pictures.term, wanted)),
         top=asked.top,
-        within=tuple(map(absolute, asked.all("--in"))),
+        filter=asked.filter,
         offline="--all" in asked.flags,
         exact="--exact" in asked.flags,
         timeout=asked.timeout,
@@ -112,7 +125,8 @@ def show(
     asked: Asked, wanted: Iterable[query.Wanted], first: wire.Hits, hits: list[wire.Hit]
 ) -> None:
     """The answer in the form that is asked for; a page or JSON says the query in its own language."""
-    out, title = sys.stdout.buffer, query.printed(wanted)
+    out = sys.stdout.buffer
+    title = query.printed(wanted) or " ".join(asked.all("--text"))
     if asked.flags & {"--html", "--open"}:
         from imgq.cli.gallery import show_page
 

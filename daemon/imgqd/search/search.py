@@ -17,9 +17,9 @@ from imgqd.embedder.jobs import QueryPicture, QueryVector
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.library.roots import Roots
-from imgqd.library.scan import under
 from imgqd.records import Failure
 from imgqd.search.exact import nearest_stored
+from imgqd.search.filters import Scope, normal, scope
 from imgqd.search.rank import combine, nearest
 from imgqd.search.selftest import SelfTest
 from imgqd.search.texts import TextTower
@@ -36,20 +36,6 @@ class Meant:
     own: frozenset[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which files an answer may show: those under `folders`, or all without any; and those on roots
-    that are offline."""
-
-    folders: tuple[bytes, ...]
-    offline: bool
-
-    def holds(self, path: bytes, offline: bool) -> bool:
-        if offline and not self.offline:
-            return False
-        return not self.folders or any(under(path, folder) for folder in self.folders)
-
-
 class Searcher:
     """Answers searches; any number of threads at once."""
 
@@ -62,33 +48,36 @@ class Searcher:
 
     def hits(self, request: wire.Search) -> Iterator[wire.Hit]:
         """The files that are found, best first, equals by path."""
+        if not request.terms and request.filter.words is not None:
+            return self._by_words(request)
         meant = self._meant(request)
-        scope = Scope(tuple(map(os.path.normpath, request.within)), request.offline)
+        may = scope(self._index.store, request, away=bool(self._roots.offline()))
         own = [self._index.store.known(hash) for hash in meant.own]
         left_out = [each for each in own if each is not None]
-        asked = meant.vector, request.top, self._allowed(scope), left_out
+        asked = meant.vector, request.top, may.pictures, left_out
         if request.exact:
             pictures = nearest_stored(self._index.store, *asked)
         else:
             pictures = nearest(self._index.resident.snapshot(), *asked)
             self.selftest.saw(meant.vector)
-        return self._files(scope, pictures, request.top)
+        return self._files(may, pictures, request.top)
+
+    def _by_words(self, request: wire.Search) -> Iterator[wire.Hit]:
+        """The files that the words of the filter are found in, by how well they fit."""
+        store = self._index.store
+        passed = store.passed(normal(request.filter), offline=request.offline)
+        assert passed.scores is not None
+        best = np.lexsort((passed.files, -passed.scores))[: request.top]
+        scores = dict(zip(passed.files[best].tolist(), passed.scores[best].tolist(), strict=True))
+        found = [hit(shown, scores[id]) for id, shown in store.shown(scores).items()]
+        return iter(sorted(found, key=lambda each: (-each.score, each.path)))
 
     def left_out(self) -> int:
         """How many files are left out of answers because their root is offline."""
         return self._index.store.counts().offline if self._roots.offline() else 0
 
-    def _allowed(self, scope: Scope) -> np.ndarray | None:
-        """The pictures with a file that passes, int64; None where all do."""
-        store = self._index.store
-        if not scope.folders:
-            hides = self._roots.offline() and not scope.offline
-            return store.showing(None) if hides else None
-        found = [store.showing(folder, offline=scope.offline) for folder in scope.folders]
-        return np.unique(np.concatenate(found))
-
     def _files(
-        self, scope: Scope, pictures: Sequence[tuple[int, float]], left: int
+        self, may: Scope, pictures: Sequence[tuple[int, float]], left: int
     ) -> Iterator[wire.Hit]:
         for start in range(0, len(pictures), _FILES_AT_ONCE):
             some = pictures[start : start + _FILES_AT_ONCE]
@@ -97,7 +86,7 @@ class Searcher:
                 hit(shown, score)
                 for picture, score in some
                 for shown in files.get(picture, ())
-                if scope.holds(shown.path, shown.offline)
+                if may.holds(shown)
             ]
             found.sort(key=lambda each: (-each.score, each.path))
             yield from found[:left]

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORDS = {"file_words": FILE_WORDS, "folder_words": FOLDER_WORDS}
+# the tables that FTS5 keeps an index in: it drops none without them
+FORM = 4  # the version of all that
+PARTS = {
+    "data": "id INTEGER PRIMARY KEY, block BLOB",
+    "idx": "segid, term, pgno, PRIMARY KEY(segid, term)",
+    "docsize": "id INTEGER PRIMARY KEY, sz BLOB",
+    "config": "k PRIMARY KEY, v",
+}
 
 
 def faults(connection: apsw.Connection) -> Iterator[tuple[str, int]]:
@@ -30,10 +38,25 @@ def unsound(connection: apsw.Connection) -> list[str]:
 
 def remake(connection: apsw.Connection) -> None:
     """Makes the indexes of words anew that are not sound."""
-    for name in unsound(connection):
-        connection.execute(f"DROP TABLE IF EXISTS {name}")
-        connection.execute(WORDS[name])
-        connection.execute(f"INSERT INTO {name}({name}) VALUES ('rebuild')")
+    for name, create in WORDS.items():
+        if _lacks(connection, name) or not _is_sound(connection, name):
+            connection.execute(f"DROP TABLE IF EXISTS {name}")
+            for part in PARTS:
+                connection.execute(f"DROP TABLE IF EXISTS {name}_{part}")
+            connection.execute(create)
+            connection.execute(f"INSERT INTO {name}({name}) VALUES ('rebuild')")
+
+
+def _lacks(connection: apsw.Connection, name: str) -> bool:
+    """Whether one of its tables is missing; then there is one of that name now, without which FTS5
+    drops nothing."""
+    there = {table for (table,) in connection.execute("SELECT name FROM sqlite_master")}
+    missing = [part for part in PARTS if f"{name}_{part}" not in there]
+    for part in missing:
+        connection.execute(f"CREATE TABLE {name}_{part}({PARTS[part]})")
+    if "config" in missing:
+        connection.execute(f"INSERT INTO {name}_config VALUES ('version', {FORM})")
+    return bool(missing)
 
 
 def renew(connection: apsw.Connection) -> None:

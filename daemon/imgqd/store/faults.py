@@ -42,7 +42,9 @@ def _of_sqlite(error: apsw.Error, path: Path) -> StoreError:
     match error:
         case apsw.CorruptError() | apsw.NotADBError():
             return StoreDamaged(f"the index {path} is damaged: {error}")
-        case apsw.SQLError() if str(error).startswith(("no such", "unsupported file format")):
+        case apsw.SQLError() if str(error).startswith(
+            ("no such", "unsupported file format", "vtable constructor failed")
+        ):
             return StoreDamaged(f"the index {path} is damaged: {error}")
         case apsw.FullError():
             return _full(path)

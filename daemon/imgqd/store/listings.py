@@ -55,6 +55,15 @@ class Listings(Embeddings):
             for id, files in groupby(rows, key=lambda shown: shown.picture.id)
         }
 
+    def shown(self, files: Iterable[int]) -> dict[int, Shown]:
+        """Those files, as far as they are there and show a picture."""
+        ids = json.dumps(sorted({int(file) for file in files}))
+        with self._database.read() as connection:
+            found = connection.execute(
+                f"{SHOWN} json_each(?) CROSS JOIN files ON files.id = value {OF_FILES}", (ids,)
+            )
+            return {shown.file: shown for shown in map(_shown, found)}
+
     def showing(self, folder: bytes | None, *, offline: bool = False) -> NDArray[np.int64]:
         """The pictures, ascending, that a file shows which is under that folder, if one is given,
         and on a root that is online, unless offline ones are asked for too. int64, (n,)."""

@@ -24,10 +24,9 @@ SELECT {", ".join(f"sidecars.{name}" for name in notes.NAMES)}
 FROM files CROSS JOIN sidecars ON sidecars.file = files.id
 WHERE files.folder = ? AND files.name = ?
 """
-# "/" comes after ".", and is in no name
 NAMED = """
 SELECT id, name FROM files WHERE folder = :folder AND picture IS NOT NULL
-    AND (name = :base OR name >= :base || x'2e' AND name < :base || x'2f')
+    AND (name = :base OR name >= :low AND name < :high)
 """
 
 
@@ -63,7 +62,9 @@ def pictures_of(connection: apsw.Connection, folder: int, name: bytes) -> Iterat
     """The files that show pictures and have the file of that name for a sidecar, if it is one."""
     if is_named_so(name):
         base = name[: -len(SUFFIX)]
-        rows: list[Any] = connection.execute(NAMED, {"folder": folder, "base": base}).fetchall()
+        # "/" comes after ".", and is in no name
+        bindings = {"folder": folder, "base": base, "low": base + b".", "high": base + b"/"}
+        rows: list[Any] = connection.execute(NAMED, bindings).fetchall()
         for id, other in rows:
             if base in (other, stem(other)):
                 yield id

@@ -11,8 +11,8 @@ from imgqd.store.counting import Counting
 from imgqd.store.database import Database
 from imgqd.store.faults import translated
 from imgqd.store.files import Files
+from imgqd.store.filtering import Filters
 from imgqd.store.folders import Folders
-from imgqd.store.listings import Listings
 from imgqd.store.pictures import Pictures
 from imgqd.store.renewal import Renewal, rebuild, refuse_lost
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imgqd.store.records import Renewed
 
 
-class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Listings, Counting):
+class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Counting):
     """The index on disk. Every method may be called from any thread; those that change something
     wait for each other, those that read wait for nobody.
 

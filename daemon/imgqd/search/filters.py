@@ -1,0 +1,55 @@
+"""What an answer may show."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgq import wire
+from imgqd.library.scan import under
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from imgqd.search.resident import Ids
+    from imgqd.store import Shown, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """pictures: those of which some file may be shown, int64 (n,), ascending; None where all may.
+    holds: whether this file may."""
+
+    pictures: Ids | None
+    holds: Callable[[Shown], bool]
+
+
+def scope(store: Store, request: wire.Search, *, away: bool) -> Scope:
+    """away: whether some root is offline."""
+    filter = normal(request.filter)
+    hides = away and not request.offline
+    if filter == wire.Filter(within=filter.within):
+        return _in_folders(store, filter.within, request.offline, hides)
+    passed = store.passed(filter, offline=request.offline)
+    return Scope(passed.pictures, lambda shown: passed.holds(shown.file))
+
+
+def normal(filter: wire.Filter) -> wire.Filter:
+    """The same, its folders as paths are written in the store."""
+    within = tuple(map(os.path.normpath, filter.within))
+    return wire.Filter(**{**filter.__dict__, "within": within})
+
+
+def _in_folders(store: Store, folders: tuple[bytes, ...], offline: bool, hides: bool) -> Scope:
+    def holds(shown: Shown) -> bool:
+        if shown.offline and not offline:
+            return False
+        return not folders or any(under(shown.path, folder) for folder in folders)
+
+    if not folders:
+        return Scope(store.showing(None) if hides else None, holds)
+    found = [store.showing(folder, offline=offline) for folder in folders]
+    return Scope(np.unique(np.concatenate(found)), holds)
