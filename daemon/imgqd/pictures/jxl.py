@@ -56,6 +56,9 @@ def opened(file: BinaryIO, limits: Limits) -> Image.Image:
     start = max(notes.find(magic, 0, 8) for magic in (b"II*\0", b"MM\0*"))
     if start >= 0:
         image.info["exif"] = b"Exif\0\0" + notes[start:]
+    xmp = next((bytes(box.data) for box in boxes if bytes(box.box_type) == b"xml "), None)
+    if xmp:
+        image.info["xmp"] = xmp
     return image
 
 
