@@ -48,7 +48,7 @@ def refusal(home: Home, *words: str, stdin: bytes = b"") -> str:
         (["--like", "/nowhere.jpg"], "No such file"),
         (["--like", "/dev/null"], "no regular file"),
         (["--like", "-"], "the picture on stdin is empty"),
-        (["red", *["--in=/p"] * 65], "Search.within"),
+        (["red", *["--in=/p"] * 65], "Filter.within"),
         (["--like", "x" * 5000], "Wanted.path"),
         (["add", ""], "no folder ''"),
         (["model", "use", ""], "no model ''"),
