@@ -14,7 +14,7 @@ from imgqd.library.scan import under
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from imgqd.search.resident import Ids
+    from imgqd.search.rows import Ids
     from imgqd.store import Shown, Store
 
 
