@@ -35,11 +35,26 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             'model = "builtin"\ndevice = "cpu"\nprecision = "f32"\nbatch_size = 8\ndecoders = 3\n'
             'exclude = ["*.tmp", "drafts/"]\nfollow_symlinks = true\nmax_megapixels = 10\n'
             "max_megapixels_jpeg = 20\nmax_megabytes = 30\nrescan = 60\nrescan_unwatched = 1.5\n"
-            "idle_unload = 2\noffline = true\n",
+            'idle_unload = 2\npower = "mains"\nquiet_hours = ["22:00-07:00"]\noffline = true\n',
         )
     )
     assert read == Settings(
-        "builtin", "cpu", "f32", 8, 3, ("*.tmp", "drafts/"), True, 10, 20, 30, 60.0, 1.5, 2.0, True
+        "builtin",
+        "cpu",
+        "f32",
+        8,
+        3,
+        ("*.tmp", "drafts/"),
+        True,
+        10,
+        20,
+        30,
+        60.0,
+        1.5,
+        2.0,
+        "mains",
+        ("22:00-07:00",),
+        True,
     )
     assert type(read.rescan) is float
 
@@ -97,6 +112,8 @@ def test_a_key_like_no_other_is_answered_with_all(tmp_path: Path, written: str) 
         "idle_unload = inf",
         "idle_unload = 1e10",
         "offline = 0",
+        'power = "battery"',
+        'quiet_hours = ["22-7"]',
         "rescan = 1979-05-27",
     ],
 )

@@ -33,8 +33,8 @@ def pipeline() -> Any:
         twins=Twins(),
         unrecorded=Unrecorded(),
         stages=Stages(),
-        hold=lambda: None,
-        release=lambda: None,
+        hold=lambda who: None,
+        release=lambda who: None,
     )
 
 

@@ -58,6 +58,8 @@ REQUESTS = [
     wire.Reindex(),
     wire.Export(),
     wire.AskThumbnails(paths=[b"/p"]),
+    wire.Pause(seconds=7200.0),
+    wire.Resume(),
     wire.Reload(),
     wire.Stop(),
 ]

@@ -123,11 +123,17 @@ def settle(timeout: float) -> None:
     """Returns when every change made before the call is in the index. Raises NotSettled."""
     # However short the wait, the daemon has a moment to say that it was too short.
     settled = ask(wire.Settle(timeout=timeout), max(timeout, 1.0))
-    if isinstance(settled, wire.Settled) and not settled.settled:
+    if not isinstance(settled, wire.Settled) or settled.settled:
+        return
+    if settled.waiting is not None:
         raise NotSettled(
-            f"not settled within {timeout:g} s: {settled.pending} files are pending",
-            "`imgq status` tells what it waits for",
+            f"not settled: {settled.pending} files are pending, and indexing is {settled.waiting}",
+            "`imgq resume` ends a pause",
         )
+    raise NotSettled(
+        f"not settled within {timeout:g} s: {settled.pending} files are pending",
+        "`imgq status` tells what it waits for",
+    )
 
 
 def _read(frame: bytes) -> tuple[bool, wire.Reply]:

@@ -69,6 +69,10 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
         case wire.AskThumbnails(paths=paths, longest=longest, form=form):
             drawn = daemon.thumbnails.drawn(paths, longest, form)
             return (wire.Thumbnail(picture=picture) for picture in drawn)
+        case wire.Pause(seconds=seconds):
+            return _pause(daemon, seconds)
+        case wire.Resume():
+            return _resume(daemon)
         case wire.Reload():
             return _reload(daemon)
         case wire.Stop():
@@ -117,8 +121,16 @@ def _roots(daemon: Daemon) -> wire.Roots:
 
 
 def _settle(daemon: Daemon, timeout: float) -> Iterator[wire.Reply]:
-    settled = daemon.reconciler.settle(timeout)
-    yield wire.Settled(settled=settled, pending=daemon.backlog.pending)
+    settled = _settles(daemon, timeout)
+    waiting = daemon.courtesy.reason
+    yield wire.Settled(settled=settled, pending=daemon.backlog.pending, waiting=waiting)
+
+
+def _settles(daemon: Daemon, timeout: float) -> bool:
+    """While indexing waits, what is pending stays so: what can be noticed is, and nothing waited for."""
+    if daemon.courtesy.reason is None:
+        return daemon.reconciler.settle(timeout)
+    return daemon.reconciler.look(timeout) and daemon.is_settled
 
 
 def _check(daemon: Daemon, paths: list[bytes], repair: bool) -> Iterator[wire.Reply]:
@@ -166,6 +178,16 @@ def _files(daemon: Daemon) -> Iterator[wire.Reply]:
 def _export(daemon: Daemon) -> Iterator[wire.Reply]:
     found = map(shown.vector, rows(daemon.index.store.export))
     return (wire.Vectors(vectors=piece) for piece in in_pieces(found))
+
+
+def _pause(daemon: Daemon, seconds: float | None) -> Iterator[wire.Reply]:
+    daemon.courtesy.pause(seconds)
+    yield wire.Noted()
+
+
+def _resume(daemon: Daemon) -> Iterator[wire.Reply]:
+    daemon.courtesy.resume()
+    yield wire.Noted()
 
 
 def _reload(daemon: Daemon) -> Iterator[wire.Reply]:

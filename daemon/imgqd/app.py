@@ -124,6 +124,8 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     stack.callback(daemon.indexer.stop)
     daemon.reconciler.start()
     stack.callback(daemon.reconciler.stop)
+    daemon.courtesy.start()
+    stack.callback(daemon.courtesy.stop)
     daemon.upkeep.start()
     stack.callback(daemon.upkeep.stop)
     return daemon

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from imgq.errors import SettingsError
+from imgqd.hours import Hours
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "f32", "bf16", "fp16")
@@ -20,12 +22,14 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a setting may be beyond its type; about: a sentence for the file and the README."""
+    """What a setting may be beyond its type; about: a sentence for the file and the README;
+    each: raises ValueError for what a list's text may not be."""
 
     about: str
     least: int | None = None
     most: int = _MOST
     choices: tuple[str, ...] = ()
+    each: Callable[[str], object] = str
 
 
 def _setting(default: Value, about: str, **bounds: Any) -> Value:
@@ -58,6 +62,12 @@ class Settings:
     )
     idle_unload: float = _setting(
         300.0, "seconds until the embedder gives its memory back", least=1
+    )
+    power: str = _setting(
+        "any", "pictures are indexed on mains alone, or on any", choices=("any", "mains")
+    )
+    quiet_hours: tuple[str, ...] = _setting(
+        (), 'hours of the day in which none is indexed, as "22:00-07:00"', each=Hours.of
     )
     offline: bool = _setting(False, "never ask the model hub")
 
@@ -117,4 +127,9 @@ KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool
 def _texts(path: str, name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise SettingsError(f"{path}: {name} is a list of texts, not {value!r}")
+    for text in value:
+        try:
+            bounds(name).each(text)
+        except ValueError as error:
+            raise SettingsError(f"{path}: {name}: {error}") from None
     return tuple(value)

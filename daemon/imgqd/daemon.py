@@ -13,6 +13,7 @@ from imgq.paths import Places
 from imgqd.backlog import Backlog
 from imgqd.check import Checker
 from imgqd.config import Settings
+from imgqd.courtesy import Courtesy
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.indexer import Indexer
@@ -64,6 +65,7 @@ class Daemon:
     upkeep: Upkeep
     checker: Checker
     thumbnails: Thumbnails
+    courtesy: Courtesy
 
     def is_well(self) -> bool:
         """Whether all that works is alive, and the store can be read: what a service manager's watchdog
@@ -73,7 +75,14 @@ class Daemon:
         except StoreError as error:
             log.error("the index cannot be read: %s", error.message)
             return False
-        parts = (self.indexer, self.reconciler, self.pipeline, self.upkeep, self.care)
+        parts = (
+            self.indexer,
+            self.reconciler,
+            self.pipeline,
+            self.upkeep,
+            self.care,
+            self.courtesy,
+        )
         return all(part.is_alive() for part in parts)
 
     @property
@@ -98,11 +107,7 @@ class Daemon:
             pid=os.getpid(),
             processes=self.processes(),
             uptime_s=round(time.monotonic() - self.life.began, 1),
-            state="starting"
-            if not self.reconciler.has_scanned
-            else "idle"
-            if settled
-            else "indexing",
+            state=self._state(settled),
             settled=settled,
             model=self._model(),
             index=self._index(),
@@ -110,7 +115,15 @@ class Daemon:
             rates=wire.Rates(pictures_per_s=round(self.pipeline.batches.rate, 1)),
             counters=counters.shown(),
             degraded=tuple(troubles(self)),
+            waiting=self.courtesy.reason,
         )
+
+    def _state(self, settled: bool) -> str:
+        if not self.reconciler.has_scanned:
+            return "starting"
+        if self.courtesy.reason is not None:
+            return "paused"
+        return "idle" if settled else "indexing"
 
     def processes(self) -> tuple[wire.Process, ...]:
         children = [("embedder", self.pipeline.batches.pid)]

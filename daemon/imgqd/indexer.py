@@ -29,6 +29,7 @@ UNREADABLE_S = 30.0
 UNTRUSTED_S = 2.0
 STORE_PAUSE_S = 5.0
 PUT_OFF_S = 60.0
+_NAME = "indexer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,14 @@ class Indexer(threading.Thread):
             if self.trouble is None or self.trouble.message != error.message:
                 log.error("the index cannot be written: %s", error.message)
             self.trouble = error
-            self._pipeline.hold()
+            self._pipeline.hold(_NAME)
             return False
         except Exception:
             log.exception("a batch could not be recorded: this is a bug")
             self._put_off(batch)
         self.trouble = None
         self._pipeline.unrecorded.add(-sum(result.embedded for result in batch))
-        self._pipeline.release()
+        self._pipeline.release(_NAME)
         return True
 
     def _batch(self) -> list[Result]:

@@ -14,6 +14,7 @@ from imgq.paths import Places
 from imgqd.backlog import Backlog
 from imgqd.check import Checker
 from imgqd.config import Settings
+from imgqd.courtesy import Courtesy
 from imgqd.daemon import Daemon, Life
 from imgqd.embedder.embedder import Embedder, EmbedderOptions
 from imgqd.embedder.memory import Memory
@@ -74,6 +75,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         thumbnails=Thumbnails(
             index.store, pipeline.submit, Drawer(Path(life.places.data, "thumbnails"))
         ),
+        courtesy=Courtesy(settings, os.path.join(life.places.data, "paused"), pipeline),
     )
 
 

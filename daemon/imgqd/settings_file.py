@@ -62,6 +62,7 @@ def read(name: str, words: Sequence[str]) -> Any:
     require_known("imgq config", name)
     kind = type(getattr(DEFAULTS, name))
     if kind is tuple:
+        checked("imgq config", name, list(words))
         return list(words)
     if len(words) != 1:
         raise SettingsError(f"{name} takes one value", f"it is {KINDS[kind].split(' in ')[0]}")

@@ -15,6 +15,8 @@ _MODULES = {
     "restart": "lifecycle",
     "logs": "lifecycle",
     "wait": "lifecycle",
+    "pause": "pause",
+    "resume": "pause",
     "check": "check",
     "status": "status",
     "add": "roots",

@@ -27,6 +27,9 @@ def until_settled() -> None:
         while not (now := status()).settled:
             most = max(most, now.index.pending)
             _draw(bar(now, most))
+            if now.waiting:
+                _draw(f"{now.index.pending} to go; indexing is {now.waiting}\n")
+                return
             time.sleep(0.2)
     except KeyboardInterrupt:
         _draw("the daemon goes on in the background; `imgq status` tells how far it is\n")

@@ -37,6 +37,7 @@ def lines(now: wire.Status) -> list[str]:
     return [
         f"imgq {now.version}, {now.state}{'' if now.settled else ', not settled'}"
         f" (pid {now.pid}, up {_duration(now.uptime_s)})",
+        *([f"waiting  {now.waiting}"] if now.waiting else []),
         f"model    {_model(now.model)}",
         f"index    {index.files} files, {index.pictures} pictures, {_size(index.bytes)}",
         f"         {index.pending} pending, {index.failed} failed, {index.offline} offline, "

@@ -141,6 +141,8 @@ class Trouble(Record):
 
 
 class Status(Reply):
+    """waiting: why indexing waits; null where it does not."""
+
     version: str = string()
     pid: int = integer()
     processes: tuple[Process, ...] = many(record(Process))
@@ -153,6 +155,7 @@ class Status(Reply):
     rates: Rates = record(Rates)
     counters: Counters = record(Counters)
     degraded: tuple[Trouble, ...] = many(record(Trouble))
+    waiting: str | None = maybe(string(), default=None)
 
 
 class Roots(Reply):
@@ -160,8 +163,11 @@ class Roots(Reply):
 
 
 class Settled(Reply):
+    """waiting: why indexing waits, where it does; nothing will settle then."""
+
     settled: bool = boolean()
     pending: int = integer()
+    waiting: str | None = maybe(string(), default=None)
 
 
 class Finding(Record):

@@ -172,6 +172,16 @@ class AskThumbnails(Request):
     form: str = choice("jpeg", "ppm", default="jpeg")
 
 
+class Pause(Request):
+    """Has indexing wait for so many seconds, or until `Resume`. Answered by `Noted`."""
+
+    seconds: float | None = maybe(real(1, 366 * 86400), default=None)
+
+
+class Resume(Request):
+    """Ends a `Pause`. Answered by `Noted`."""
+
+
 class Reload(Request):
     """Has the daemon read its settings again. Answered by `Noted`, before it does."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from imgq.errors import CannotStart
 from imgqd.embedder.asking import Asker
 from imgqd.embedder.bench import Bench
+from imgqd.embedder.gate import Gate
 from imgqd.embedder.jobs import Decoded, Job, QueryPicture, ThumbnailOf, Turn, Work
 from imgqd.embedder.reading import Reader
 from imgqd.embedder.slab import Slabs
@@ -26,10 +27,10 @@ HELD_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """What all lanes share. open_gate: whether files are taken now; queries always are."""
+    """What all lanes share. gate: whether files are taken now; queries always are."""
 
     work: queue.PriorityQueue[Turn]
-    open_gate: threading.Event
+    gate: Gate
     slabs: Slabs
     reader: Reader
     asker: Asker
@@ -85,10 +86,10 @@ class Lane(threading.Thread):
         while True:
             work = self._shop.work.get().work
             assert not isinstance(work, Decoded)
-            if not isinstance(work, Job) or self._shop.open_gate.is_set():
+            if not isinstance(work, Job) or self._shop.gate.is_open():
                 return work
             self._shop.work.put(Turn.of(work))
-            self._shop.open_gate.wait(HELD_S)
+            self._shop.gate.wait(HELD_S)
 
     def _do(self, bench: Bench, work: Work) -> None:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from imgqd.embedder.asking import Asker
 from imgqd.embedder.batches import Batches
 from imgqd.embedder.bench import Bench
 from imgqd.embedder.disks import Disks
+from imgqd.embedder.gate import Gate
 from imgqd.embedder.gathering import Feed, Unrecorded
 from imgqd.embedder.jobs import Job, QueryPicture, Result, ThumbnailOf, Turn
 from imgqd.embedder.lane import Lane, Shop
@@ -58,8 +58,7 @@ class Pipeline:
         self.unrecorded = Unrecorded()
         self.twins = Twins()
         self.stages = Stages()
-        self._open_gate = threading.Event()
-        self._open_gate.set()
+        self._gate = Gate()
         self._work: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._decoded: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._slabs = Slabs()
@@ -83,7 +82,7 @@ class Pipeline:
         outlets = Outlets(self._decoded, self.results, self.twins)
         return Shop(
             work=self._work,
-            open_gate=self._open_gate,
+            gate=self._gate,
             slabs=self._slabs,
             reader=Reader(self.memory, self._disks, outlets),
             asker=Asker(self.memory, self._disks, self._decoded),
@@ -115,12 +114,12 @@ class Pipeline:
             thread.join()
         self._slabs.close()
 
-    def hold(self) -> None:
+    def hold(self, who: str) -> None:
         """No more files are taken until `release`; queries are."""
-        self._open_gate.clear()
+        self._gate.hold(who)
 
-    def release(self) -> None:
-        self._open_gate.set()
+    def release(self, who: str) -> None:
+        self._gate.release(who)
 
     def is_alive(self) -> bool:
         """Whether everything works that was started."""
@@ -128,7 +127,9 @@ class Pipeline:
 
     def submit(self, work: Job | QueryPicture | ThumbnailOf) -> None:
         if isinstance(work, QueryPicture) or (
-            isinstance(work, Job) and is_picture_name(os.path.basename(work.path))
+            isinstance(work, Job)
+            and self._gate.is_open()
+            and is_picture_name(os.path.basename(work.path))
         ):
             self.batches.warm()
         self._work.put(Turn.of(work))

@@ -1,0 +1,147 @@
+"""When indexing waits for people: told to pause, on battery, in quiet hours. Searching goes on, and so
+does noticing what changes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from imgqd import power
+from imgqd.config import Settings
+from imgqd.embedder.pipeline import Pipeline
+from imgqd.hours import Hours
+
+log = logging.getLogger(__name__)
+
+_NAME = "courtesy"
+# How often the plug and the clock are looked at: monotonic time stands still while a laptop sleeps, and
+# nobody tells of a plug.
+LOOK_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """until: by the wall clock, in seconds; infinite where only a person ends it."""
+
+    until: float
+
+    @property
+    def words(self) -> str:
+        if math.isinf(self.until):
+            return "paused by `imgq pause`"
+        return (
+            f"paused by `imgq pause` until {time.strftime('%a %H:%M', time.localtime(self.until))}"
+        )
+
+
+class Courtesy(threading.Thread):
+    """Holds the pipeline while there is a reason to. A pause outlives the daemon, in a file of its own."""
+
+    def __init__(self, settings: Settings, file: str, pipeline: Pipeline) -> None:
+        super().__init__(name="courtesy", daemon=True)
+        self._on_mains_only = settings.power == "mains"
+        self._quiet = [Hours.of(words) for words in settings.quiet_hours]
+        self._file = file
+        self._pipeline = pipeline
+        self._changed = threading.Event()
+        self._ending = False
+        self._looking = threading.Lock()
+        self._pause = _read(file)
+        self.reason: str | None = None
+        self._look()
+
+    def run(self) -> None:
+        while not self._ending:
+            self._changed.wait(LOOK_S if self._looks_on else None)
+            self._changed.clear()
+            self._look()
+
+    def stop(self) -> None:
+        self._ending = True
+        self._changed.set()
+        self.join()
+
+    def pause(self, seconds: float | None) -> None:
+        """For so many seconds, or until `resume`."""
+        until = math.inf if seconds is None else time.time() + seconds
+        self._set(Pause(until))
+
+    def resume(self) -> None:
+        self._set(None)
+
+    def _set(self, pause: Pause | None) -> None:
+        with self._looking:
+            _write(self._file, pause)
+            self._pause = pause
+        self._look()
+        self._changed.set()
+
+    @property
+    def _looks_on(self) -> bool:
+        """Whether time or the plug may change anything."""
+        ends = self._pause is not None and not math.isinf(self._pause.until)
+        return ends or self._on_mains_only or bool(self._quiet)
+
+    def _look(self) -> None:
+        with self._looking:
+            self._end_pause()
+            self._give(next(self._reasons(), None))
+
+    def _end_pause(self) -> None:
+        if self._pause is not None and self._pause.until <= time.time():
+            self._pause = None
+            _write(self._file, None)
+
+    def _give(self, reason: str | None) -> None:
+        if reason != self.reason:
+            log.info("indexing %s", f"waits: {reason}" if reason else "goes on")
+        self.reason = reason
+        if reason is None:
+            self._pipeline.release(_NAME)
+        else:
+            self._pipeline.hold(_NAME)
+
+    def _reasons(self) -> Iterator[str]:
+        if self._pause is not None:
+            yield self._pause.words
+        if self._on_mains_only and power.is_on_battery():
+            yield 'on battery, and `power` is "mains"'
+        now = time.localtime()
+        for hours in self._quiet:
+            if hours.hold(now.tm_hour * 60 + now.tm_min):
+                yield f"in the quiet hours {hours}"
+
+
+def _read(file: str) -> Pause | None:
+    try:
+        with open(file, "rb") as opened:
+            until = json.load(opened)
+    except (OSError, ValueError):
+        return None
+    if until is None:
+        return Pause(math.inf)
+    return Pause(float(until)) if isinstance(until, int | float) else None
+
+
+def _write(file: str, pause: Pause | None) -> None:
+    """Beside, then renamed. A disk that is full keeps nobody from pausing: only a restart forgets it."""
+    if pause is None:
+        with contextlib.suppress(OSError):
+            os.unlink(file)
+        return
+    beside = f"{file}.{os.getpid()}"
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+            json.dump(None if math.isinf(pause.until) else pause.until, opened)
+        os.replace(beside, file)
+    except OSError as error:
+        log.warning("the pause will not outlive the daemon: %s", error.strerror)
+        with contextlib.suppress(OSError):
+            os.unlink(beside)

@@ -1,0 +1,173 @@
+"""When indexing waits for people."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pictures
+from conftest import Home, until
+from imgq.cli.pause import duration
+from imgqd import courtesy, power
+from imgqd.config import Settings
+from imgqd.courtesy import Courtesy
+from imgqd.hours import Hours
+
+
+class Pipeline:
+    """Remembers who holds it."""
+
+    def __init__(self) -> None:
+        self.holders: set[str] = set()
+        self.hold = self.holders.add
+        self.release = self.holders.discard
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Callable[..., tuple[Courtesy, Pipeline]]:
+    def make(**settings: object) -> tuple[Courtesy, Pipeline]:
+        pipeline = Pipeline()
+        file = str(tmp_path / "paused")
+        return Courtesy(Settings(**settings), file, pipeline), pipeline  # type: ignore[arg-type]
+
+    return make
+
+
+def test_paused_files_are_noticed_and_not_indexed(home: Home) -> None:
+    pictures.png(home.pictures / "a.png", 1)
+    home.settle()
+    assert home.imgq("pause").returncode == 0
+    pictures.png(home.pictures / "b.png", 2)
+    (home.pictures / "a.png").unlink()
+    waited = home.imgq("wait")
+    assert waited.returncode == 1
+    assert b"1 files are pending, and indexing is paused by `imgq pause`" in waited.stderr
+    now = home.status()
+    assert (now.state, now.index.files, now.index.pending) == ("paused", 0, 1)
+    assert b"waiting  paused by `imgq pause`\n" in home.imgq("status").stdout
+    assert home.imgq("--like", str(home.pictures / "b.png")).returncode == 1
+    assert home.imgq("resume").returncode == 0
+    now = home.settle()
+    assert (now.state, now.index.files, now.waiting) == ("idle", 1, None)
+
+
+def test_a_pause_outlives_the_daemon(home: Home) -> None:
+    home.imgq("pause", "--for", "2h")
+    assert "until" in (home.status().waiting or "")
+    home.kill()
+    home.start()
+    pictures.png(home.pictures / "a.png", 1)
+    until(lambda: home.status().index.pending == 1)
+    assert home.status().state == "paused"
+    home.imgq("resume")
+    assert home.settle().index.files == 1
+
+
+def test_a_pause_ends_by_the_clock(
+    new: Callable[..., tuple[Courtesy, Pipeline]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courtesy, "LOOK_S", 0.01)
+    waits, pipeline = new()
+    waits.start()
+    waits.pause(3600)
+    assert pipeline.holders
+    later = time.time() + 3601
+    monkeypatch.setattr(courtesy.time, "time", lambda: later)
+    until(lambda: not pipeline.holders)
+    waits.stop()
+    assert new()[0].reason is None
+
+
+def test_a_file_of_nonsense_is_no_pause(
+    new: Callable[..., tuple[Courtesy, Pipeline]], tmp_path: Path
+) -> None:
+    for text in ("", "{", '"x"', "[1]", "true"):
+        (tmp_path / "paused").write_text(text)
+        assert new()[0].reason is None
+    (tmp_path / "paused").write_text(json.dumps(time.time() - 1))
+    assert new()[0].reason is None
+    assert not (tmp_path / "paused").exists()
+
+
+def test_on_battery_it_waits_if_asked(
+    new: Callable[..., tuple[Courtesy, Pipeline]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(power, "is_on_battery", lambda: True)
+    assert new()[0].reason is None
+    waits, pipeline = new(power="mains")
+    assert "on battery" in (waits.reason or "")
+    assert pipeline.holders
+    monkeypatch.setattr(courtesy, "LOOK_S", 0.01)
+    waits.start()
+    monkeypatch.setattr(power, "is_on_battery", lambda: False)
+    until(lambda: not pipeline.holders)
+    waits.stop()
+
+
+def test_in_quiet_hours_it_waits(
+    new: Callable[..., tuple[Courtesy, Pipeline]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = time.struct_time((2026, 1, 1, 23, 30, 0, 3, 1, 0))
+    monkeypatch.setattr(courtesy.time, "localtime", lambda *_: night)
+    waits, _ = new(quiet_hours=("12:00-13:00", "22:00-07:00"))
+    assert waits.reason == "in the quiet hours 22:00-07:00"
+    assert new(quiet_hours=("12:00-13:00",))[0].reason is None
+
+
+@pytest.mark.parametrize(
+    ("words", "inside", "outside"),
+    [
+        ("22:00-07:00", [22 * 60, 0, 419], [420, 21 * 60 + 59]),
+        ("9:30 - 17:00", [570, 1019], [569, 1020, 0]),
+        ("00:00-24:00", [0, 1439], []),
+    ],
+)
+def test_hours(words: str, inside: list[int], outside: list[int]) -> None:
+    hours = Hours.of(words)
+    assert all(map(hours.hold, inside))
+    assert not any(map(hours.hold, outside))
+
+
+@pytest.mark.parametrize("words", ["", "22-7", "25:00-07:00", "22:00", "7:00-7:00", "24:30-1:00"])
+def test_what_is_no_hours(words: str) -> None:
+    with pytest.raises(ValueError, match="hours"):
+        Hours.of(words)
+
+
+def supply(folder: Path, **words: str) -> None:
+    folder.mkdir(parents=True)
+    for name, word in words.items():
+        (folder / name).write_text(word + "\n")
+
+
+def test_a_battery_that_is_drained_is_told_from_one_that_is_not(tmp_path: Path) -> None:
+    assert not power._by_supplies(tmp_path / "none")
+    supply(tmp_path / "mouse", type="Battery", status="Discharging", scope="Device")
+    assert not power._by_supplies(tmp_path)
+    supply(tmp_path / "BAT0", type="Battery", status="Discharging")
+    assert power._by_supplies(tmp_path)
+    supply(tmp_path / "AC", type="Mains", online="0")
+    assert power._by_supplies(tmp_path)
+    (tmp_path / "AC" / "online").write_text("1\n")
+    assert not power._by_supplies(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [("90s", 90), ("45m", 2700), ("2h", 7200), ("1h30m", 5400), ("1h 30min", 5400), ("3d", 259200),
+     ("", 0), ("2", None), ("h", None), ("2x", None), ("-2h", None), ("1h30", None), ("²h", None)],
+)  # fmt: skip
+def test_a_time_in_words(words: str, seconds: float | None) -> None:
+    assert duration(words) == seconds
+
+
+@pytest.mark.parametrize("words", ["soon", "0s", "400d", "-1h", ""])
+def test_what_is_no_time_is_one_clear_line(home: Home, words: str) -> None:
+    done = home.imgq("pause", f"--for={words}")
+    assert done.returncode == 2
+    assert b"as 45m, 2h or 1h30m" in done.stderr
+    assert home.status().waiting is None
