@@ -219,17 +219,17 @@ def test_info_tells_all_of_a_file(home: Home) -> None:
     assert (known["model"], known["copies"], known["error"]) == ("builtin", [], None)
     assert known["hash"] == hash_of(path)
     text = answer(home, "info", str(path)).decode()
-    assert f"path      {path}\nstate     indexed\n" in text
-    assert "gps       lat 52.1" in text
+    assert f"path        {path}\nstate       indexed\n" in text
+    assert "gps         lat 52.1" in text
 
 
 def test_info_tells_copies_and_errors(home: Home) -> None:
     yellow, again = home.pictures / "sub" / "yellow.jpg", home.pictures / "sub" / "again.jpg"
     assert json.loads(answer(home, "info", str(yellow), "--json"))["copies"] == [str(again)]
-    assert f"copy      {again}\n".encode() in answer(home, "info", str(yellow))
+    assert f"copy        {again}\n".encode() in answer(home, "info", str(yellow))
     failed = json.loads(answer(home, "info", str(home.pictures / LARGE), "--json"))
     assert (failed["state"], failed["error"]["kind"]) == ("failed", "too_large")
-    assert b"error     too_large: " in answer(home, "info", str(home.pictures / LARGE))
+    assert b"error       too_large: " in answer(home, "info", str(home.pictures / LARGE))
 
 
 def test_info_of_other_files(home: Home) -> None:
@@ -266,7 +266,7 @@ def test_a_name_that_is_no_text_is_whole_in_every_listing(home: Home) -> None:
     assert path + b"\n" in answer(home, "files")
     (file,) = [file for file in json.loads(answer(home, "files", "--json")) if "path_bytes" in file]
     assert base64.b64decode(file["path_bytes"]) == path
-    assert b"path      " + path + b"\n" in answer(home, "info", os.fsdecode(path))
+    assert b"path        " + path + b"\n" in answer(home, "info", os.fsdecode(path))
     known = json.loads(answer(home, "info", os.fsdecode(path), "--json"))
     assert base64.b64decode(known["path_bytes"]) == path
 

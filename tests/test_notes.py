@@ -14,11 +14,12 @@ import pytest
 from PIL import ExifTags, Image
 
 from imgqd.pictures import iptc, xmp
+from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.metadata import metadata
 from imgqd.pictures.opening import identify, opened, prepare
 from imgqd.pictures.told import read_notes
-from imgqd.records import Notes
+from imgqd.records import Metadata, Notes, PixelSpec
 from pictures import encoded, painted
 
 pytestmark = pytest.mark.usefixtures("_decoders")
@@ -364,23 +365,23 @@ def test_exposure() -> None:
 COMMENT = 0x9286
 
 
-@pytest.mark.parametrize(
-    ("comment", "said"),
-    [
-        (b"ASCII\0\0\0a comment\0\0", "a comment"),
-        (b"UNICODE\0" + "Zürich 東京".encode("utf-16-le"), "Zürich 東京"),
-        (b"UNICODE\0" + "Zürich 東京 abc".encode("utf-16-be"), "Zürich 東京 abc"),
-        (b"UNICODE\0" + "Zürich".encode("utf-16"), "Zürich"),
-        (b"JIS\0\0\0\0\0" + "東京".encode("iso2022_jp"), "東京"),
-        (b"\0" * 8 + "Zürich".encode(), "Zürich"),
-        (b"\0" * 8 + b"Z\xfcrich", "Zürich"),
-        (b"ASCII\0\0\0      ", None),
-        (b"MARTIAN\0abc", "abc"),
-        (b"x", None),
-        (b"", None),
-        (b"UNICODE\0\xd8", None),
-    ],
-)
+COMMENTS = [
+    (b"ASCII\0\0\0a comment\0\0", "a comment"),
+    (b"UNICODE\0" + "Zürich 東京".encode("utf-16-le"), "Zürich 東京"),
+    (b"UNICODE\0" + "Zürich 東京 abc".encode("utf-16-be"), "Zürich 東京 abc"),
+    (b"UNICODE\0" + "Zürich".encode("utf-16"), "Zürich"),
+    (b"JIS\0\0\0\0\0" + "東京".encode("iso2022_jp"), "東京"),
+    (b"\0" * 8 + "Zürich".encode(), "Zürich"),
+    (b"\0" * 8 + b"Z\xfcrich", "Zürich"),
+    (b"ASCII\0\0\0      ", None),
+    (b"MARTIAN\0abc", "abc"),
+    (b"x", None),
+    (b"", None),
+    (b"UNICODE\0\xd8", None),
+]
+
+
+@pytest.mark.parametrize(("comment", "said"), COMMENTS)
 def test_comments_of_users(comment: bytes, said: str | None) -> None:
     found = with_exif({}, {COMMENT: comment}).description
     assert (found or "").strip("\ufffd") == (said or "")
@@ -426,3 +427,35 @@ def test_records_are_read_out_of_tiff_too() -> None:
     file = io.BytesIO(data)
     with opened(file, identify(file), Limits()) as picture:
         assert iptc.notes(picture.image).title == "Title"
+
+
+def test_a_decoder_reads_the_same_behind_its_barriers(tmp_path: Path) -> None:
+    files = [jpeg_of(_commented(comment)) for comment, _ in COMMENTS]
+    files += [jpeg(xmp=WHOLE), jpeg(xmp=WHOLE.decode().encode("utf-16"))]
+    files += [
+        with_records(record(90, b"\x1b%G", 1) + record(5, b"Z\xc3\xbcrich \xff"), bytes(15) + b"1")
+    ]
+    decoder = Decoder(PixelSpec(16, 16), 1)
+    for data in files:
+        path = tmp_path / "a.jpg"
+        path.write_bytes(data)
+        with open(path, "rb") as file:
+            seen = decoder.decode(file.fileno(), 0)
+        assert isinstance(seen, Metadata)
+        assert seen.notes == of(data)
+    for sidecar in (WHOLE, b"\xef\xbb\xbf" + WHOLE, WHOLE.decode().encode("utf-16"), b"none"):
+        path = tmp_path / "a.xmp"
+        path.write_bytes(sidecar)
+        with open(path, "rb") as file:
+            assert decoder.sidecar(file.fileno()) == xmp.notes(sidecar)
+    decoder.close()
+
+
+def jpeg_of(exif: bytes) -> bytes:
+    return encoded(painted(1, (40, 30)), "JPEG", exif=exif)
+
+
+def _commented(comment: bytes) -> bytes:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[COMMENT] = comment
+    return exif.tobytes()

@@ -128,6 +128,8 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     stack.callback(daemon.courtesy.stop)
     daemon.upkeep.start()
     stack.callback(daemon.upkeep.stop)
+    daemon.noter.start()
+    stack.callback(daemon.noter.stop)
     return daemon
 
 

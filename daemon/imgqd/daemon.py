@@ -21,6 +21,7 @@ from imgqd.library.dirty import Dirty
 from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
 from imgqd.models.card import Card
+from imgqd.noting import Noter
 from imgqd.orders import Orders
 from imgqd.reconciler import Reconciler
 from imgqd.search import cache
@@ -63,6 +64,7 @@ class Daemon:
     indexer: Indexer
     reconciler: Reconciler
     upkeep: Upkeep
+    noter: Noter
     checker: Checker
     thumbnails: Thumbnails
     courtesy: Courtesy

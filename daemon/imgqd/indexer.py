@@ -114,7 +114,7 @@ class Indexer(threading.Thread):
             self._dirty.mark(folder)
         elif isinstance(change, Failed):
             self._try_later(folder, change)
-        elif isinstance(change, Indexed) and not change.trusted:
+        elif isinstance(change, Indexed | Ignored) and not change.trusted:
             self._dirty.mark_later(folder, UNTRUSTED_S, counts=False)
         self._backlog.finish(path, self._dirty.mark)
 

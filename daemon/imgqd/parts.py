@@ -28,6 +28,7 @@ from imgqd.library.rules import Rules
 from imgqd.library.walk import Library
 from imgqd.models import card as cards
 from imgqd.models.card import Card
+from imgqd.noting import Noter
 from imgqd.pictures.limits import Limits
 from imgqd.reconciler import Reconciler
 from imgqd.search.care import Care
@@ -71,6 +72,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         indexer=Indexer(index, pipeline, backlog, dirty),
         reconciler=reconciler,
         upkeep=upkeep,
+        noter=Noter(index, pipeline, reconciler),
         checker=Checker(library, backlog, reconciler, upkeep),
         thumbnails=Thumbnails(
             index.store, pipeline.submit, Drawer(Path(life.places.data, "thumbnails"))

@@ -143,11 +143,12 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """A file is no picture, neither by its first bytes nor by its name. notes: what it says, where it is a
-    sidecar."""
+    sidecar. trusted: as in `Indexed`."""
 
     path: bytes
     stamp: Stamp
     notes: Notes | None = None
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

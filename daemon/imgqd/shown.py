@@ -53,11 +53,11 @@ def finding(found: Finding) -> wire.Finding:
 
 def info(known: FileInfo) -> dict[str, Any]:
     """The fields of `wire.Info` that the store knows."""
-    picture, ledger = known.picture, known.row.ledger
-    fields: dict[str, Any] = {"copies": tuple(_told(known.copies))}
-    if picture is not None:
-        fields["file"] = seen(Shown(0, known.path, known.offline, known.row.stamp, picture))
-        fields["lens"] = picture.metadata.notes.lens
+    shown, ledger = known.shown, known.row.ledger
+    fields: dict[str, Any] = {"copies": tuple(_told(known.copies)), "sidecar": known.sidecar}
+    if shown is not None:
+        fields["file"] = seen(shown)
+        fields["notes"] = _notes(shown)
     if ledger is not None:
         fields["error"] = file_error(FailedFile(0, known.path, known.offline, ledger))
     return fields
@@ -92,7 +92,7 @@ def mtime(nanoseconds: int) -> str:
 
 def _fields(shown: Shown) -> dict[str, Any]:
     picture: Picture = shown.picture
-    metadata, notes = picture.metadata, picture.metadata.notes
+    metadata, notes = picture.metadata, shown.notes
     return {
         "path": shown.path,
         "width": metadata.width,
@@ -107,6 +107,22 @@ def _fields(shown: Shown) -> dict[str, Any]:
         "hash": hash_text(picture.hash),
         "offline": shown.offline,
     }
+
+
+def _notes(shown: Shown) -> wire.Notes:
+    notes = shown.notes
+    return wire.Notes(
+        lens=notes.lens,
+        exposure_time=notes.exposure_time,
+        f_number=notes.f_number,
+        iso=notes.iso,
+        focal_length=notes.focal_length,
+        title=notes.title,
+        description=notes.description,
+        keywords=notes.keywords,
+        rating=notes.rating,
+        orientation=shown.picture.metadata.orientation,
+    )
 
 
 def _told(copies: list[bytes]) -> Iterator[bytes]:

@@ -104,27 +104,49 @@ def _info_object(path: bytes, known: wire.Info) -> dict[str, object]:
         **render.path_fields(path),
         "state": known.state,
         **file,
-        "lens": known.lens,
+        **_notes_object(known.notes or wire.Notes()),
+        "sidecar": render.path_fields(known.sidecar)["path"] if known.sidecar else None,
         "copies": copies,
         "model": known.model,
         "error": error,
     }
 
 
+def _notes_object(notes: wire.Notes) -> dict[str, object]:
+    exposure = {
+        "time_s": notes.exposure_time,
+        "f_number": notes.f_number,
+        "iso": notes.iso,
+        "focal_length_mm": notes.focal_length,
+    }
+    is_known = any(value is not None for value in exposure.values())
+    return {
+        "lens": notes.lens,
+        "exposure": exposure if is_known else None,
+        "title": notes.title,
+        "description": notes.description,
+        "keywords": list(notes.keywords),
+        "rating": notes.rating,
+        "orientation": notes.orientation,
+    }
+
+
 def _info_lines(path: bytes, known: wire.Info) -> Iterator[bytes]:
     """As a person reads it; paths are shown as in any answer."""
     terminal = sys.stdout.isatty()
-    yield b"path      " + render.path(path, terminal)
+    yield b"path        " + render.path(path, terminal)
     for name, value in _info_object(path, known).items():
         if name not in ("path", "path_bytes", "copies", "error"):
-            yield render.words(f"{name:<10}{_words(value)}").encode()
+            yield render.words(f"{name:<12}{_words(value)}").encode()
     for copy in known.copies:
-        yield b"copy      " + render.path(copy, terminal)
+        yield b"copy        " + render.path(copy, terminal)
     if known.error:
-        yield render.words(f"error     {known.error.kind}: {known.error.reason}").encode()
+        yield render.words(f"error       {known.error.kind}: {known.error.reason}").encode()
 
 
 def _words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_words(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return "unknown" if value is None else str(value)

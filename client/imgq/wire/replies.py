@@ -212,13 +212,30 @@ class Taken(Reply):
     files: int = integer()
 
 
+class Notes(Record):
+    """What else is written of a picture: exposure_time in seconds, focal_length in millimeters, rating 0 to
+    5 or -1 for rejected; orientation is EXIF's, how it lies in the file."""
+
+    lens: str | None = maybe(string(), default=None)
+    exposure_time: float | None = maybe(real(0), default=None)
+    f_number: float | None = maybe(real(0), default=None)
+    iso: int | None = maybe(integer(), default=None)
+    focal_length: float | None = maybe(real(0), default=None)
+    title: str | None = maybe(string(), default=None)
+    description: str | None = maybe(string(), default=None)
+    keywords: tuple[str, ...] = many(string(), default=())
+    rating: int | None = maybe(integer(-1, 5), default=None)
+    orientation: int = integer(1, 8, default=1)
+
+
 class Info(Reply):
     """What the index knows of a file, and in which state it is there."""
 
     state: str = choice("indexed", "failed", "ignored", "pending", "unknown")
     file: Seen | None = maybe(record(Seen), default=None)
     error: FileError | None = maybe(record(FileError), default=None)
-    lens: str | None = maybe(string(), default=None)
+    notes: Notes | None = maybe(record(Notes), default=None)
+    sidecar: bytes | None = maybe(pathname(), default=None)
     copies: tuple[bytes, ...] = many(pathname(), default=())
     model: str | None = maybe(string(), default=None)
 

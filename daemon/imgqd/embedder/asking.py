@@ -6,16 +6,17 @@ import os
 import queue
 from typing import TYPE_CHECKING
 
-from imgqd.embedder.disks import Disks, SilentDisk
-from imgqd.embedder.jobs import Asked, Decoded, QueryPicture, QueryVector, ThumbnailOf, Turn
+from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
+from imgqd.embedder.jobs import Asked, Decoded, Noting, QueryPicture, QueryVector, ThumbnailOf, Turn
 from imgqd.embedder.reading import unreadable
-from imgqd.records import Failure
+from imgqd.records import Failure, Noted, Stamp
 
 if TYPE_CHECKING:
     from imgqd.embedder.bench import Bench
     from imgqd.embedder.memory import Memory
 
 _SILENT = Failure("unreadable", "its disk does not answer")
+_CHANGING = Failure("unreadable", "it was written to while it was read")
 _NO_PICTURE = Failure("unsupported", "the file is no picture that imgq knows")
 
 
@@ -61,7 +62,33 @@ class Asker:
             drawn = unreadable(error)
         work.answer.set_result(drawn)
 
-    def fail(self, work: QueryPicture | ThumbnailOf, failure: Failure) -> None:
+    def note(self, bench: Bench, work: Noting) -> None:
+        try:
+            with self._disks.opened(work.path) as file:
+                found = self._noted(bench, file, os.path.basename(work.path))
+        except SilentDisk:
+            found = _SILENT
+        except OSError as error:
+            found = unreadable(error)
+        work.answer.set_result(found)
+
+    def _noted(self, bench: Bench, file: OpenFile, name: bytes) -> Noted | Failure:
+        look = bench.look(file.descriptor, name, file.at_first.st_size)
+        if isinstance(look, Failure):
+            return look
+        if look.hash is None:
+            return _NO_PICTURE
+        with bench.slab.leased() as lease:
+            if lease is None:
+                return _SILENT
+            metadata = bench.decode(file.descriptor, lease.slot)
+        if isinstance(metadata, Failure) and metadata.kind == "unreadable":
+            return metadata
+        if Stamp.of(file.status()) != Stamp.of(file.at_first):
+            return _CHANGING
+        return Noted(look.hash, None if isinstance(metadata, Failure) else metadata)
+
+    def fail(self, work: QueryPicture | ThumbnailOf | Noting, failure: Failure) -> None:
         if isinstance(work, QueryPicture):
             os.close(work.descriptor)
         if not work.answer.done():

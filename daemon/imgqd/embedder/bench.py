@@ -8,7 +8,7 @@ from typing import TypeVar
 from imgqd.embedder.slab import Slab
 from imgqd.pictures.handle import Decoder, DecoderLost
 from imgqd.pictures.messages import Look
-from imgqd.records import Failure, Metadata
+from imgqd.records import Failure, Metadata, Notes
 from imgqd.stages import Stages
 
 Answer = TypeVar("Answer")
@@ -31,6 +31,9 @@ class Bench:
     def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
         with self._stages.timed("decode"):
             return self._tried(lambda: self.decoder.decode(descriptor, slot))
+
+    def sidecar(self, descriptor: int) -> Notes | Failure | None:
+        return self._tried(lambda: self.decoder.sidecar(descriptor))
 
     def thumbnail(self, descriptor: int, longest: int, form: str) -> bytes | Failure:
         return self._tried(lambda: self.decoder.thumbnail(descriptor, longest, form))

@@ -13,17 +13,19 @@ from imgqd.records import Indexed
 if TYPE_CHECKING:
     import numpy as np
 
-    from imgqd.records import Change, Failure, Metadata, Stamp
+    from imgqd.records import Change, Failure, Metadata, Noted, Stamp
 
 _turn = itertools.count()
 
 
 class Urgency(IntEnum):
-    """The order of work: a person who waits, what just happened, and the rest, newest first."""
+    """The order of work: a person who waits, what just happened, the rest, newest first; and last what only
+    makes more known of pictures that can be found."""
 
     QUERY = 0
     FRESH = 1
     BACKLOG = 2
+    LAST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,15 @@ class ThumbnailOf:
     answer: Future[bytes | Failure] = field(default_factory=Future)
 
 
-Work = Job | QueryPicture | ThumbnailOf
+@dataclass(frozen=True, slots=True)
+class Noting:
+    """A file whose picture is embedded, and whose metadata is to be read again."""
+
+    path: bytes
+    answer: Future[Noted | Failure] = field(default_factory=Future)
+
+
+Work = Job | QueryPicture | ThumbnailOf | Noting
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,8 @@ class Turn:
         subject = work.read.job if isinstance(work, Decoded) else work
         if isinstance(subject, Job):
             return cls(subject.urgency, -subject.stamp.mtime_ns, next(_turn), work)
+        if isinstance(subject, Noting):
+            return cls(Urgency.LAST, 0, next(_turn), work)
         return cls(Urgency.QUERY, 0, next(_turn), work)
 
     @classmethod

@@ -12,7 +12,7 @@ from imgq.errors import CannotStart
 from imgqd.embedder.asking import Asker
 from imgqd.embedder.bench import Bench
 from imgqd.embedder.gate import Gate
-from imgqd.embedder.jobs import Decoded, Job, QueryPicture, ThumbnailOf, Turn, Work
+from imgqd.embedder.jobs import Decoded, Job, Noting, QueryPicture, ThumbnailOf, Turn, Work
 from imgqd.embedder.reading import Reader
 from imgqd.embedder.slab import Slabs
 from imgqd.pictures.handle import DecoderLost
@@ -109,6 +109,8 @@ class Lane(threading.Thread):
                 self._shop.asker.query(bench, work)
             case ThumbnailOf():
                 self._shop.asker.thumbnail(bench, work)
+            case Noting():
+                self._shop.asker.note(bench, work)
 
     def _fail(self, work: Work, failure: Failure) -> None:
         if isinstance(work, Job):

@@ -16,7 +16,7 @@ from imgqd.embedder.bench import Bench
 from imgqd.embedder.disks import Disks
 from imgqd.embedder.gate import Gate
 from imgqd.embedder.gathering import Feed, Unrecorded
-from imgqd.embedder.jobs import Job, QueryPicture, Result, ThumbnailOf, Turn
+from imgqd.embedder.jobs import Job, QueryPicture, Result, Turn, Work
 from imgqd.embedder.lane import Lane, Shop
 from imgqd.embedder.reading import Outlets, Reader
 from imgqd.embedder.slab import Slabs
@@ -125,7 +125,7 @@ class Pipeline:
         """Whether everything works that was started."""
         return all(thread.is_alive() for thread in (*self.lanes, self.batches))
 
-    def submit(self, work: Job | QueryPicture | ThumbnailOf) -> None:
+    def submit(self, work: Work) -> None:
         if isinstance(work, QueryPicture) or (
             isinstance(work, Job)
             and self._gate.is_open()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from imgq.errors import StoreError
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Decoded, Hashed, Job, Result, Turn
+from imgqd.pictures.formats import is_sidecar_name
 from imgqd.records import Failed, Failure, Gone, Ignored, Stamp, is_regular
 
 if TYPE_CHECKING:
@@ -77,11 +78,22 @@ class Reader:
         if isinstance(look, Failure):
             self._refuse(job, Failed(job.path, stamp, look))
         elif look.hash is None:
-            self._put(Result(job, Ignored(job.path, stamp)))
+            self._ignore(bench, job, file, trusted)
         elif Stamp.of(file.status()) != stamp:
             self._put(Result(job, again=STILL_S))
         else:
             self._hashed(bench, file, Hashed(job, stamp, look.hash, trusted))
+
+    def _ignore(self, bench: Bench, job: Job, file: OpenFile, trusted: bool) -> None:
+        """What is no picture may be what somebody has written of one."""
+        stamp, said = Stamp.of(file.at_first), None
+        if is_sidecar_name(os.path.basename(job.path)):
+            said = bench.sidecar(file.descriptor)
+            if Stamp.of(file.status()) != stamp:
+                self._put(Result(job, again=STILL_S))
+                return
+        notes = None if isinstance(said, Failure) else said
+        self._put(Result(job, Ignored(job.path, stamp, notes, trusted)))
 
     def _hashed(self, bench: Bench, file: OpenFile, hashed: Hashed) -> None:
         if self._memory.is_known(hashed.hash):

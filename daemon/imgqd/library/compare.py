@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from imgqd.embedder.reading import STILL_S
 from imgqd.library.scan import Entry
-from imgqd.pictures.formats import is_picture_name
+from imgqd.pictures.formats import is_picture_name, is_sidecar_name
 from imgqd.records import Stamp
 from imgqd.store import FileState, Listed, Row
 
@@ -101,7 +101,7 @@ class Comparison:
             wait = 0.0 if path in view.closed else self._unstill(path, seen.stamp)
             if not wait or view.is_known(seen.stamp):
                 yield seen
-            elif seen.state == "ignored" and not is_picture_name(name):
+            elif seen.state == "ignored" and not (is_picture_name(name) or is_sidecar_name(name)):
                 # A log that is written to all the time is nothing to wait for.
                 found.try_in(IGNORED_RETRY_S)
             else:

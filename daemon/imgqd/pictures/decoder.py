@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 from PIL import Image
 
 from imgqd.channel import Channel, ChannelClosed
-from imgqd.pictures import messages
+from imgqd.pictures import messages, xmp
 from imgqd.pictures.decode import decode
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.look import look
@@ -73,6 +73,8 @@ def _done(job: Message, descriptor: int, configuration: Configuration, slab: mma
     file = cast(BinaryIO, io.BufferedReader(raw, _BUFFER))
     if job["job"] == "decode":
         answer = _decoded(file, configuration, slab, job["slot"])
+    elif job["job"] == "sidecar":
+        answer = messages.noted(xmp.notes(file.read(xmp.MOST_BYTES + 1)))
     else:
         drawn = thumbnail(file, job["longest"], limits, job["form"])
         answer = messages.failed(drawn) if isinstance(drawn, Failure) else messages.drawn(drawn)

@@ -24,9 +24,6 @@ _TITLE, _COMMENT, _KEYWORDS = 0x9C9B, 0x9C9C, 0x9C9E
 _CHARSETS = {b"ASCII": "utf-8", b"JIS": "iso2022_jp", b"UNICODE": "utf-16", b"": "utf-8"}
 Tags = Mapping[int, Any]
 
-# Loaded while files may be opened.
-b"".decode("iso2022_jp")
-
 
 def notes(image: Image.Image) -> Notes:
     """What the EXIF of a picture says. Never raises for what is in the file."""

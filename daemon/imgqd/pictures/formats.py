@@ -57,6 +57,7 @@ _OTHERS = (
     (b"\x1a\x45\xdf\xa3", "a video"),
 )
 
+_SIDECAR = b".xmp"
 _EXTENSIONS = frozenset(
     (
         b"jpg jpeg jpe jfif jif mpo png apng webp gif bmp dib tif tiff "
@@ -92,6 +93,11 @@ def is_picture_name(name: bytes) -> bool:
     """Whether a file of this name or path has a picture's extension, in whatever case."""
     stem, dot, extension = name.rpartition(b"/")[2].rpartition(b".")
     return bool(stem and dot) and extension.lower() in _EXTENSIONS
+
+
+def is_sidecar_name(name: bytes) -> bool:
+    """Whether a file's name is that of a file of notes beside a picture."""
+    return len(name) > len(_SIDECAR) and name.lower().endswith(_SIDECAR)
 
 
 def other_kind(head: bytes) -> str | None:

@@ -17,7 +17,7 @@ from imgqd.pictures.messages import Configuration, Look, Message
 from imgqd.pictures.slab import make_slab
 from imgqd.pictures.text import one_line
 from imgqd.pictures.told import Nonsense
-from imgqd.records import Failure, FailureKind, Metadata, PixelSpec
+from imgqd.records import Failure, FailureKind, Metadata, Notes, PixelSpec
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,11 @@ class Decoder:
         self._pictures += 1
         message = {"job": "thumbnail", "longest": longest, "form": form}
         return self._ask(message, descriptor, lambda answer: messages.read_drawn(answer, form))
+
+    def sidecar(self, descriptor: int) -> Notes | Failure | None:
+        """What an open regular file says, if it is XMP. Raises DecoderLost."""
+        self._pictures += 1
+        return self._ask({"job": "sidecar"}, descriptor, messages.read_noted)
 
     @property
     def is_worn(self) -> bool:

@@ -6,6 +6,7 @@ right kind and size, and raise Nonsense for the rest.
     configure {spec, slots, limits}      → ready {missing}
     look {name}           + descriptor   → looked {hash, candidate} | failed {kind, reason}
     decode {slot}         + descriptor   → decoded {metadata}       | failed
+    sidecar {}            + descriptor   → noted {notes or nothing} | failed
     thumbnail {longest, form} + descriptor → drawn {picture}        | failed
 
 Each job has `alarm_s`, too: the seconds until the decoder ends by itself.
@@ -20,7 +21,7 @@ from imgqd.pictures.formats import FORMATS
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.text import one_line
 from imgqd.pictures.told import Nonsense, read_notes
-from imgqd.records import Failure, FailureKind, Metadata, PixelSpec
+from imgqd.records import Failure, FailureKind, Metadata, Notes, PixelSpec
 
 Message = dict[str, Any]
 
@@ -77,6 +78,10 @@ def decoded(metadata: Metadata) -> Message:
     return {"answer": "decoded", "metadata": asdict(metadata)}
 
 
+def noted(notes: Notes | None) -> Message:
+    return {"answer": "noted", "notes": None if notes is None else asdict(notes)}
+
+
 def drawn(picture: bytes) -> Message:
     return {"answer": "drawn", "picture": picture}
 
@@ -108,6 +113,14 @@ def read_decoded(message: Message) -> Metadata | Failure:
         orientation=_orientation(told.get("orientation")),
         pixels=_pixels(told.get("pixels")),
     )
+
+
+def read_noted(message: Message) -> Notes | Failure | None:
+    if message.get("answer") == "failed":
+        return _read_failure(message)
+    _expect(message, "noted")
+    told = message.get("notes")
+    return None if told is None else read_notes(told)
 
 
 def read_drawn(message: Message, form: str = "jpeg") -> bytes | Failure:

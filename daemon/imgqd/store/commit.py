@@ -122,7 +122,7 @@ class _Batch:
             self._place(change.path, change.stamp, picture, trusted=change.trusted)
 
     def _ignore(self, change: Ignored) -> None:
-        file = self._place(change.path, change.stamp, None)
+        file = self._place(change.path, change.stamp, None, change.trusted)
         if file is not None:
             sidecars.put(self._connection, file, change.notes)
 

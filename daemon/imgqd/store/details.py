@@ -50,6 +50,7 @@ class Detail(NamedTuple):
     longitude: float | None
     camera: str | None
     lens: str | None
+    sidecar: int | None
 
 
 class Text(NamedTuple):
@@ -142,7 +143,7 @@ def _all(connection: apsw.Connection) -> Iterator[list[tuple[Detail, Text]]]:
 def _derived(connection: apsw.Connection, rows: Iterable[Any]) -> Iterator[tuple[Detail, Text]]:
     beside = sidecars.Beside(connection)
     for file, picture, folder, name, size, mtime_ns, width, height, *columns in list(rows):
-        said = beside.over(folder, name, notes.notes(tuple(columns)))
+        sidecar, said = beside.over(folder, name, notes.notes(tuple(columns)))
         zoned, time = moment(said, int(mtime_ns))
         yield (
             Detail(
@@ -160,6 +161,7 @@ def _derived(connection: apsw.Connection, rows: Iterable[Any]) -> Iterator[tuple
                 said.longitude,
                 said.camera,
                 said.lens,
+                sidecar,
             ),
             Text(
                 file,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgqd.records import Stamp
+from imgqd.store import notes, sidecars
 from imgqd.store.embeddings import Embeddings
 from imgqd.store.files import ROW, row
 from imgqd.store.folders import UNDER, join, under
@@ -19,17 +20,21 @@ from imgqd.store.records import Exported, FailedFile, FileInfo, Shown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import apsw
     from numpy.typing import NDArray
 
 # CROSS JOIN keeps SQLite to the order that is written, whatever its statistics say
 SHOWN = f"""
 SELECT files.id, folders.path, name, roots.state = 'offline',
-    size, mtime_ns, ctime_ns, files.inode, files.device, {COLUMNS} FROM
+    size, mtime_ns, ctime_ns, files.inode, files.device, {COLUMNS},
+    details.sidecar, {sidecars.QUALIFIED} FROM
 """
 OF_FILES = """
 CROSS JOIN pictures ON pictures.id = files.picture
 CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = folders.root
+LEFT JOIN details ON details.file = files.id LEFT JOIN sidecars ON sidecars.file = details.sidecar
 """
+PLACE = 9 + len(COLUMNS.split(","))  # of the sidecar among the columns
 FAILED = """
 SELECT files.id, folders.path, name, roots.state = 'offline',
     failures.kind, reason, attempts, first_seen, last_seen, decoder
@@ -142,17 +147,25 @@ class Listings(Embeddings):
                 names,
             ).get
             shown = self.files_of([columns[8]]).get(columns[8], []) if columns[8] else []
-        return FileInfo(
-            path,
-            root,
-            bool(offline),
-            row(columns),
-            shown[0].picture if shown else None,
-            [file.path for file in shown if file.path != path],
-        )
+            own = next((each for each in shown if each.path == path), None)
+            sidecar = _path(connection, own.sidecar) if own and own.sidecar else None
+        copies = [file.path for file in shown if file.path != path]
+        return FileInfo(path, root, bool(offline), row(columns), own, sidecar, copies)
+
+
+def _path(connection: apsw.Connection, file: int) -> bytes | None:
+    row = connection.execute(
+        "SELECT folders.path, name FROM files JOIN folders ON folders.id = folder WHERE files.id = ?",
+        (file,),
+    ).get
+    return join(*row) if row else None
 
 
 def _shown(columns: tuple[Any, ...]) -> Shown:
     id, folder, name, offline = columns[:4]
     stamp = Stamp(*map(int, columns[4:9]))
-    return Shown(id, join(folder, name), bool(offline), stamp, picture(columns[9:]))
+    known, sidecar = picture(columns[9:PLACE]), columns[PLACE]
+    said = known.metadata.notes
+    if sidecar is not None:
+        said = sidecars.over(notes.notes(columns[PLACE + 1 :]), said)
+    return Shown(id, join(folder, name), bool(offline), stamp, known, said, sidecar)

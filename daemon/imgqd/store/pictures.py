@@ -23,6 +23,13 @@ RETURNING id
 """
 
 
+UNNOTED = """
+SELECT pictures.id FROM pictures CROSS JOIN files ON files.picture = pictures.id
+CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = folders.root
+WHERE noted < ? AND roots.state = 'online' GROUP BY pictures.id ORDER BY max(files.mtime_ns) DESC
+"""
+
+
 class Pictures(Part):
     def known(self, hash: bytes) -> int | None:
         """The picture of those bytes, where it has an embedding by the model in use that is not to
@@ -46,6 +53,12 @@ class Pictures(Part):
             ).fetchall()
         known = (ledger_entry(entry) for entry in entries)
         return next((entry.failure for entry in known if entry.is_final(self.decoder)), None)
+
+    def unnoted(self) -> list[int]:
+        """The pictures whose metadata was read by an older imgq, of the newest file first; those on roots
+        that are offline are left out."""
+        with self._database.read() as connection:
+            return [id for (id,) in connection.execute(UNNOTED, (METADATA,))]
 
     def forget_orphans(self, before: float) -> list[int]:
         """Forgets the pictures, with their embeddings by every model, that no file has shown since

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from imgqd.records import Failed, Failure, Metadata, Stamp
+    from imgqd.records import Failed, Failure, Metadata, Notes, Stamp
 
 RootState = Literal["online", "offline"]
 FileState = Literal["indexed", "pending", "failed", "ignored"]
@@ -95,13 +95,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A file that shows a picture; `file` is the cursor of a listing."""
+    """A file that shows a picture; `file` is the cursor of a listing. notes: the picture's own, and over
+    them those of the sidecar, another file, where there is one."""
 
     file: int
     path: bytes
     offline: bool
     stamp: Stamp
     picture: Picture
+    notes: Notes
+    sidecar: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +127,20 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """All that is known of one file; `copies` are the other paths that show the same picture."""
+    """All that is known of one file. shown: where it shows a picture; sidecar: the path of its notes
+    beside it; copies: the other paths that show the same picture."""
 
     path: bytes
     root: bytes
     offline: bool
     row: Row
-    picture: Picture | None
+    shown: Shown | None
+    sidecar: bytes | None
     copies: list[bytes]
+
+    @property
+    def picture(self) -> Picture | None:
+        return self.shown.picture if self.shown else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ UPDATE files SET trusted = 0 WHERE picture IS NULL AND lower(substr(name, -4)) =
 """
 
 # derived: a row a file that shows a picture, with what is known of it, its picture and its sidecar.
-# time: seconds since 1970, in UTC where it is zoned, else as the clock stood where it was taken
+# sidecar: the file that is one for it. time: seconds since 1970, in UTC where it is zoned, else as the
+# clock stood where it was taken
 DETAILS = """
 CREATE TABLE details(
     file INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
@@ -71,7 +72,8 @@ CREATE TABLE details(
     latitude REAL,
     longitude REAL,
     camera TEXT,
-    lens TEXT
+    lens TEXT,
+    sidecar INTEGER
 );
 CREATE INDEX details_folder ON details(folder);
 CREATE INDEX details_time ON details(zoned, time);

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreDamaged
+from imgqd.pictures.formats import is_sidecar_name
 from imgqd.store import details, names, sidecars
 from imgqd.store.folders import UNDER, is_under, join, under
 from imgqd.store.part import fit
@@ -198,13 +199,13 @@ class Writing:
         """A file is new, or not what it was."""
         self._files.add(file)
         folder, name = os.path.split(path)
-        if sidecars.is_named_so(name) and (id := self.known_folder(folder)) is not None:
+        if is_sidecar_name(name) and (id := self.known_folder(folder)) is not None:
             sidecars.put(self.connection, file, None)
             self.note_name(id, name)
 
     def note_name(self, folder: int, name: bytes) -> None:
         """A file has come by this name, has changed, or has left it: it may be a sidecar."""
-        if sidecars.is_named_so(name):
+        if is_sidecar_name(name):
             self._named.add((folder, name))
 
     def note_files(self, files: Iterable[int]) -> None:
