@@ -45,6 +45,7 @@ STATUS = wire.Status(
 )
 REQUESTS = [
     wire.Search(terms=[wire.Term(text="red"), wire.Term(picture=b"\xff", weight=-0.5)]),
+    wire.Batch(options=wire.Search(terms=[], top=3), terms=[wire.BatchTerm(query=0, text="red")]),
     wire.AskStatus(),
     wire.Add(paths=[b"/p/caf\xe9"]),
     wire.Remove(paths=[b"/p"]),
@@ -114,6 +115,12 @@ def test_the_largest_picture_fits() -> None:
     packed = wire.pack_request(search, 1)
     assert len(packed) < wire.MOST_REQUEST
     assert wire.unpack_request(packed)[1] == search
+
+
+def test_the_longest_batch_fits() -> None:
+    terms = [wire.BatchTerm(query=query, text="red") for query in range(wire.MOST_QUERIES)]
+    batch = wire.Batch(options=wire.Search(terms=[]), terms=terms, first=7)
+    assert wire.unpack_request(wire.pack_request(batch, 1)) == (1, batch)
 
 
 def test_as_many_paths_as_a_shell_makes_of_a_star_fit() -> None:

@@ -36,6 +36,10 @@ class Failure(Exception):
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
+    def put_line(self, number: int) -> None:
+        """Says of which line of a file it is."""
+        self.message = f"line {number}: {self.message}"
+
 
 class UsageError(Failure):
     exit_code = 2

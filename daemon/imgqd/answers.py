@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,9 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
         raise Refused("the daemon is ending", "`imgq start` starts it again")
     match request:
         case wire.Search():
-            return _search(daemon, request)
+            return _search(daemon, request, lambda: daemon.searcher.hits(request))
+        case wire.Batch(options=options):
+            return _search(daemon, options, lambda: daemon.searcher.batch(request))
         case wire.AskStatus():
             return iter([daemon.status()])
         case wire.Add(paths=paths):
@@ -81,10 +83,12 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             raise UsageError(f"this daemon has no answer to {type(request).__name__}")
 
 
-def _search(daemon: Daemon, request: wire.Search) -> Iterator[wire.Reply]:
+def _search(
+    daemon: Daemon, request: wire.Search, hits: Callable[[], Iterator[wire.Hit]]
+) -> Iterator[wire.Reply]:
     began = time.perf_counter()
     require_watched(map(os.path.normpath, request.filter.within), daemon.roots.paths())
-    pieces = in_pieces(daemon.searcher.hits(request), wire.HITS_A_REPLY)
+    pieces = in_pieces(hits(), wire.HITS_A_REPLY)
     first = next(pieces)
     left_out = 0 if request.offline else daemon.searcher.left_out()
     head: dict[str, Any] = {

@@ -17,8 +17,8 @@ MOST_SKIPPED = 100
 MOST_COPIES_BYTES = 4 << 20
 
 
-def hit(shown: Shown, score: float) -> wire.Hit:
-    return wire.Hit(score=score, **_fields(shown))
+def hit(shown: Shown, score: float, query: int = 0) -> wire.Hit:
+    return wire.Hit(score=score, query=query, **_fields(shown))
 
 
 def seen(shown: Shown) -> wire.Seen:

@@ -14,6 +14,7 @@ TAKES: dict[str, str | None] = {
     "--weights": "A B",
     "--negative": "TERM",
     "--negative-weight": "X",
+    "--batch": "FILE",
     "--in": "DIR",
     "--after": "DATE",
     "--before": "DATE",

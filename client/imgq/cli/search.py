@@ -28,6 +28,7 @@ Usage: imgq [search] QUERY… [options]
   --not TERM           unlike this (repeatable)
   --weights A B        how much the text and the picture weigh
   --negative TERM      unlike this, by --negative-weight X (0.5; repeatable)
+  --batch FILE         a query a line, `-` is stdin; a line of JSON each
   -k, --top N          at most N hits (20; up to 100,000)
   --in DIR             only what lies under DIR (repeatable)
   --after, --before D  by the time taken: 2024, 2024-06-01, yesterday, "3 days ago"
@@ -56,6 +57,10 @@ def search(arguments: list[str]) -> int:
     if "--help" in asked.flags:
         sys.stdout.write(HELP)
         return 0
+    if asked.all("--batch"):
+        from imgq.cli import batch
+
+        return batch.search(asked)
     wanted = terms(asked)
     asks = request(asked, wanted)
     if "--wait" in asked.flags:

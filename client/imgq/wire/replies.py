@@ -66,9 +66,10 @@ class Seen(Record):
 
 
 class Hit(Seen):
-    """One file in an answer, with its score (cosine)."""
+    """One file in an answer, with its score (cosine); query: of a batch, 0 the first."""
 
     score: float = real()
+    query: int = integer(default=0)
 
 
 class Hits(Reply):

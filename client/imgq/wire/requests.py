@@ -19,6 +19,8 @@ from imgq.record import (
 MOST_PICTURE = 64 << 20
 MOST_TOP = 100_000
 MOST_PATHS = 4096
+# Terms of a batch, too.
+MOST_QUERIES = 2000
 MOST_SECONDS = 1 << 62
 MOST_WORDS = 1000
 
@@ -96,6 +98,23 @@ class Search(Request):
     offline: bool = boolean(default=False)
     exact: bool = boolean(default=False)
     timeout: float = real(0, 86400, default=30.0)
+
+
+class BatchTerm(Term):
+    """A term of the query of this number, 0 the first."""
+
+    query: int = integer(0, MOST_QUERIES - 1)
+
+
+class Batch(Request):
+    """Many queries with the same options, whose own terms are none. Answered by `Hits`, in pieces, which
+    tell the query of each hit. first: what the first query is called where one is wrong, in numbers of
+    lines."""
+
+    patient = True
+    options: Search = record(Search)
+    terms: tuple[BatchTerm, ...] = many(record(BatchTerm), most=MOST_QUERIES)
+    first: int = integer(1, default=1)
 
 
 class AskStatus(Request):

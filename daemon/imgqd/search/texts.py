@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class TextTower(threading.Thread):
 
     def embed(self, text: str, timeout: float) -> np.ndarray:
         """float32 (dim,), unit norm. Raises TimedOut while the tower loads, Refused where it cannot."""
+        (vector,) = self.embed_all([text], timeout)
+        return vector
+
+    def embed_all(self, texts: Sequence[str], timeout: float) -> list[np.ndarray]:
+        """The same of each, those that are not remembered in one batch."""
         if not self._loaded.wait(timeout):
             raise TimedOut(
                 f"the model was still loading after {timeout:g} s", "try again in a moment"
@@ -52,9 +58,12 @@ class TextTower(threading.Thread):
         if self._tower is None:
             raise Refused(self.trouble or "the text tower is not there", "`imgq logs` tells more")
         with self._lock:
-            if text not in self._remembered:
-                self._remembered[text] = self._tower.embed([text])[0]
-            self._remembered.move_to_end(text)
+            new = [text for text in dict.fromkeys(texts) if text not in self._remembered]
+            found = dict(zip(new, self._tower.embed(new), strict=True)) if new else {}
+            for text in texts:
+                found.setdefault(text, self._remembered.get(text))
+                self._remembered[text] = found[text]
+                self._remembered.move_to_end(text)
             while len(self._remembered) > MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
-            return self._remembered[text]
+            return [found[text] for text in texts]
