@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HELP = """\
-  red car                    a query, as `imgq QUERY…` takes it, with its options
+  red car                    a query, as `imgq QUERY…` takes it, and its options
   beach - people k:50        k:N, at most N hits
-  --in ~/Pictures/2024       options alone hold for what follows; `reset` forgets
+  --in ~/Pictures/2024       options alone hold from then on, until `reset`
   3                          opens the third hit (also `open 1 3`)
-  like 3                     pictures like the third hit (also `like 3 + snow`, `--like 3`)
+  like 3                     pictures like the third hit (also `like 3 + snow`)
   more 3                     the last query, and more like the third hit
   less 2                     the last query, and less like the second hit
   search help                the words themselves (also `\\help`)
