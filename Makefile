@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types check bench install clean
+.PHONY: demo test lint types check bench man install clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/imgq demo $(if $(DIR),--dir "$(DIR)") $(if $(QUERY),--query "$(QUERY)")
@@ -31,6 +31,10 @@ check: lint types test
 bench: $(VENV)/.benched
 	mkdir -p build/bench
 	$(BIN)/python -m benchmarks.search --pictures 10000 100000 1000000 --out build/bench
+
+# The manual pages that the wheel ships, out of what the commands say.
+man: $(VENV)/.installed
+	$(BIN)/python -m imgq.cli.manpage docs/man
 
 install: $(VENV)/.installed
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from imgq import query
+from imgq.cli import manual
 from imgq.cli.options import TAKES, Asked, parse
-from imgq.cli.search import HELP, request, terms
+from imgq.cli.search import request, terms
 from imgq.errors import UsageError
 
 
@@ -125,9 +126,22 @@ def test_weights_are_two_numbers() -> None:
     assert parse(["red"]).negative_weight == 0.5
 
 
-@pytest.mark.parametrize("option", [option for option in TAKES if option != "--help"])
+@pytest.mark.parametrize("option", TAKES)
 def test_every_option_is_in_the_help(option: str) -> None:
-    assert option in HELP.replace(",", " ").replace("[", " ").split()
+    assert option in manual.help_text().replace(",", " ").replace("[", " ").split()
+    assert manual.about(option) in manual.about("all")
+    if option != "--all":
+        assert manual.about(option.removeprefix("--")) == manual.about(option)
+
+
+def test_help_fits_a_screen_and_has_examples() -> None:
+    lines = manual.help_text().splitlines()
+    assert len(lines) <= 24
+    assert all(len(line) <= 80 for line in lines)
+    assert sum(line.startswith("  imgq ") for line in lines) >= 4
+    assert manual.about("-k").startswith("-k, --top N\n")
+    with pytest.raises(UsageError, match="no option --nope"):
+        manual.about("--nope")
 
 
 def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

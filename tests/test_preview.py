@@ -128,6 +128,13 @@ def test_blocks_are_two_pixels_each(canvas: Canvas, few: bool) -> None:
     assert all(line.endswith("\x1b[0m") for line in lines)
 
 
+def test_a_color_is_the_nearest_of_the_cube() -> None:
+    cube = [0, 95, 135, 175, 215, 255]
+    for value in range(256):
+        distances = [abs(value - each) for each in cube]
+        assert distances[blocks._level(value)] == min(distances)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with library(tmp_path_factory.mktemp("preview")) as home:

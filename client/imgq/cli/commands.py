@@ -35,6 +35,15 @@ _MODULES = {
     "shell": "shell",
 }
 
+# What a person looks for in the help; a command that is not built yet is not shown.
+GROUPS = {
+    "daemon": ("start", "stop", "restart", "status", "wait", "pause", "resume", "logs", "service"),
+    "folders": ("add", "remove", "roots"),
+    "answers": ("search", "shell", "follow", "dupes"),
+    "index": ("files", "info", "errors", "reindex", "check", "export", "stats"),
+    "set up": ("model", "config", "doctor", "demo"),
+}
+
 
 class Commands(click.Group):
     """Loads what is called, and nothing else."""
@@ -49,16 +58,51 @@ class Commands(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("Usage: imgq QUERY… [options]\n       imgq COMMAND …\n")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By what they are for: a line for each would be longer than a screen."""
+        grouped = {name for names in GROUPS.values() for name in names}
+        left = tuple(name for name in _MODULES if name not in grouped)
+        with formatter.section("Commands, each with --help"):
+            formatter.write_dl(
+                [
+                    (group, "  ".join(name for name in names if name in {*_MODULES, "search"}))
+                    for group, names in {**GROUPS, "others": left}.items()
+                    if names
+                ]
+            )
+
+
+def _print_completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:
+    if shell:
+        from imgq.cli.completion import script
+
+        click.echo(script(shell), nl=False)
+        ctx.exit()
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="imgq")
+@click.option(
+    "--completion",
+    metavar="SHELL",
+    is_eager=True,
+    expose_value=False,
+    callback=_print_completion,
+    help="Print what has bash, zsh or fish complete imgq.",
+)
+@click.option(
+    "--socket", metavar="ADDRESS", expose_value=False, help="Ask the daemon at this address."
+)
+@click.version_option(__version__, prog_name="imgq", help="Print the version.")
 def imgq() -> None:
     """Finds your pictures by what is in them.
 
     \b
     imgq start ~/Pictures      once: start the daemon, watch this folder
     imgq "red car"             from then on, from any shell
-    imgq --like photo.jpg
+    imgq --like photo.jpg      pictures like this one
     imgq search --help         all that a search takes
     """
 

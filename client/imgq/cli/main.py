@@ -79,8 +79,14 @@ def run(words: list[str]) -> int:
 
 
 def _dispatched(words: list[str]) -> int:
+    if instruction := os.environ.get("_IMGQ_COMPLETE"):
+        from imgq.cli.completion import answer
+
+        sys.stdout.write(f"{answer(instruction)}\n")
+        return 0
     words = _with_socket(words)
-    if not words or words[0] in ("--help", "-h", "--version") or words[0] in COMMANDS:
+    first = words[0].partition("=")[0] if words else "--help"
+    if first in ("--help", "-h", "--version", "--completion") or first in COMMANDS:
         from imgq.cli.commands import run_command
 
         return run_command(words)

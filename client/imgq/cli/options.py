@@ -44,6 +44,8 @@ FILTERS = frozenset(
     """--in --after --before --camera --lens --ext --near --size --orientation --rating
     --text""".split()  # noqa: SIM905 - as words they are read more easily
 )
+# Those that may have a value, and what stands for it.
+OPTIONAL = {"--html": "FILE", "--help": "OPTION"}
 SHORT = {"-k": "--top", "-l": "--paths", "-0": "--null", "-h": "--help"}
 
 
@@ -54,7 +56,11 @@ class Asked:
         self.words: list[str] = []
         self.flags: set[str] = set()
         self.values: dict[str, list[str]] = {}
-        self.html: str | None = None
+        self.optional: dict[str, str] = {}
+
+    @property
+    def html(self) -> str | None:
+        return self.optional.get("--html")
 
     @property
     def top(self) -> int:
@@ -154,10 +160,11 @@ def _option(asked: Asked, name: str, value: str | None, left: list[str]) -> None
         raise UsageError(f"there is no option {name}", _meant(name))
     placeholder = TAKES[name]
     if placeholder is None:
-        if value is not None and name != "--html":
+        if value is not None and name not in OPTIONAL:
             raise UsageError(f"{name} takes no value")
         asked.flags.add(name)
-        asked.html = value if name == "--html" else asked.html
+        if value is not None:
+            asked.optional[name] = value
         return
     values = [] if value is None else [value]
     count = len(placeholder.split())

@@ -16,47 +16,12 @@ if TYPE_CHECKING:
 
     from imgq.cli.options import Asked
 
-HELP = """\
-Usage: imgq [search] QUERY… [options]
-
-  imgq "red car"                        what is in the picture, in words
-  imgq horse + stripes - people         what it should be near, and what not
-  imgq 2:beach + 0.5:./pool.jpg         weights, and pictures as terms
-  imgq --like photo.jpg --json          pictures like this one, for a program
-
-  --like FILE          like this picture; `-` is a picture on stdin (repeatable)
-  --not TERM           unlike this (repeatable)
-  --weights A B        how much the text and the picture weigh
-  --negative TERM      unlike this, by --negative-weight X (0.5; repeatable)
-  --batch FILE         a query a line, `-` is stdin; a line of JSON each
-  -k, --top N          at most N hits (20; up to 100,000)
-  --in DIR             only what lies under DIR (repeatable)
-  --after, --before D  by the time taken: 2024, 2024-06-01, yesterday, "3 days ago"
-  --camera, --lens T   a part of its name;  --ext jpg  the end of the file's name
-  --near LAT,LON,KM    within so many kilometers of a place
-  --size S             ">2MP", ">=1920x1080", "<500KB";  --rating ">=4"
-  --orientation WORD   landscape, portrait or square
-  --text WORDS         in names, titles, keywords; alone, the best fit first
-  --all                also files whose folder is offline
-  --exact              compare with every vector on disk, which takes longer
-  --wait               first wait until every change on disk is in the index
-  --json, --jsonl      one JSON object; or one a hit, a line each
-  -l, --paths          paths alone;  -0, --null  the same, each ended by NUL
-  --html[=FILE]        a gallery; without FILE in a temporary one, its path printed
-  --open               the gallery, in the browser
-  --preview            the pictures, on the terminal itself
-  --timeout SECONDS    how long to wait for the answer (30)
-
-Exit codes: 0 hits · 1 none · 2 usage · 3 no daemon · 4 refused · 5 another protocol
-"""
-
 
 def search(arguments: list[str]) -> int:
     """Asks, prints the answer, returns the exit code."""
     asked = options.parse(arguments)
     if "--help" in asked.flags:
-        sys.stdout.write(HELP)
-        return 0
+        return _help(asked.optional.get("--help"))
     if asked.all("--batch"):
         from imgq.cli import batch
 
@@ -69,6 +34,13 @@ def search(arguments: list[str]) -> int:
     note(first)
     show(asked, wanted, first, hits)
     return 0 if hits else 1
+
+
+def _help(option: str | None) -> int:
+    from imgq.cli import manual
+
+    sys.stdout.write(manual.about(option) if option else manual.help_text())
+    return 0
 
 
 def terms(asked: Asked, given: Iterable[query.Wanted] = ()) -> list[query.Wanted]:
