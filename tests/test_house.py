@@ -39,19 +39,16 @@ HEAVY = {
 # asked by hand, from a prompt: it should not wait for a parser, an importer of types or a regular
 # expression. What is new here has to be worth its time to every single search.
 OURS = """imgq imgq.cli imgq.cli.main imgq.cli.options imgq.cli.search imgq.client imgq.errors
-imgq.paths imgq.pictures imgq.query imgq.record imgq.render imgq.wire
-imgq.wire.packing imgq.wire.replies imgq.wire.requests imgq.zmtp"""
-MSGPACK = """msgpack msgpack._cmsgpack msgpack.exceptions msgpack.ext
-_cython cython_runtime datetime _datetime struct _struct
-collections _collections itertools keyword operator _operator reprlib math"""
+imgq.pack imgq.paths imgq.pictures imgq.query imgq.record imgq.render imgq.to_json
+imgq.wire imgq.wire.packing imgq.wire.replies imgq.wire.requests imgq.zmtp"""
 PYTHON = "__future__ _socket errno zlib"
-ALLOWED = {*OURS.split(), *MSGPACK.split(), *PYTHON.split()}
+ALLOWED = {*OURS.split(), *PYTHON.split()}
 
 SEARCH = """
 import sys
 before = set(sys.modules)
 from imgq.cli.main import run
-code = run(["red", "car", "-l"])
+code = run(["red", "car", *sys.argv[1:]])
 sys.stdout.flush()
 print(*sorted(set(sys.modules) - before), file=sys.stderr)
 sys.exit(code)
@@ -74,20 +71,27 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def fresh(program: str) -> subprocess.CompletedProcess[str]:
+def fresh(program: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=peers.PATIENCE_S
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        timeout=peers.PATIENCE_S,
     )
 
 
-def test_a_search_loads_what_it_needs_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["-l", "-0", "--json", "--jsonl", "--top=3"])
+def test_a_search_loads_what_it_needs_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
     hit = wire.Hit(path=b"/p/a.jpg", score=0.3, size=1, mtime="", date_from="file", offline=False)
     index = wire.Freshness(files=1, pending=0, failed=0, settled=True)
     reply = wire.Hits(model="fast", took_ms=1, index=index, hits=[hit])
     with peers.address() as path, peers.answering(path, [wire.pack_reply(reply, 1)]):
         monkeypatch.setenv("IMGQ_SOCKET", f"ipc://{path}")
-        done = fresh(SEARCH)
-    assert (done.returncode, done.stdout) == (0, "/p/a.jpg\n")
+        done = fresh(SEARCH, form)
+    assert done.returncode == 0, done.stderr
+    assert "/p/a.jpg" in done.stdout
     loaded = {name for name in done.stderr.split() if not name.startswith("_cython_")}
     assert loaded - ALLOWED == set()
     assert set(OURS.split()) <= loaded

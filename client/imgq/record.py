@@ -148,19 +148,18 @@ class Record:
         cls.fields = {**cls.fields, **own}
 
     def __init__(self, /, **values: Any) -> None:
-        if unknown := values.keys() - self.fields.keys():
-            raise BadField(f"{type(self).__name__} has no field {min(unknown)!r}")
+        if not values.keys() <= self.fields.keys():
+            unknown = min(values.keys() - self.fields.keys())
+            raise BadField(f"{type(self).__name__} has no field {unknown!r}")
+        own = self.__dict__
         for name, field in self.fields.items():
-            self.__dict__[name] = self._checked(name, field, values)
-
-    def _checked(self, name: str, field: Field, values: dict[str, Any]) -> Any:
-        value = values.get(name, field.default)
-        if value is REQUIRED:
-            raise BadField(f"{type(self).__name__}.{name} is missing")
-        try:
-            return field.check(value)
-        except BadField as error:
-            raise BadField(f"{type(self).__name__}.{name} {error}") from None
+            value = values.get(name, field.default)
+            if value is REQUIRED:
+                raise BadField(f"{type(self).__name__}.{name} is missing")
+            try:
+                own[name] = field.check(value)
+            except BadField as error:
+                raise BadField(f"{type(self).__name__}.{name} {error}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")

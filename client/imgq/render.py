@@ -6,6 +6,7 @@ import os
 
 from imgq import wire
 from imgq.record import Record
+from imgq.to_json import to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +28,6 @@ _SEEN = (
 
 # What stands for itself in a URL's path (RFC 3986).
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
-
-# What JSON lets through and a terminal heeds: control characters, separators of lines, and what turns
-# the direction of writing.
-_STEERING = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-}
 
 
 def path(raw: bytes, terminal: bool) -> bytes:
@@ -113,10 +107,7 @@ def _value(value: Any) -> Any:
 
 def json_line(value: Any) -> bytes:
     """One line of JSON, in UTF-8."""
-    from json import dumps
-
-    text = dumps(value, ensure_ascii=False).translate(_STEERING)
-    return text.encode("utf-8", "replace") + b"\n"
+    return to_json(value).encode("utf-8", "replace") + b"\n"
 
 
 def _escaped(character: str) -> str:

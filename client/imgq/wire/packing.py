@@ -7,8 +7,7 @@ places never change, so that any two versions can tell each other that they diff
 
 from __future__ import annotations
 
-import msgpack
-
+from imgq import pack
 from imgq.errors import Failure, ProtocolMismatch
 from imgq.record import BadField
 from imgq.wire.replies import ROWS_A_REPLY, Reply
@@ -25,6 +24,8 @@ MOST_REPLY = 16 << 20
 # More than any message has: a map for each row and two for each hit; the message, its rows, its folders.
 MOST_MAPS = 2 * ROWS_A_REPLY + 100
 MOST_LISTS = 64
+# Up to so many bytes a reply is read without msgpack, which takes longer to come than this to be read.
+_SMALL = 1 << 16
 
 
 class BadMessage(Failure):
@@ -38,22 +39,28 @@ REPLIES: dict[str, type[Reply]] = {cls.__name__: cls for cls in Reply.__subclass
 
 
 def pack_request(request: Request, number: int) -> bytes:
-    return _packed([PROTOCOL, number, type(request).__name__, request.plain()])
+    return pack.pack([PROTOCOL, number, type(request).__name__, request.plain()])
 
 
 def unpack_request(frame: bytes) -> tuple[int, Request]:
     """The request and its number. Raises ProtocolMismatch or BadMessage."""
-    _, number, kind, fields = _unpacked(frame, MOST_REQUEST, 4)
+    _, number, kind, fields = _unpacked(_array(frame, MOST_REQUEST), 4)
     return number, _made(REQUESTS, kind, fields)
 
 
 def pack_reply(reply: Reply, number: int, more: bool = False) -> bytes:
-    return _packed([PROTOCOL, number, more, type(reply).__name__, reply.plain()])
+    import msgpack
+
+    message = [PROTOCOL, number, more, type(reply).__name__, reply.plain()]
+    # A sentence may name a file whose name is no text: it must not keep an answer from leaving.
+    packed: bytes = msgpack.packb(message, unicode_errors="backslashreplace")
+    return packed
 
 
 def unpack_reply(frame: bytes) -> tuple[int, bool, Reply]:
     """The number of the request, whether more replies follow, and the reply itself."""
-    _, number, more, kind, fields = _unpacked(frame, MOST_REPLY, 5)
+    message = _small(frame) if len(frame) <= _SMALL else _array(frame, MOST_REPLY)
+    _, number, more, kind, fields = _unpacked(message, 5)
     return number, bool(more), _made(REPLIES, kind, fields)
 
 
@@ -70,14 +77,7 @@ def _is_number(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 32
 
 
-def _packed(message: list[Any]) -> bytes:
-    # A sentence may name a file whose name is no text: it must not keep an answer from leaving.
-    packed: bytes = msgpack.packb(message, unicode_errors="backslashreplace")
-    return packed
-
-
-def _unpacked(frame: bytes, most: int, places: int) -> list[Any]:
-    message = _array(frame, most)
+def _unpacked(message: list[Any], places: int) -> list[Any]:
     if message[0] != PROTOCOL:
         raise ProtocolMismatch(
             f"the message is of protocol {message[0]!s:.20}, this imgq speaks {PROTOCOL}",
@@ -88,10 +88,20 @@ def _unpacked(frame: bytes, most: int, places: int) -> list[Any]:
     return message
 
 
+def _small(frame: bytes) -> list[Any]:
+    try:
+        message = pack.unpack(frame)
+    except ValueError as error:
+        raise BadMessage(f"the message cannot be read: {error}") from None
+    return _formed(message)
+
+
 def _array(frame: bytes, most: int) -> list[Any]:
     """An honest megabyte of empty maps would become 64 MB: every size is bounded before it is made."""
     if len(frame) > most:
         raise BadMessage(f"the message has {len(frame)} bytes, {most} is the most")
+    import msgpack
+
     try:
         message = msgpack.unpackb(
             frame,
@@ -106,6 +116,10 @@ def _array(frame: bytes, most: int) -> list[Any]:
         raise BadMessage(
             f"the message cannot be read: {str(error) or type(error).__name__}"
         ) from None
+    return _formed(message)
+
+
+def _formed(message: Any) -> list[Any]:
     if not isinstance(message, list) or len(message) < 2:
         raise BadMessage("the message is not of imgq's form")
     return message
