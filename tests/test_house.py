@@ -55,6 +55,17 @@ sys.exit(code)
 """
 
 
+# As `imgqd` does it; and then what a kernel would ask torch's compiler, which has none for this device.
+TEXTS_ALONE = """
+import sys
+import imgqd.__main__
+from imgqd.models import card, text
+text.TextTower(card.builtin()).embed(["a red car"])
+print(*sys.modules)
+print(sys.modules["torchvision.ops.roi_align"].is_compile_supported("meta"))
+"""
+
+
 def dotted(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts[1:]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -102,6 +113,16 @@ def test_no_client_module_loads_the_daemons_libraries(module: str) -> None:
     done = fresh(f"import sys, {module}; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
     assert {name.partition(".")[0] for name in done.stdout.split()} & HEAVY == set()
+
+
+def test_the_daemon_loads_of_torch_and_open_clip_what_texts_need() -> None:
+    done = fresh(TEXTS_ALONE)
+    assert done.returncode == 0, done.stderr
+    *loaded, says_no = done.stdout.split()
+    assert {"torch", "open_clip"} <= set(loaded)
+    assert not {"timm.models", "torch._dynamo", "sympy", "triton"} & set(loaded)
+    # What is put off is there when somebody asks for it.
+    assert says_no == "False"
 
 
 def test_no_client_module_imports_them_later_either() -> None:

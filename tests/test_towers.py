@@ -18,9 +18,9 @@ from imgq.errors import ModelMissing, Refused
 from imgqd.embedder.device import Device
 from imgqd.embedder.image import ImageTower
 from imgqd.embedder.tower import OutOfMemory
-from imgqd.models import architecture, card, text, tokenizer, towers
+from imgqd.models import architecture, card, shortened, text, tokenizer, towers
 from imgqd.models.card import Card
-from imgqd.models.presets import BUILTIN_ARCHITECTURE
+from imgqd.models.presets import BUILTIN_ARCHITECTURE, PRESETS
 
 # A ViT of open_clip's, convolutions of timm's, a ViT of timm's with its text tower under "text.".
 DEFAULT, CONVOLUTIONS, CUSTOM = "ViT-B-32-256", BUILTIN_ARCHITECTURE, "PE-Core-T-16-384"
@@ -141,7 +141,59 @@ class TestTexts:
             }.items():
                 config = architecture.config(name)
                 tower = open_clip.model._build_text_tower(config["embed_dim"], config["text_cfg"])
-                assert (text._last_token(tower) is not None) == cut, name
+                assert (shortened.last_token(tower) is not None) == cut, name
+
+    @pytest.mark.parametrize("name", sorted({each.architecture for each in PRESETS}))
+    def test_without_padding_are_as_open_clip_has_them(self, name: str) -> None:
+        """Of each preset's text tower, with fewer layers and words: what is cut does not depend on them."""
+        torch.manual_seed(0)
+        tower = small_text_tower(name)
+        given: list[int] = []
+        tower.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].shape[1]))
+        whole = architecture.config(name)["text_cfg"].get("context_length", 77)
+        cut = shortened.Shortened(tower)
+        short, full = some_tokens(tower, whole, [3, 5]), some_tokens(tower, whole, [whole - 2])
+        with torch.inference_mode():
+            wanted = [tower(short), tower(full)]
+            np.testing.assert_allclose(cut(short), wanted[0], atol=1e-5)
+            np.testing.assert_allclose(cut(full), wanted[1], atol=1e-5)
+        is_cut = "SigLIP" not in name
+        assert given == [whole, whole, 7 if is_cut else whole, whole]
+
+    def test_in_bf16_are_the_same_where_that_is_used(self) -> None:
+        builtin = card.builtin()
+        assert builtin is not None
+        exact, near = text.TextTower(builtin, exact=True), text.TextTower(builtin, exact=True)
+        near._tower = shortened.Shortened(towers.load(builtin, "text").to(torch.bfloat16))
+        assert cosines(exact.embed(TEXTS), near.embed(TEXTS)).min() >= 0.999
+
+    def test_are_tried_in_bf16_where_the_cpu_may_have_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        builtin = card.builtin()
+        assert builtin is not None
+        tried: list[torch.dtype] = []
+        has_bf16 = True
+
+        def trial(tower: torch.nn.Module, sample: torch.Tensor) -> tuple[np.ndarray, float]:
+            dtype = next(tower.parameters()).dtype
+            tried.append(dtype)
+            return real(tower, sample)[0], seconds[dtype]
+
+        real = text._tried
+        monkeypatch.setattr(text, "_tried", trial)
+        monkeypatch.setattr(
+            torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16, raising=False
+        )
+        for quick, used in ((0.5, torch.bfloat16), (0.95, torch.float32), (3.0, torch.float32)):
+            seconds = {torch.float32: 1.0, torch.bfloat16: quick}
+            assert precision(text.TextTower(builtin)) == used
+        assert set(tried) == {torch.float32, torch.bfloat16}
+        tried.clear()
+        assert precision(text.TextTower(builtin, exact=True)) == torch.float32
+        has_bf16 = False
+        assert precision(text.TextTower(builtin)) == torch.float32
+        assert tried == []
 
     def test_of_a_fake_need_no_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMGQ_TEST_TEXT", "fake_embedder:FakeTexts")
@@ -149,6 +201,30 @@ class TestTexts:
         assert builtin is not None
         red, car, green = text.open_text_tower(builtin).embed(["red", "a red car", "green"])
         assert red @ car > 0.999 > 0.5 > red @ green
+
+
+def small_text_tower(name: str) -> torch.nn.Module:
+    """An architecture's text tower with two layers, few words and random weights."""
+    config = architecture.config(name)
+    parts = config["text_cfg"] | {"layers": 2, "vocab_size": 1000}
+    tower: torch.nn.Module = open_clip.model._build_text_tower(config["embed_dim"], parts)
+    for parameter in tower.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    return tower.eval()
+
+
+def some_tokens(tower: torch.nn.Module, length: int, words: list[int]) -> torch.Tensor:
+    """Texts of so many words: a start, words, an end, and padding."""
+    end = tower.eos_id if tower.pool_type == "eos" else 999
+    tokens = torch.zeros(len(words), length, dtype=torch.int64)
+    for row, count in zip(tokens, words, strict=True):
+        row[0], row[count + 1] = 998, int(end)
+        row[1 : count + 1] = torch.arange(100, 100 + count)
+    return tokens
+
+
+def precision(tower: text.TextTower) -> torch.dtype:
+    return next(tower._tower._tower.parameters()).dtype
 
 
 class TestWeights:

@@ -8,10 +8,15 @@ import sys
 import traceback
 from typing import NoReturn
 
+from imgqd.models import lean
+
 # A stalled spin of a thread pool costs a search 8 ms: one thread each, before numpy loads.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-
+lean.for_texts_alone()
+# A query wants the interpreter back after each of torch's operations, and waits so long for it each time
+# that another thread is busy: five milliseconds, unless it is told otherwise.
+sys.setswitchinterval(0.0005)
 
 BUG = 70
 

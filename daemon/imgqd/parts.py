@@ -42,7 +42,8 @@ from imgqd.upkeep import Upkeep
 def assembled(card: Card, index: Index, life: Life) -> Daemon:
     """Every part; nothing is started yet."""
     settings = life.settings
-    dirty, backlog, roots, texts = Dirty(), Backlog(), Roots(index), TextTower(card)
+    dirty, backlog, roots = Dirty(), Backlog(), Roots(index)
+    texts = TextTower(card, exact=settings.precision == "f32")
     pipeline = Pipeline(_plant(card, settings), _memory(index.store, roots, settings))
     rules = Rules(settings.exclude, life.places.own)
     library = Library(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,9 +21,11 @@ MOST_REMEMBERED = 4096
 class TextTower(threading.Thread):
     """Loads once, then answers; the vectors of the latest queries are remembered."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, exact: bool = False) -> None:
+        """exact: in float32, whatever the CPU."""
         super().__init__(name="text tower", daemon=True)
         self._card = card
+        self._exact = exact
         self._loaded = threading.Event()
         self._lock = threading.Lock()
         self._tower: Texts | None = None
@@ -32,7 +34,7 @@ class TextTower(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._tower = open_text_tower(self._card)
+            self._tower = open_text_tower(self._card, self._exact)
         except Exception as error:
             log.exception("the text tower cannot be loaded")
             self.trouble = f"the text tower of {self._card.name} cannot be loaded: {error}"
@@ -57,13 +59,20 @@ class TextTower(threading.Thread):
             )
         if self._tower is None:
             raise Refused(self.trouble or "the text tower is not there", "`imgq logs` tells more")
+        # As tokenizers have them.
+        asked = [" ".join(text.split()) for text in texts]
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if text not in self._remembered]
-            found = dict(zip(new, self._tower.embed(new), strict=True)) if new else {}
-            for text in texts:
-                found.setdefault(text, self._remembered.get(text))
+            found = {text: self._remembered[text] for text in asked if text in self._remembered}
+        # Nobody waits here for the texts of somebody else.
+        new = [text for text in dict.fromkeys(asked) if text not in found]
+        found |= zip(new, self._tower.embed(new), strict=True) if new else {}
+        self._remember(asked, found)
+        return [found[text] for text in asked]
+
+    def _remember(self, asked: Sequence[str], found: Mapping[str, np.ndarray]) -> None:
+        with self._lock:
+            for text in asked:
                 self._remembered[text] = found[text]
                 self._remembered.move_to_end(text)
             while len(self._remembered) > MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
-            return [found[text] for text in texts]
