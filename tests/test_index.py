@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import batches
-from imgqd.index import Index, loaded
+from imgqd.index import COUNTING_SHARE, Index, loaded
 from imgqd.records import Gone
+from imgqd.store import Counts
 
 
 @pytest.fixture
@@ -89,3 +90,27 @@ def test_counts_that_cannot_be_read_are_those_that_could(index: Index) -> None:
     index.commit([batches.indexed(100)])
     index.store.close()
     assert (index.counts(), index.root_counts()) == before
+
+
+def test_files_are_counted_again_when_there_has_been_time_for_it(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("imgqd.index.time.monotonic", lambda: now)
+    counted = index.store.counts
+
+    def slowly() -> Counts:
+        nonlocal now
+        now += 0.5
+        return counted()
+
+    monkeypatch.setattr(index.store, "counts", slowly)
+    files = index.recent_counts().files
+    index.commit([batches.indexed(100)])
+    now += 0.5 * COUNTING_SHARE - 0.1
+    assert index.recent_counts().files == files
+    now += 0.2
+    assert index.recent_counts().files == files + 1
+    # Who asks for them, gets those of this moment.
+    index.commit([batches.indexed(101)])
+    assert index.counts().files == index.recent_counts().files == files + 2

@@ -64,14 +64,13 @@ class Backlog:
 
     @property
     def pending(self) -> int:
-        with self._changed:
-            waiting = (*self._unready.values(), *self._put_off.values())
-            return len(self._under_way) + sum(each.total() for each in waiting)
+        # Without the lock, as below: no query waits for a folder that is gone through.
+        waiting = [*self._unready.values(), *self._put_off.values()]
+        return len(self._under_way) + sum(each.total() for each in waiting)
 
     def counted(self, state: FileState) -> int:
         """How many of the pending the store has in this state, from when they were read before."""
-        with self._changed:
-            return self._states[state]
+        return self._states[state]
 
     def begin(self, seen: Iterable[Seen], urgency: Urgency) -> list[Job]:
         """What is to be done now for files that are not as the store knows them; others are under way

@@ -92,12 +92,13 @@ class Daemon:
         return self.reconciler.is_settled and not self.index.store.damage.is_set()
 
     def freshness(self) -> wire.Freshness:
-        counts, backlog = self.index.counts(), self.backlog
+        backlog, settled = self.backlog, self.is_settled
+        counts = self.index.counts() if settled else self.index.recent_counts()
         return wire.Freshness(
             files=max(counts.files - backlog.counted("indexed"), 0),
             pending=backlog.pending,
             failed=max(counts.failed - backlog.counted("failed"), 0),
-            settled=self.is_settled,
+            settled=settled,
         )
 
     def status(self) -> wire.Status:

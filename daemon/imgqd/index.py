@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # So long it is told that an index was made anew.
 LATELY_S = 86400.0
+# Counting takes one part in so many of the time at most, while pictures are being recorded.
+COUNTING_SHARE = 20
 
 
 class Index:
@@ -49,6 +51,7 @@ class Index:
         self.commits = self.renewals = 0
         self._renewed = (renewed, time.monotonic())
         self._counts = Counts()
+        self._counted_until = 0.0
         self._root_counts: dict[bytes, Tally] = {}
         resident.mend_by(self.mend)
 
@@ -60,9 +63,16 @@ class Index:
 
     def counts(self) -> Counts:
         """Those of the store, or where it cannot be read the last that could."""
+        began = time.monotonic()
         with suppress(StoreError):
             self._counts = self.store.counts()
+        now = time.monotonic()
+        self._counted_until = now + COUNTING_SHARE * (now - began)
         return self._counts
+
+    def recent_counts(self) -> Counts:
+        """Those of a moment ago, where it would take long to count again: after each commit it does."""
+        return self._counts if time.monotonic() < self._counted_until else self.counts()
 
     def root_counts(self) -> dict[bytes, Tally]:
         """The same of each root."""
