@@ -13,6 +13,7 @@ from imgq.errors import Refused, StoreDamaged, UsageError
 from imgqd import shown
 from imgqd.library.admission import require_foreign, require_watched
 from imgqd.pieces import in_pieces, rows
+from imgqd.stats import stats
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
@@ -46,6 +47,8 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             return _search(daemon, options, lambda: daemon.searcher.batch(request))
         case wire.AskStatus():
             return iter([daemon.status()])
+        case wire.AskStats():
+            return iter([stats(daemon)])
         case wire.Add(paths=paths):
             return _add(daemon, paths)
         case wire.Remove(paths=paths):
@@ -91,9 +94,11 @@ def _search(
     pieces = in_pieces(hits(), wire.HITS_A_REPLY)
     first = next(pieces)
     left_out = 0 if request.offline else daemon.searcher.left_out()
+    seconds = time.perf_counter() - began
+    daemon.searcher.times.add("total", seconds)
     head: dict[str, Any] = {
         "model": daemon.card.name,
-        "took_ms": (time.perf_counter() - began) * 1e3,
+        "took_ms": seconds * 1e3,
         "index": daemon.freshness(),
         "left_out": left_out,
         "offline_roots": tuple(daemon.roots.offline()) if left_out else (),

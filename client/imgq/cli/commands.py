@@ -19,6 +19,7 @@ _MODULES = {
     "resume": "pause",
     "check": "check",
     "status": "status",
+    "stats": "stats",
     "add": "roots",
     "remove": "roots",
     "roots": "roots",

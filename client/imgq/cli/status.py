@@ -39,7 +39,7 @@ def lines(now: wire.Status) -> list[str]:
         f" (pid {now.pid}, up {_duration(now.uptime_s)})",
         *([f"waiting  {now.waiting}"] if now.waiting else []),
         f"model    {_model(now.model)}",
-        f"index    {index.files} files, {index.pictures} pictures, {_size(index.bytes)}",
+        f"index    {index.files} files, {index.pictures} pictures, {size(index.bytes)}",
         f"         {index.pending} pending, {index.failed} failed, {index.offline} offline, "
         f"{index.ignored} ignored",
         *(f"folder   {_path(root.path)}  {root.state}, {root.files} files" for root in now.roots),
@@ -77,7 +77,7 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
     for unit in ("bytes", "KB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"

@@ -159,6 +159,41 @@ class Status(Reply):
     waiting: str | None = maybe(string(), default=None)
 
 
+class StageTime(Record):
+    """How often a stage was gone through since the daemon's start, and its seconds on the clock, added up
+    over all that work beside each other; of the latest times, where each counts, the median and the 95th
+    percentile in seconds."""
+
+    stage: str = string(most=64)
+    count: int = integer()
+    seconds: float = real(0)
+    p50_s: float | None = maybe(real(0), default=None)
+    p95_s: float | None = maybe(real(0), default=None)
+
+
+class Usage(Process):
+    """What a process takes: bytes of memory, and seconds of a core since it began; null where the system
+    does not tell."""
+
+    memory_bytes: int | None = maybe(integer(), default=None)
+    cpu_s: float | None = maybe(real(0), default=None)
+
+
+class Stats(Reply):
+    """Where time and memory go; `codes_bytes` are those in memory that searches go through."""
+
+    version: str = string()
+    model: str = string()
+    uptime_s: float = real(0)
+    rates: Rates = record(Rates)
+    counters: Counters = record(Counters)
+    indexing: tuple[StageTime, ...] = many(record(StageTime))
+    search: tuple[StageTime, ...] = many(record(StageTime))
+    processes: tuple[Usage, ...] = many(record(Usage))
+    index: IndexState = record(IndexState)
+    codes_bytes: int = integer()
+
+
 class Roots(Reply):
     roots: tuple[Root, ...] = many(record(Root))
 

@@ -121,6 +121,10 @@ class AskStatus(Request):
     """Answered by `Status`."""
 
 
+class AskStats(Request):
+    """Answered by `Stats`."""
+
+
 class Add(Request):
     """Watches folders. Answered by `Roots`."""
 

@@ -18,6 +18,7 @@ from imgqd.search.meaning import Meaning, Meant
 from imgqd.search.rank import Found, many
 from imgqd.search.selftest import SAMPLES, SelfTest
 from imgqd.search.texts import TextTower
+from imgqd.search.times import Times
 from imgqd.shown import hit
 from imgqd.store import Shown
 
@@ -41,12 +42,14 @@ class Searcher:
         self._roots = roots
         self._meaning = Meaning(texts, pipeline)
         self.selftest = SelfTest()
+        self.times = Times()
 
     def hits(self, request: wire.Search) -> Iterator[wire.Hit]:
         """The files that are found, best first, equals by path."""
         if not request.terms and request.filter.words is not None:
             return self._by_words(request)
-        meant = self._meaning.of(request.terms, request.timeout)
+        with self.times.timed("embed"):
+            meant = self._meaning.of(request.terms, request.timeout)
         may = self._scope(request)
         (pictures,) = self._nearest(request, may, [meant])
         return self._files(may, Ranked(pictures), request.top)
@@ -55,19 +58,22 @@ class Searcher:
         """The same for each of many queries, one after the other."""
         options = request.options
         queries = _queries(request.terms)
-        meant = self._meaning.of_all(queries, options.timeout, request.first)
+        with self.times.timed("embed", len(queries)):
+            meant = self._meaning.of_all(queries, options.timeout, request.first)
         may = self._scope(options)
         found = self._nearest(options, may, meant)
         step = max(_FILES_AT_ONCE // options.top, 1)
         for start in range(0, len(found), step):
             some = found[start : start + step]
             ids = {picture for pictures in some for picture, _ in pictures[:_FILES_AT_ONCE]}
-            files = self._index.store.files_of(ids)
+            with self.times.timed("rows", len(some)):
+                files = self._index.store.files_of(ids)
             for query, pictures in enumerate(some, start):
                 yield from self._files(may, Ranked(pictures, query, files), options.top)
 
     def _scope(self, request: wire.Search) -> Scope:
-        return scope(self._index.store, request, away=bool(self._roots.offline()))
+        with self.times.timed("filter"):
+            return scope(self._index.store, request, away=bool(self._roots.offline()))
 
     def _nearest(self, request: wire.Search, may: Scope, meant: Sequence[Meant]) -> list[Found]:
         """The pictures of each query, without its own."""
@@ -75,16 +81,18 @@ class Searcher:
         left_out = [[store.known(hash) for hash in each.own] for each in meant]
         own = [[id for id in ids if id is not None] for ids in left_out]
         asked = np.stack([each.vector for each in meant]), request.top, may.pictures, own
-        if request.exact:
-            return many_stored(store, *asked)
-        for each in meant[:SAMPLES]:
-            self.selftest.saw(each.vector)
-        return many(self._index.resident.snapshot(), *asked)
+        with self.times.timed("rank", len(meant)):
+            if request.exact:
+                return many_stored(store, *asked)
+            for each in meant[:SAMPLES]:
+                self.selftest.saw(each.vector)
+            return many(self._index.resident.snapshot(), *asked)
 
     def _by_words(self, request: wire.Search) -> Iterator[wire.Hit]:
         """The files that the words of the filter are found in, by how well they fit."""
         store = self._index.store
-        passed = store.passed(normal(request.filter), offline=request.offline)
+        with self.times.timed("filter"):
+            passed = store.passed(normal(request.filter), offline=request.offline)
         assert passed.scores is not None
         best = np.lexsort((passed.files, -passed.scores))[: request.top]
         scores = dict(zip(passed.files[best].tolist(), passed.scores[best].tolist(), strict=True))
@@ -100,7 +108,8 @@ class Searcher:
         for start in range(0, len(ranked.pictures), _FILES_AT_ONCE):
             some = ranked.pictures[start : start + _FILES_AT_ONCE]
             if start or files is None:
-                files = self._index.store.files_of([picture for picture, _ in some])
+                with self.times.timed("rows"):
+                    files = self._index.store.files_of([picture for picture, _ in some])
             found = [
                 hit(shown, score, ranked.query)
                 for picture, score in some
