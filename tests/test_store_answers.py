@@ -11,7 +11,7 @@ import sqlite_vec
 
 from imgq.errors import StoreError
 from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Notes, Stamp
-from imgqd.store import Block, Counts, Identity, Store, Tally, embeddings
+from imgqd.store import Block, Counts, FileLine, Identity, Store, Tally, embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -317,6 +317,18 @@ def test_listings_come_in_pages_without_a_gap(store: Store) -> None:
     while page := store.files(after, 10):
         files += page
         after = page[-1].file
+    lines = [*store.lines(0, 10), *store.lines(files[9].file, 10), *store.lines(files[19].file, 10)]
+    assert lines == [
+        FileLine(
+            file.file,
+            file.path,
+            file.offline,
+            file.stamp.size,
+            file.stamp.mtime_ns,
+            file.picture.hash,
+        )
+        for file in files
+    ]
     after = 0
     while failing := store.errors(after, 10):
         errors += failing

@@ -180,7 +180,7 @@ def _errors(daemon: Daemon) -> Iterator[wire.Reply]:
 
 
 def _files(daemon: Daemon) -> Iterator[wire.Reply]:
-    found = map(shown.known_file, rows(daemon.index.store.files))
+    found = map(shown.known_file, rows(daemon.index.store.lines))
     return (wire.Files(files=piece) for piece in in_pieces(found))
 
 

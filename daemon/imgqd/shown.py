@@ -9,7 +9,7 @@ from typing import Any
 
 from imgq import wire
 from imgqd.check import Finding
-from imgqd.store import Exported, FailedFile, FileInfo, Picture, Shown
+from imgqd.store import Exported, FailedFile, FileInfo, FileLine, Picture, Shown
 
 # More paths of one picture than these are not told one by one.
 MOST_COPIES = 1000
@@ -25,13 +25,13 @@ def seen(shown: Shown) -> wire.Seen:
     return wire.Seen(**_fields(shown))
 
 
-def known_file(shown: Shown) -> wire.KnownFile:
+def known_file(line: FileLine) -> wire.KnownFile:
     return wire.KnownFile(
-        path=shown.path,
-        hash=hash_text(shown.picture.hash),
-        size=shown.stamp.size,
-        mtime=mtime(shown.stamp.mtime_ns),
-        offline=shown.offline,
+        path=line.path,
+        hash=hash_text(line.hash),
+        size=line.size,
+        mtime=mtime(line.mtime_ns),
+        offline=line.offline,
     )
 
 
@@ -83,7 +83,7 @@ def utc(seconds: float) -> str:
         moment = (
             datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
         )
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.isoformat()[:19]}Z"
 
 
 def mtime(nanoseconds: int) -> str:

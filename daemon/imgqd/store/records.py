@@ -108,6 +108,18 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLine:
+    """What a long listing tells of a file that shows a picture; `file` is its cursor."""
+
+    file: int
+    path: bytes
+    offline: bool
+    size: int
+    mtime_ns: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class FailedFile:
     """A file of the ledger; `file` is the cursor of a listing."""
 
