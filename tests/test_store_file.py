@@ -233,10 +233,10 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def garble(path: Path) -> None:
-    """Another page in place of the root of the index over files by inode."""
+def garble(path: Path, name: str = "files_inode") -> None:
+    """Another page in place of the root of a table or index."""
     connection = apsw.Connection(str(path))
-    root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'files_inode'").get
+    root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).get
     connection.close()
     with path.open("r+b") as file:
         file.seek((root - 1) * opening.NEW["page_size"])
@@ -273,6 +273,31 @@ def test_damaged_index_is_found_at_the_start_and_set_aside(
     assert aside.read_bytes() == damaged
     assert batches_in(store) == 0
     store.close()
+
+
+def test_pages_of_very_many_vectors_are_checked_when_others_need_not_wait(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path, 30).close()
+    sound = path.read_bytes()
+    garble(path, "embeddings_1_vector_chunks00")
+    with pytest.raises(StoreDamaged):
+        Store.open(path, "decoder-1")
+    monkeypatch.setattr(opening, "MOST_CHECKED_AT_ONCE", 0)
+    store = Store.open(path, "decoder-1")
+    assert not store.damage.is_set()
+    with pytest.raises(StoreDamaged, match=r"index\.db is damaged"):
+        store.check_pages()
+    assert store.damage.is_set()
+    store._database.close_untouched()
+
+    path.write_bytes(sound)
+    store = Store.open(path, "decoder-1")
+    store.check_pages()
+    store.close()
+    garble(path)
+    with pytest.raises(StoreDamaged):
+        Store.open(path, "decoder-1")
 
 
 def test_index_that_was_deleted_or_replaced_is_noticed(path: Path, store: Store) -> None:

@@ -66,6 +66,7 @@ class Upkeep(threading.Thread):
         self._mended = threading.Condition()
         self._pause = Pause()
         self._next_look = 0.0
+        self._has_checked = False
         self._next_idle = time.monotonic() + IDLE_S
         self._commits = 0
 
@@ -123,6 +124,9 @@ class Upkeep(threading.Thread):
             self._go_on()
         elif self._is_damaged():
             self._mend()
+        elif not self._has_checked:
+            self._has_checked = True
+            self._check()
         elif time.monotonic() > self._next_idle and self._reconciler.is_settled:
             self._next_idle = time.monotonic() + IDLE_S
             self._use_idle_hour()
@@ -137,6 +141,11 @@ class Upkeep(threading.Thread):
         self.index.make_writable()
         log.info("there is space for the index again")
         self._library.dirty.mark_everything()
+
+    def _check(self) -> None:
+        """What was too large to be checked before the daemon answered. Damage is mended a beat later."""
+        with suppress(StoreDamaged):
+            self.index.store.check_pages()
 
     def _is_damaged(self) -> bool:
         if time.monotonic() > self._next_look:

@@ -167,6 +167,12 @@ class Database:
                 if schema.origin(fresh) != self.origin:
                     raise StoreDamaged(f"the index {self.path} was overwritten while it was open")
 
+    def check_pages(self) -> None:
+        """Raises StoreDamaged where the file is not sound. Reads all of it."""
+        with self.read() as connection:
+            if problems := schema.findings(connection, "quick_check(5)"):
+                raise StoreDamaged(f"the index {self.path} is damaged: {problems[0]}")
+
     def _refuse_replaced(self) -> None:
         now, before = place.found(self.path), self._found
         if now != before and (now[0] != before[0] or not self.is_immutable):

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_S = 5.0
+# Bytes; SQLite checks a gigabyte a second at best.
+MOST_CHECKED_AT_ONCE = 256 << 20
+TABLES = """
+SELECT name FROM sqlite_master
+WHERE type = 'table' AND rootpage > 0 AND name NOT GLOB 'embeddings_*_vector_chunks*'
+"""
 NO_VERSION = 1000  # nor any number above
 # settings of the file itself, which are made with it
 NEW = {
@@ -109,8 +115,25 @@ def _refuse(connection: apsw.Connection, path: Path) -> None:
         )
     if not 0 <= version < NO_VERSION or (version == 0 and not schema.is_empty(connection)):
         raise StoreDamaged(f"the index {path} is damaged: it is of no version")
-    if problems := schema.findings(connection, "quick_check(5)"):
+    if problems := _problems(connection, path):
         raise StoreDamaged(f"the index {path} is damaged: {problems[0]}")
+
+
+def is_checked_later(path: Path) -> bool:
+    """Whether the database is so large that nobody is to wait until all of it has been checked."""
+    return place.size(path) > MOST_CHECKED_AT_ONCE
+
+
+def _problems(connection: apsw.Connection, path: Path) -> list[str]:
+    """What SQLite says of its own structures; of a large database without the pages of vectors, which
+    are nearly all of it."""
+    if not is_checked_later(path):
+        return schema.findings(connection, "quick_check(5)")
+    return [
+        problem
+        for (table,) in connection.execute(TABLES)
+        for problem in schema.findings(connection, f'quick_check("{table}")')
+    ]
 
 
 def _refuse_unwritable(path: Path) -> None:

@@ -13,6 +13,7 @@ from imgqd.store.faults import translated
 from imgqd.store.files import Files
 from imgqd.store.filtering import Filters
 from imgqd.store.folders import Folders
+from imgqd.store.opening import is_checked_later
 from imgqd.store.pictures import Pictures
 from imgqd.store.renewal import Renewal, rebuild, refuse_lost
 
@@ -87,6 +88,12 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Count
     def size(self) -> int:
         """Bytes on disk."""
         return self._database.size()
+
+    def check_pages(self) -> None:
+        """Raises StoreDamaged where the pages of a large file are not sound, which opening it has not
+        looked at. Reads all of it."""
+        if is_checked_later(self.path):
+            self._database.check_pages()
 
     def check_file(self) -> None:
         """Raises StoreDamaged where the file or its log was deleted, replaced, cut or overwritten;
