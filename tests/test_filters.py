@@ -323,7 +323,7 @@ def test_words_that_are_none_are_refused(store: Store) -> None:
 
 
 def test_what_fits_better_has_the_higher_score(store: Store) -> None:
-    passed = store.passed(wire.Filter(words="rome"))
+    passed = store.passed(wire.Filter(words="rome"), ranked=True)
     assert passed.scores is not None
     scores = dict(zip(passed.files.tolist(), passed.scores.tolist(), strict=True))
     assert min(scores.values()) > 0

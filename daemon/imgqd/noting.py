@@ -62,7 +62,8 @@ class Noter(threading.Thread):
         return time.monotonic() > self._next or self._renewals != self._index.renewals
 
     def _is_free(self) -> bool:
-        return self._reconciler.is_settled and not self._index.store.is_immutable
+        takes = self._pipeline.takes_files and not self._index.store.is_immutable
+        return takes and self._reconciler.is_settled
 
     def _note_all(self) -> None:
         """Newest first."""

@@ -121,6 +121,10 @@ class Pipeline:
     def release(self, who: str) -> None:
         self._gate.release(who)
 
+    @property
+    def takes_files(self) -> bool:
+        return self._gate.is_open()
+
     def is_alive(self) -> bool:
         """Whether everything works that was started."""
         return all(thread.is_alive() for thread in (*self.lanes, self.batches))

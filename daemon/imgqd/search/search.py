@@ -91,8 +91,9 @@ class Searcher:
     def _by_words(self, request: wire.Search) -> Iterator[wire.Hit]:
         """The files that the words of the filter are found in, by how well they fit."""
         store = self._index.store
+        filter = normal(request.filter)
         with self.times.timed("filter"):
-            passed = store.passed(normal(request.filter), offline=request.offline)
+            passed = store.passed(filter, offline=request.offline, ranked=True)
         assert passed.scores is not None
         best = np.lexsort((passed.files, -passed.scores))[: request.top]
         scores = dict(zip(passed.files[best].tolist(), passed.scores[best].tolist(), strict=True))

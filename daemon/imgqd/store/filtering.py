@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgqd.store import lookup
 from imgqd.store.folders import UNDER, under
 from imgqd.store.listings import Listings
-from imgqd.store.lookup import scored
 from imgqd.store.words import fold
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Ids = NDArray[np.int64]
 
-PASSED = np.dtype([("file", np.int64), ("picture", np.int64)])
 # that words were found in: so many are looked up one by one
 FEW_FILES = 20_000
 # the part of all folders up to which their files are looked up folder by folder
@@ -63,7 +62,7 @@ OFFLINE = "SELECT id FROM folders WHERE root IN (SELECT id FROM roots WHERE stat
 @dataclass(frozen=True, slots=True, eq=False)
 class Passed:
     """files: those that pass, int64 (n,), ascending; pictures: what they show, each once, ascending.
-    scores: float64 (n,), of each file by bm25, the higher the better; None where no words were asked."""
+    scores: float64 (n,), of each file by bm25, the higher the better; None where they were not asked."""
 
     files: Ids
     pictures: Ids
@@ -75,41 +74,43 @@ class Passed:
 
 
 class Filters(Listings):
-    def passed(self, filter: wire.Filter, *, offline: bool = False) -> Passed:
-        """The files that pass, of those on roots that are online unless offline ones are asked for too.
-        Raises UsageError where the filter asks for words and has none."""
+    def passed(self, filter: wire.Filter, *, offline: bool = False, ranked: bool = False) -> Passed:
+        """The files that pass, of those on roots that are online unless offline ones are asked for too;
+        ranked: with scores. Raises UsageError where the filter asks for words and has none."""
         with self._database.read() as connection:
-            return _passed(connection, filter, offline)
+            return _passed(connection, filter, offline, ranked)
 
 
-def _passed(connection: apsw.Connection, filter: wire.Filter, offline: bool) -> Passed:
+def _passed(
+    connection: apsw.Connection, filter: wire.Filter, offline: bool, ranked: bool
+) -> Passed:
     bindings: dict[str, Any] = {}
     clauses = list(_clauses(connection, filter, bindings))
     if not offline and connection.execute(f"SELECT EXISTS ({OFFLINE})").get:
         clauses.append(f"+folder NOT IN ({OFFLINE})")
     if filter.words is None:
-        return _of(_rows(connection, clauses, bindings))
-    files, scores = scored(connection, filter.words)
-    if len(files) <= FEW_FILES:
-        bindings["files"] = json.dumps(files.tolist())
+        files, pictures = _rows(connection, clauses, bindings)
+        return Passed(files, np.unique(pictures))
+    spoken, scores = lookup.scored(connection, filter.words, ranked)
+    if len(spoken) <= FEW_FILES:
+        bindings["files"] = json.dumps(spoken.tolist())
         clauses.append("file IN (SELECT value FROM json_each(:files))")
-    rows = _rows(connection, clauses, bindings)
-    _, here, there = np.intersect1d(files, rows["file"], assume_unique=True, return_indices=True)
-    return _of(rows[there], scores[here])
+    files, pictures = _rows(connection, clauses, bindings)
+    files, here, there = np.intersect1d(spoken, files, assume_unique=True, return_indices=True)
+    return Passed(files, np.unique(pictures[there]), scores[here] if ranked else None)
 
 
 def _rows(
     connection: apsw.Connection, clauses: Sequence[str], bindings: dict[str, Any]
-) -> NDArray[np.void]:
+) -> tuple[Ids, Ids]:
+    """The files, ascending, and the picture of each."""
     where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
-    rows = connection.execute(f"SELECT file, picture FROM details {where}", bindings)
-    found = np.fromiter(rows, PASSED)
-    found.sort(order="file")
-    return found
-
-
-def _of(rows: NDArray[np.void], scores: NDArray[np.float64] | None = None) -> Passed:
-    return Passed(rows["file"].copy(), np.unique(rows["picture"]), scores)
+    found = connection.execute(
+        f"SELECT group_concat(file), group_concat(picture) FROM details {where}", bindings
+    ).get
+    files, pictures = (lookup.numbers(each) for each in found)
+    order = np.argsort(files, kind="stable")
+    return files[order], pictures[order]
 
 
 def _clauses(

@@ -77,7 +77,6 @@ CREATE TABLE details(
 );
 CREATE INDEX details_folder ON details(folder);
 CREATE INDEX details_time ON details(zoned, time);
-CREATE INDEX details_extension ON details(extension);
 CREATE INDEX details_rating ON details(rating) WHERE rating > 0;
 CREATE INDEX details_latitude ON details(latitude) WHERE latitude IS NOT NULL;
 CREATE INDEX details_camera ON details(camera) WHERE camera IS NOT NULL;
