@@ -143,9 +143,13 @@ def _spawn() -> None:
 
 
 def _open_log() -> int:
-    folder = places().logs
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    return os.open(places().log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # For the folders above it, which may be made here too.
+    before = os.umask(0o077)
+    try:
+        os.makedirs(places().logs, exist_ok=True)
+        return os.open(places().log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    finally:
+        os.umask(before)
 
 
 def _heed(line: bytes) -> None:

@@ -24,6 +24,8 @@ BUG = 70
 def main() -> NoReturn:
     """Every part has been stopped in order when this is reached: what is left is torch's own good-bye,
     which takes seconds, and once took twenty."""
+    # Whatever it and its children ever make is for this user alone, from its first instant.
+    os.umask(0o077)
     code = BUG
     try:
         code = run()

@@ -7,6 +7,7 @@ import os
 import sys
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
+from typing import Any
 
 from imgq.paths import Places
 
@@ -22,9 +23,9 @@ def open_log(where: Places) -> None:
     handlers: list[logging.Handler] = [private_log(where)]
     if not os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(where.log)):
         handlers.append(logging.StreamHandler())
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, handlers=handlers
-    )
+    for handler in handlers:
+        handler.setFormatter(Plain("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers)
     # open_clip tells each step of loading to the root logger.
     for handler in handlers:
         handler.addFilter(lambda record: record.name != "root" or record.levelno > logging.INFO)
@@ -38,6 +39,20 @@ def private_log(where: Places) -> logging.Handler:
     # One that is there already may be of an older imgq.
     os.chmod(where.log, 0o600)
     return file
+
+
+class Plain(logging.Formatter):
+    """Names of files steer no terminal and begin no line of their own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return _plain(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(map(_plain, super().formatException(ei).split("\n")))
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _PrivateFiles(RotatingFileHandler):

@@ -145,6 +145,7 @@ def _run(words: Sequence[str]) -> str:
 
 def main() -> int:
     """`python -m imgqd.settings_file WORD…`, for `imgq config`; the exit code."""
+    os.umask(0o077)
     try:
         sys.stdout.write(_run(sys.argv[1:]))
     except Failure as error:

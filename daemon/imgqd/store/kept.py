@@ -36,12 +36,15 @@ def read(index: Path) -> Kept | None:
 
 def write(index: Path, kept: Kept) -> None:
     told = {"origin": kept.origin.hex(), "roots": [_told(root) for root in kept.roots]}
-    with translated(index), open(_beside(index, UNFINISHED), "w") as file:
-        os.fchmod(file.fileno(), 0o600)
+    with translated(index), open(_beside(index, UNFINISHED), "w", opener=_private) as file:
         json.dump(told, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
         os.replace(file.name, _beside(index, SUFFIX))
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _beside(index: Path, suffix: str) -> Path:
