@@ -10,7 +10,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint types check bench man install clean
+LOCK := .ci/requirements.lock
+# Of what a checkout installs, and of what builds it, the locked versions and no others.
+INSTALL := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
+	$(BIN)/pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint types check bench lock audit man install clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/imgq demo $(if $(DIR),--dir "$(DIR)") $(if $(QUERY),--query "$(QUERY)")
@@ -36,20 +41,35 @@ bench: $(VENV)/.benched
 man: $(VENV)/.installed
 	$(BIN)/python -m imgq.cli.manpage docs/man
 
+# The latest versions that go together, for every extra; look at the difference before you commit it.
+lock: $(VENV)/.locking
+	$(BIN)/uv pip compile --quiet --universal --upgrade --all-extras --python-version 3.11 \
+		--no-annotate --custom-compile-command "make lock" pyproject.toml -o $(LOCK)
+
+# Whether anything is known against the locked versions.
+audit: $(VENV)/.locking
+	@$(BIN)/python .ci/audit.py $(LOCK)
+
 install: $(VENV)/.installed
 
 # The venv is made anew where the project's needs have changed.
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml $(LOCK)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[daemon]'
+	$(INSTALL) -e '.[daemon]'
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(INSTALL) -e '.[test]'
 	@touch $@
 
 $(VENV)/.benched: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(INSTALL) -e '.[bench]'
+	@touch $@
+
+# By themselves: where pyproject.toml wants other versions than the locked ones, nothing else can be installed.
+$(VENV)/.locking:
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) pip-audit uv
 	@touch $@
 
 clean:

@@ -27,6 +27,7 @@ FAKE = Card(
     architecture="fake",
     tag=None,
     weights="",
+    sha256="",
     identity="fake@1",
     dim=64,
     pixels=PixelSpec(16, 16),

@@ -116,7 +116,7 @@ class TestCard:
         builtin = card.load("/nowhere", BUILTIN)
         assert builtin is not None
         blank = architecture.blank_card(BUILTIN, builtin.architecture, None)
-        assert replace(builtin, weights="", identity="") == blank
+        assert replace(builtin, weights="", sha256="", identity="") == blank
         towers.require_fit(builtin, Path(builtin.weights))
 
     def test_is_loaded_without_torch(self, models: Path, small: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -132,6 +133,51 @@ class TestHub:
         assert weights.digest(ready.weights) == weights.digest(fast)
         files.clear()
         assert run(models, "pull", "fast").returncode == 0
+
+    def test_that_gives_other_weights_than_at_first_is_not_believed(
+        self, models: Path, fast: Path, hub_here: tuple[str, dict[str, Path]]
+    ) -> None:
+        endpoint, files = hub_here
+        place = f"/{FAST.repository}/resolve/main/{WEIGHTS_FILE}"
+        files[place] = models.parent / "theirs.safetensors"
+        shutil.copyfile(fast, files[place])
+        assert run(models, "pull", "fast", HF_ENDPOINT=endpoint).returncode == 0
+        first = card.load(models, "fast")
+        assert first is not None
+        with open(files[place], "r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"\x01")
+        shutil.rmtree(models / "hub")
+        ran = run(models, "pull", "fast", HF_ENDPOINT=endpoint)
+        assert ran.returncode == 4
+        message, hint = ran.stderr.splitlines()[-2:]
+        assert "SHA-256" in message
+        assert str(models / "fast.json") in hint
+        assert card.recorded(models, "fast") == first
+        (models / "fast.json").unlink()
+        assert run(models, "pull", "fast", HF_ENDPOINT=endpoint).returncode == 0
+
+    def test_weights_that_were_changed_since_are_noticed(
+        self, models: Path, fast: Path, hub_here: tuple[str, dict[str, Path]]
+    ) -> None:
+        endpoint, files = hub_here
+        files[f"/{FAST.repository}/resolve/main/{WEIGHTS_FILE}"] = fast
+        assert run(models, "pull", "fast", HF_ENDPOINT=endpoint).returncode == 0
+        ready = card.load(models, "fast")
+        assert ready is not None
+        place = os.path.realpath(ready.weights)
+        with open(place, "r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"\x01")
+        ran = run(models, "pull", "fast", HF_ENDPOINT=endpoint)
+        assert ran.returncode == 4
+        message, hint = ran.stderr.splitlines()[-2:]
+        assert "the SHA-256 of" in message
+        # And the remedy is one.
+        assert f"remove {place}, " in hint
+        os.unlink(place)
+        ran = run(models, "pull", "fast", HF_ENDPOINT=endpoint)
+        assert ran.returncode == 0, ran.stderr
 
     def test_without_safetensors_is_told_from_no_hub(
         self, models: Path, hub_here: tuple[str, dict[str, Path]]

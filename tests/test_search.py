@@ -27,7 +27,7 @@ from imgqd.store import Identity, Store
 DIM = 16
 PHOTO = Metadata("JPEG", 40, 30)
 CARD = card.Card(
-    "fake", "fake", None, "/nowhere", "fake", DIM, card.PixelSpec(8, 8), card.OPENAI_MEAN,
+    "fake", "fake", None, "/nowhere", "", "fake", DIM, card.PixelSpec(8, 8), card.OPENAI_MEAN,
     card.OPENAI_STD, 77,
 )  # fmt: skip
 
@@ -308,6 +308,7 @@ def test_a_text_tower_that_cannot_be_loaded_says_so(
         texts.embed("red", 60.0)
     assert texts.state == "failed"
     assert texts.trouble
+    assert texts.trouble.hint
 
 
 def test_the_vectors_of_the_latest_texts_are_remembered(

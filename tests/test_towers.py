@@ -18,7 +18,7 @@ from imgq.errors import ModelMissing, Refused
 from imgqd.embedder.device import Device
 from imgqd.embedder.image import ImageTower
 from imgqd.embedder.tower import OutOfMemory
-from imgqd.models import architecture, card, shortened, text, tokenizer, towers
+from imgqd.models import architecture, card, shortened, text, tokenizer, towers, weights
 from imgqd.models.card import Card
 from imgqd.models.presets import BUILTIN_ARCHITECTURE, PRESETS
 
@@ -50,7 +50,7 @@ def build(name: str, folder: Path, quick_gelu: bool = False, under_text: bool = 
     path = folder / f"{name}.safetensors"
     save_file({key: value.contiguous() for key, value in state.items()}, path)
     blank = architecture.blank_card(name, name, None)
-    made = replace(blank, weights=str(path), quick_gelu=quick_gelu)
+    made = replace(blank, weights=str(path), sha256=weights.digest(path), quick_gelu=quick_gelu)
     return made, model.encode_image, model.encode_text
 
 
@@ -258,7 +258,8 @@ class TestWeights:
             {key: value.contiguous() for key, value in state.items()},
             tmp_path / "w.safetensors",
         )
-        half = replace(made, weights=str(tmp_path / "w.safetensors"))
+        path = tmp_path / "w.safetensors"
+        half = replace(made, weights=str(path), sha256=weights.digest(path))
         towers.load(half, "text")
         with pytest.raises(Refused, match="missing"):
             towers.load(half, "visual")

@@ -58,8 +58,8 @@ def _of_the_model(daemon: Daemon) -> Iterator[wire.Trouble]:
     if daemon.texts.trouble:
         yield wire.Trouble(
             code="text_tower",
-            message=daemon.texts.trouble,
-            remedy="`imgq logs` tells more; queries by picture go on",
+            message=daemon.texts.trouble.message,
+            remedy=f"{daemon.texts.trouble.hint}; queries by picture go on",
         )
     if daemon.pipeline.batches.trouble:
         yield wire.Trouble(

@@ -9,12 +9,13 @@ from torch import nn
 from imgq.errors import Failure
 from imgqd.embedder import device as devices
 from imgqd.embedder.tower import CannotLoad, Configuration, OutOfMemory
-from imgqd.models import towers
+from imgqd.models import hub, towers
 from imgqd.models.card import Card
 
 
 def open_image_tower(configuration: Configuration) -> ImageTower:
     """Loads the tower. Raises CannotLoad."""
+    hub.shut()
     devices.use_cores(configuration.threads)
     where = devices.choose(configuration.device, configuration.precision)
     try:
@@ -22,7 +23,8 @@ def open_image_tower(configuration: Configuration) -> ImageTower:
         return ImageTower(configuration.card, where, tower)
     except (Failure, OSError, RuntimeError, MemoryError) as error:
         name = configuration.card.name
-        raise CannotLoad(f"{name} cannot be loaded on {where.kind}: {error}") from error
+        why = f"{error.message}; {error.hint}" if isinstance(error, Failure) else str(error)
+        raise CannotLoad(f"{name} cannot be loaded on {where.kind}: {why}") from error
 
 
 class ImageTower:

@@ -54,7 +54,10 @@ def list_(as_json: bool, in_use: str | None, models: Path) -> None:
 @MODELS
 def pull_(name: str, hub_timeout: float, offline: bool, models: Path) -> None:
     """Fetch what a model needs and is not on disk."""
+    from imgqd.models.weights import require_own
+
     ready = pull.ensure(models, name, hub_timeout, offline or _settings_offline())
+    require_own(ready)
     sys.stderr.write(f"{name} is ready: {ready.weights}\n")
 
 
@@ -105,6 +108,7 @@ def _settings_offline() -> bool:
 
 
 def main() -> int:
+    os.umask(0o077)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         commands.main(standalone_mode=False, prog_name="imgq model")

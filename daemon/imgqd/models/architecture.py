@@ -74,6 +74,7 @@ def blank_card(name: str, architecture: str, tag: str | None) -> Card:
         architecture=architecture,
         tag=tag,
         weights="",
+        sha256="",
         identity="",
         dim=model["embed_dim"],
         pixels=pixels,

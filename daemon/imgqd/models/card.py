@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imgqd.models.presets import BUILTIN, BUILTIN_ARCHITECTURE
+from imgqd.models.presets import BUILTIN, BUILTIN_ARCHITECTURE, BUILTIN_SHA256
 from imgqd.records import PixelSpec
 
-VERSION = 1
+VERSION = 2
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 BUILTIN_FOLDER = Path(__file__).with_name("builtin")
 # open_clip's normalization where no pretrained tag says otherwise (open_clip/constants.py).
@@ -32,15 +32,17 @@ class Card:
     """One model. Vectors of two cards are comparable where, and only where, `identity` is equal.
 
     name: as the user says it. architecture, tag: open_clip's. weights: absolute path of a
-    safetensors file. dim: length of its vectors. pixels: what a decoder hands over; then, by
-    channel, (value / 255 - mean) / std. tokenizer_from: the hub's repository of its tokenizer, None for
-    CLIP's own; tokenizer: the folder of its files, None until they are there.
+    safetensors file. sha256: of that file, in hex, as it came; no other is loaded. dim: length of its
+    vectors. pixels: what a decoder hands over; then, by channel, (value / 255 - mean) / std.
+    tokenizer_from: the hub's repository of its tokenizer, None for CLIP's own; tokenizer: the folder of
+    its files, None until they are there.
     """
 
     name: str
     architecture: str
     tag: str | None
     weights: str
+    sha256: str
     identity: str
     dim: int
     pixels: PixelSpec
@@ -74,13 +76,23 @@ def load(models: str | Path, name: str) -> Card | None:
         return None
     try:
         content = json.loads(path_of(models, name).read_bytes())
-        if content["version"] != VERSION:
-            return None
-        card = Card.from_map(content["card"])
-        whole = os.stat(card.weights).st_size == content["bytes"]
+        card = _written(content)
+        whole = card is not None and os.stat(card.weights).st_size == content["bytes"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return card if whole else None
+
+
+def recorded(models: str | Path, name: str) -> Card | None:
+    """The card that was written last, whether or not its weights are still on disk."""
+    try:
+        return _written(json.loads(path_of(models, name).read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _written(content: Any) -> Card | None:
+    return Card.from_map(content["card"]) if content["version"] == VERSION else None
 
 
 def save(models: str | Path, card: Card) -> None:
@@ -109,22 +121,19 @@ def path_of(models: str | Path, name: str) -> Path:
     return Path(models) / f"{name.replace('/', '@')}.json"
 
 
-def builtin(folder: Path | None = None) -> Card | None:
+def builtin() -> Card | None:
     """The card of the model inside the package; None where its weights are not."""
-    folder = folder or BUILTIN_FOLDER
-    weights = folder / "weights.safetensors"
-    try:
-        config = json.loads((folder / f"{BUILTIN_ARCHITECTURE}.json").read_bytes())
-        with open(weights, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    weights = BUILTIN_FOLDER / "weights.safetensors"
+    if not weights.is_file():
         return None
+    config = json.loads((BUILTIN_FOLDER / f"{BUILTIN_ARCHITECTURE}.json").read_bytes())
     size = config["vision_cfg"]["image_size"]
     card = Card(
         name=BUILTIN,
         architecture=BUILTIN_ARCHITECTURE,
         tag=None,
         weights=str(weights),
+        sha256="",
         identity="",
         dim=config["embed_dim"],
         pixels=PixelSpec(size, size),
@@ -132,14 +141,14 @@ def builtin(folder: Path | None = None) -> Card | None:
         std=OPENAI_STD,
         context_length=config["text_cfg"]["context_length"],
     )
-    return identified(card, digest)
+    return identified(card, BUILTIN_SHA256)
 
 
 def identified(card: Card, digest: str) -> Card:
-    """The card with its identity: all that decides a vector, over the weights' SHA-256."""
+    """The card with the weights' SHA-256, and its identity: all that decides a vector, over that."""
     recipe = [digest, asdict(card.pixels), card.mean, card.std, card.quick_gelu]
     total = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-    return replace(card, identity=f"{card.architecture}@{total[:32]}")
+    return replace(card, sha256=digest, identity=f"{card.architecture}@{total[:32]}")
 
 
 def _color(values: Any) -> Color:

@@ -110,6 +110,11 @@ class Knock:
             self._failure = error
 
 
+def shut() -> None:
+    """From here on no library asks the hub anything in this process, whatever it is given to load."""
+    constants.HF_HUB_OFFLINE = True
+
+
 def _said(error: Exception, repository: str, file: str) -> Exception:
     if isinstance(error, LocalEntryNotFoundError):
         return NoHub(f"{_host()} did not deliver: {error.__cause__ or error}")

@@ -52,8 +52,10 @@ class _Errand:
     """One fetch. The hub is knocked at before anything slow is loaded: a no comes in time."""
 
     def __init__(self, models: Path, name: str, timeout: float, offline: bool) -> None:
-        from imgqd.models.hub import Hub, Knock
+        from imgqd.models.hub import Hub, Knock, shut
 
+        if offline:
+            shut()
         models.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._models = models
         self._name = name
@@ -85,7 +87,19 @@ class _Errand:
         require_transformers(blank)
         file = file or self._fetch(wanted, wanted.repository)
         towers.require_fit(blank, file)
-        return card.identified(replace(blank, weights=str(file)), weights.digest(file))
+        ready = card.identified(replace(blank, weights=str(file)), weights.digest(file))
+        self._require_as_at_first(ready)
+        return ready
+
+    def _require_as_at_first(self, ready: Card) -> None:
+        """Raises Refused where the hub once gave other weights by this name."""
+        first = card.recorded(self._models, self._name)
+        if first is not None and first.sha256 != ready.sha256:
+            raise Refused(
+                f"the weights of {self._name} in {ready.weights} are not those that it had at first: "
+                "their SHA-256 is another",
+                f"if that is meant to be, remove {card.path_of(self._models, self._name)} and try again",
+            )
 
     def _require_hub(self, wanted: Source) -> None:
         from imgqd.models.hub import NoHub

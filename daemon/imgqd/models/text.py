@@ -65,10 +65,11 @@ class TextTower:
     def __init__(self, card: Card, exact: bool = False) -> None:
         import torch
 
-        from imgqd.models import towers
+        from imgqd.models import hub, towers
         from imgqd.models.shortened import Shortened
         from imgqd.models.tokenizer import tokenizer
 
+        hub.shut()
         torch.set_num_threads(1)
         self.dim = card.dim
         self._tokenize = tokenizer(card)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +22,15 @@ TOWERS: tuple[Name, ...] = ("visual", "text")
 
 
 def load(card: Card, name: Name) -> nn.Module:
-    """A tower with its weights: float32, on the CPU, for inference. Raises Refused."""
-    with _Unfilled():
-        tower = _built(card, name)
+    """A tower with its weights, which are the card's own: float32, on the CPU, for inference.
+
+    Raises Refused.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(weights.digest, card.weights)
+        with _Unfilled():
+            tower = _built(card, name)
+        weights.require_own(card, found.result())
     _fill(tower, Path(card.weights), name)
     return tower.eval().requires_grad_(False)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from imgq.errors import Refused, UsageError
+from imgqd.models.card import Card
+from imgqd.models.presets import BUILTIN
 
 PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 # What torch.save writes: a zip file, or a pickle; protocols 2 to 5 begin with these bytes.
@@ -70,6 +72,19 @@ def digest(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def require_own(card: Card, found: str | None = None) -> None:
+    """Raises Refused where the card's weights are not, byte for byte, those that it was written for.
+
+    found: their SHA-256, where that is known already.
+    """
+    if (found or digest(card.weights)) != card.sha256:
+        raise Refused(
+            f"the weights of {card.name} are not those that it came with: the SHA-256 of "
+            f"{card.weights} is another",
+            _replacement(card),
+        )
+
+
 def bring(source: Path, folder: Path, stem: str) -> tuple[Path, str]:
     """Copies a file into the models folder; returns where it is now, and its SHA-256.
 
@@ -120,6 +135,17 @@ def _copy(source: Path, place: Path) -> str:
         writing.flush()
         os.fsync(writing.fileno())
     return total.hexdigest()
+
+
+def _replacement(card: Card) -> str:
+    """What to do about weights that were changed."""
+    if card.name == BUILTIN:
+        return "`pip install --force-reinstall --no-deps imgq` brings them back"
+    # Of the hub's cache the card has a link; what that points at would be taken for a download.
+    return (
+        f"remove {os.path.realpath(card.weights)}, and have them anew: `imgq model pull {card.name}`, "
+        f"or `imgq model add {card.name} --weights FILE` where they were brought"
+    )
 
 
 def _conversion(path: Path, architecture: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from imgq.errors import Refused, TimedOut
+from imgq.errors import Failure, Refused, TimedOut
 from imgqd.models.card import Card
 from imgqd.models.text import Texts, open_text_tower
 
@@ -30,14 +30,18 @@ class TextTower(threading.Thread):
         self._lock = threading.Lock()
         self._tower: Texts | None = None
         self._remembered: OrderedDict[str, np.ndarray] = OrderedDict()
-        self.trouble: str | None = None
+        self.trouble: Refused | None = None
 
     def run(self) -> None:
         try:
             self._tower = open_text_tower(self._card, self._exact)
         except Exception as error:
             log.exception("the text tower cannot be loaded")
-            self.trouble = f"the text tower of {self._card.name} cannot be loaded: {error}"
+            why = error.message if isinstance(error, Failure) else str(error)
+            self.trouble = Refused(
+                f"the text tower of {self._card.name} cannot be loaded: {why}",
+                (isinstance(error, Failure) and error.hint) or "`imgq logs` tells more",
+            )
         self._loaded.set()
 
     @property
@@ -55,10 +59,11 @@ class TextTower(threading.Thread):
         """The same of each, those that are not remembered in one batch."""
         if not self._loaded.wait(timeout):
             raise TimedOut(
-                f"the model was still loading after {timeout:g} s", "try again in a moment"
+                f"the model was still loading after {timeout:.3g} s", "try again in a moment"
             )
         if self._tower is None:
-            raise Refused(self.trouble or "the text tower is not there", "`imgq logs` tells more")
+            trouble = self.trouble or Refused("the text tower is not there")
+            raise Refused(trouble.message, trouble.hint)
         # As tokenizers have them.
         asked = [" ".join(text.split()) for text in texts]
         with self._lock:
