@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Asked, Decoded, Noting, QueryPicture, QueryVector, ThumbnailOf, Turn
 from imgqd.embedder.reading import unreadable
-from imgqd.records import Failure, Noted, Stamp
+from imgqd.records import Failure, Noted, Stamp, is_regular
 
 if TYPE_CHECKING:
     from imgqd.embedder.bench import Bench
     from imgqd.embedder.memory import Memory
 
 _SILENT = Failure("unreadable", "its disk does not answer")
+_NOT_KNOWN = Failure("unreadable", "something else is there than what the index knows")
 _CHANGING = Failure("unreadable", "it was written to while it was read")
 _NO_PICTURE = Failure("unsupported", "the file is no picture that imgq knows")
 
@@ -53,14 +54,22 @@ class Asker:
             self._decoded.put(Turn.of(Decoded(asked, metadata, lease.slab, lease.slot)))
 
     def thumbnail(self, bench: Bench, work: ThumbnailOf) -> None:
+        drawn: bytes | Failure
         try:
             with self._disks.opened(work.path) as file:
-                drawn = bench.thumbnail(file.descriptor, work.longest, work.form)
+                if self._is_elsewhere(work.path) or not is_regular(file.at_first):
+                    drawn = _NOT_KNOWN
+                else:
+                    drawn = bench.thumbnail(file.descriptor, work.longest, work.form)
         except SilentDisk:
             drawn = _SILENT
         except OSError as error:
             drawn = unreadable(error)
         work.answer.set_result(drawn)
+
+    def _is_elsewhere(self, path: bytes) -> bool:
+        """What was a folder when the file was indexed may be a link by now, out of every root."""
+        return not self._memory.follow_symlinks and self._memory.leads_elsewhere(path)
 
     def note(self, bench: Bench, work: Noting) -> None:
         try:
