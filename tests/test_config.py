@@ -33,7 +33,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         settings(
             tmp_path,
             'model = "builtin"\ndevice = "cpu"\nprecision = "f32"\nbatch_size = 8\ndecoders = 3\n'
-            'exclude = ["*.tmp", "drafts/"]\nfollow_symlinks = true\nmax_megapixels = 10\n'
+            'exclude = ["*.tmp", "drafts/"]\nfollow_symlinks = true\nraw_beside_jpeg = false\n'
+            "max_megapixels = 10\n"
             "max_megapixels_jpeg = 20\nmax_megabytes = 30\nrescan = 60\nrescan_unwatched = 1.5\n"
             'idle_unload = 2\npower = "mains"\nquiet_hours = ["22:00-07:00"]\noffline = true\n',
         )
@@ -46,6 +47,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         3,
         ("*.tmp", "drafts/"),
         True,
+        False,
         10,
         20,
         30,

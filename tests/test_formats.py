@@ -10,6 +10,7 @@ from imgqd.pictures.formats import (
     HEAD_BYTES,
     is_picture_name,
     other_kind,
+    raws_beside_jpegs,
     sniff,
 )
 from imgqd.pictures.opening import prepare
@@ -89,3 +90,9 @@ def test_what_a_stranger_is_called() -> None:
     assert other_kind(b"\xef\xbb\xbf\n<HTML><body>") == "a web page"
     assert other_kind(b"\x00\x00\x00\x20ftypisom") == "a video"
     assert other_kind(b"hello") is None
+
+
+def test_raw_files_with_a_jpeg_beside_them() -> None:
+    names = b"a.CR2 a.JPG b.nef c.dng c.jpeg d.jpg e e.raf f.heic f.arw g.x.cr3 g.x.jpg".split()
+    assert raws_beside_jpegs(names) == {b"a.CR2", b"c.dng", b"g.x.cr3"}
+    assert raws_beside_jpegs([]) == frozenset()

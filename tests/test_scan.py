@@ -153,3 +153,13 @@ def test_a_path_belongs_to_the_deepest_root() -> None:
     assert root_of(b"/a/b/c.jpg", roots) == b"/a/b"
     assert root_of(b"/a/bcd/c.jpg", roots) == b"/a"
     assert root_of(b"/b/c.jpg", roots) is None
+
+
+def test_a_raw_file_beside_its_jpeg_counts_unless_it_is_not_to(tmp_path: Path) -> None:
+    names = [b"a.CR2", b"a.jpg", b"b.CR2", b"notes.txt"]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).touch()
+    folder = os.fsencode(tmp_path)
+    for rules, left_out in ((Rules(), set()), (Rules(raw_beside_jpeg=False), {b"a.CR2"})):
+        with look(folder, folder, rules) as entries:
+            assert {name for name, _ in entries} == set(names) - left_out

@@ -49,6 +49,9 @@ class Settings:
     decoders: int = _setting(0, "decoder processes; 0 is one a core", least=0, most=64)
     exclude: tuple[str, ...] = _setting((), "patterns as in .gitignore, below each folder")
     follow_symlinks: bool = _setting(False, "whether links below a folder are followed")
+    raw_beside_jpeg: bool = _setting(
+        True, "whether a camera's raw file counts where a JPEG of the same name is beside it"
+    )
     max_megapixels: int = _setting(64, "larger pictures are listed in `imgq errors`", least=1)
     max_megapixels_jpeg: int = _setting(
         200, "the same for JPEGs, which are scaled while they are decoded", least=1

@@ -45,7 +45,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
     dirty, backlog, roots = Dirty(), Backlog(), Roots(index)
     texts = TextTower(card, exact=settings.precision == "f32")
     pipeline = Pipeline(_plant(card, settings), _memory(index.store, roots, settings))
-    rules = Rules(settings.exclude, life.places.own)
+    rules = Rules(settings.exclude, life.places.own, settings.raw_beside_jpeg)
     library = Library(
         roots,
         rules,

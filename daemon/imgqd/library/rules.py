@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import pathspec
 
 from imgq.errors import SettingsError
+from imgqd.pictures.formats import raws_beside_jpegs
 
 # What network storage, desktops and catalogs keep beside pictures and nobody looks for.
 _NAMES = frozenset(
@@ -36,16 +37,20 @@ _DERIVATIVES: dict[bytes, frozenset[bytes]] = {
 
 
 class Rules:
-    """The rules of one daemon: the defaults, `exclude`, and its own folders.
+    """The rules of one daemon: the defaults, `exclude`, its own folders, and whether a camera's raw file
+    counts beside its JPEG.
 
     They count below a root only: a root itself may be hidden.
     """
 
-    def __init__(self, exclude: Sequence[str] = (), own: Iterable[str] = ()) -> None:
+    def __init__(
+        self, exclude: Sequence[str] = (), own: Iterable[str] = (), raw_beside_jpeg: bool = True
+    ) -> None:
         try:
             self._patterns = pathspec.GitIgnoreSpec.from_lines(exclude) if exclude else None
         except ValueError as error:
             raise SettingsError(f"exclude has a pattern that cannot be read: {error}") from None
+        self._raw_beside_jpeg = raw_beside_jpeg
         self._own = frozenset(os.fsencode(folder) for folder in own)
 
     def leaves_out(self, root: bytes, folder: bytes, name: bytes, is_folder: bool) -> bool:
@@ -55,6 +60,12 @@ class Rules:
         if is_folder and (_is_derivative(folder, name) or self._is_own(folder, name)):
             return True
         return self._patterns is not None and self._matches(root, folder, name, is_folder)
+
+    def counted(self, names: Sequence[bytes]) -> Sequence[bytes]:
+        """Of all the names in a folder, in their order, those that do not stand for another of them."""
+        if self._raw_beside_jpeg or not (left_out := raws_beside_jpegs(names)):
+            return names
+        return [name for name in names if name not in left_out]
 
     def reaches(self, root: bytes, folder: bytes) -> bool:
         """Whether no rule leaves out the folder or one above it, below the root."""

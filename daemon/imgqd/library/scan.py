@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from imgqd.library import reach
@@ -22,7 +22,7 @@ def look(
     names as bytes, one at a time: a folder may hold a million. Raises OSError where it is gone or may not
     be read."""
     with reach.folder(folder, follow=folder == root or follow_symlinks) as descriptor:
-        names = sorted(map(os.fsencode, os.listdir(descriptor)))
+        names = rules.counted(sorted(map(os.fsencode, os.listdir(descriptor))))
         found = _entries(folder, names, descriptor, follow_symlinks)
         yield (
             (name, status)
@@ -31,7 +31,7 @@ def look(
         )
 
 
-def _entries(folder: bytes, names: list[bytes], above: int, follow: bool) -> Iterator[Entry]:
+def _entries(folder: bytes, names: Sequence[bytes], above: int, follow: bool) -> Iterator[Entry]:
     for name in names:
         try:
             status = os.stat(name, dir_fd=above, follow_symlinks=False)

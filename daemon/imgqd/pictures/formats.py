@@ -8,6 +8,7 @@ bytes behind them, so that a text which begins with "BM" or "P5" is no picture.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 HEAD_BYTES = 64
 
@@ -58,14 +59,23 @@ _OTHERS = (
 )
 
 _SIDECAR = b".xmp"
-_EXTENSIONS = frozenset(
+_JPEG_EXTENSIONS = frozenset(b"jpg jpeg jpe".split())
+_RAW_EXTENSIONS = frozenset(
     (
-        b"jpg jpeg jpe jfif jif mpo png apng webp gif bmp dib tif tiff "
-        b"avif avifs heic heics heif heifs hif jp2 j2k j2c jpc jpf jpx "
-        b"pbm pgm ppm pnm pfm ico jxl "
         b"3fr arw bay cr2 cr3 crw dcr dcs dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef "
         b"raf raw rw2 rwl rwz sr2 srf srw x3f"
     ).split()
+)
+_EXTENSIONS = (
+    _JPEG_EXTENSIONS
+    | _RAW_EXTENSIONS
+    | frozenset(
+        (
+            b"jfif jif mpo png apng webp gif bmp dib tif tiff "
+            b"avif avifs heic heics heif heifs hif jp2 j2k j2c jpc jpf jpx "
+            b"pbm pgm ppm pnm pfm ico jxl"
+        ).split()
+    )
 )
 
 
@@ -98,6 +108,17 @@ def is_picture_name(name: bytes) -> bool:
 def is_sidecar_name(name: bytes) -> bool:
     """Whether a file's name is that of a file of notes beside a picture."""
     return len(name) > len(_SIDECAR) and name.lower().endswith(_SIDECAR)
+
+
+def raws_beside_jpegs(names: Iterable[bytes]) -> frozenset[bytes]:
+    """Those of a folder's names that are a camera's raw file and have a JPEG of the same name beside it."""
+    parts = [name.rpartition(b".") for name in names]
+    jpegs = {stem for stem, _, extension in parts if extension.lower() in _JPEG_EXTENSIONS}
+    return frozenset(
+        b"".join((stem, dot, extension))
+        for stem, dot, extension in parts
+        if stem in jpegs and extension.lower() in _RAW_EXTENSIONS
+    )
 
 
 def other_kind(head: bytes) -> str | None:
