@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ import xxhash
 
 from imgq.errors import CannotStart
 from imgqd.channel import ChannelClosed
+from imgqd.pictures import footprint
 from imgqd.pictures.child import Child
 from imgqd.pictures.decode import Decoded, decode
 from imgqd.pictures.handle import Decoder, DecoderDied, DecoderHung, DecoderLost
@@ -290,6 +292,29 @@ def test_a_killed_decoder_is_a_picture_to_try_again(tmp_path: Path) -> None:
     assert lost.value.at_work
     assert lost.value.failure.kind == "crashed"
     assert "killed" in lost.value.failure.reason
+
+
+@LINUX
+def test_a_decoder_that_eats_memory_is_ended_where_the_system_sets_no_limit(tmp_path: Path) -> None:
+    """As on macOS; long before its deadline."""
+
+    class Greedy(Decoder):
+        PROGRAM = ("-c", _acting("kept = b'x' * (400 << 20); signal.pause()"))
+
+    decoder = Greedy(SPEC, 1, Limits(memory=200 << 20, deadline_s=60))
+    with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderDied) as lost:
+        decoder.decode(file, 0)
+    assert lost.value.failure == Failure("crashed", "its decoder took more than 200 MB of memory")
+    assert lost.value.at_work
+    assert ends(decoder.pid)
+    decoder.close()
+
+
+@pytest.mark.parametrize("resident", [0, 5 << 20, 3 << 30])
+def test_what_macos_tells_of_a_process(resident: int) -> None:
+    """`struct rusage_info_v0`: a UUID, and ten numbers."""
+    usage = bytes(range(16)) + struct.pack("<10Q", 1, 2, 3, 4, 5, 6, 7, resident, 9, 10)
+    assert footprint._told(usage) == resident
 
 
 @LINUX

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -20,6 +21,7 @@ from imgqd.patience import Patience
 MOST_BYTES = 16 << 20
 # A child that does not take a message for so long is as good as gone.
 SEND_S = 30.0
+LOOK_S = 0.1
 _LENGTH = struct.Struct("<I")
 
 
@@ -36,6 +38,7 @@ class Channel:
         self._end.setblocking(False)
         self._send_s = send_s
         self._patience: Patience | None = None
+        self._meanwhile: Callable[[], None] | None = None
 
     @staticmethod
     def pair() -> tuple[socket.socket, socket.socket]:
@@ -63,13 +66,17 @@ class Channel:
         except OSError as error:
             raise ChannelClosed(str(error)) from error
 
-    def receive(self, timeout: float | None = None) -> tuple[dict[str, Any], list[int]]:
+    def receive(
+        self, timeout: float | None = None, meanwhile: Callable[[], None] | None = None
+    ) -> tuple[dict[str, Any], list[int]]:
         """The next message and its descriptors, at most one.
 
-        timeout: seconds until TimeoutError, None for ever.
+        timeout: seconds until TimeoutError, None for ever. meanwhile: is called every LOOK_S for as long
+        as nothing comes; what it raises ends the wait. Only with a timeout.
         """
         # One for the whole message: a byte now and then does not prolong it.
         self._patience = None if timeout is None else Patience(timeout)
+        self._meanwhile = meanwhile
         descriptors: list[int] = []
         try:
             start = self._start(descriptors)
@@ -77,12 +84,14 @@ class Channel:
             if length > MOST_BYTES:
                 raise ChannelClosed(f"a message of {length} bytes")
             return _unpack(self._exactly(length)), descriptors
-        except (OSError, ChannelClosed) as error:
+        except Exception as error:
             for descriptor in descriptors:
                 os.close(descriptor)
-            if isinstance(error, TimeoutError | ChannelClosed):
-                raise
-            raise ChannelClosed(str(error)) from error
+            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+                raise ChannelClosed(str(error)) from error
+            raise
+        finally:
+            self._meanwhile = None
 
     def close(self) -> None:
         self._end.close()
@@ -120,8 +129,16 @@ class Channel:
         poll.register(self._end, event)
         if self._patience is None:
             poll.poll()
-        elif not self._patience.wait(lambda seconds: bool(poll.poll(seconds * 1000))):
+        elif not self._patience.wait(lambda seconds: self._comes(poll, seconds)):
             raise TimeoutError("the other side is silent")
+
+    def _comes(self, poll: select.poll, seconds: float) -> bool:
+        if self._meanwhile is None:
+            return bool(poll.poll(seconds * 1000))
+        if poll.poll(min(seconds, LOOK_S) * 1000):
+            return True
+        self._meanwhile()
+        return False
 
 
 def _unpack(body: bytes) -> dict[str, Any]:

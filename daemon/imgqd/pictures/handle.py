@@ -156,7 +156,12 @@ class Decoder:
             seconds = self._limits.deadline_s
         self._hand_over({**message, "alarm_s": seconds + _GRACE_S}, descriptor)
         try:
-            return read(self._child.answer(seconds))
+            return read(self._child.answer(seconds, self._limits.memory))
+        except MemoryError as error:
+            # Where the system keeps no process within its limit: macOS.
+            self._child.kill()
+            reason = f"its decoder took more than {self._limits.memory >> 20} MB of memory"
+            raise DecoderDied("crashed", reason) from error
         except TimeoutError as error:
             waits = self._child.is_waiting()
             self._child.kill()
