@@ -16,8 +16,10 @@ from typing import Any
 
 from PIL import Image
 
+from imgqd.pictures import jxl, raw
 from imgqd.pictures.opening import prepare
 from pictures import encoded, notes, painted
+from raw_file import dng
 
 SIZE = (48, 36)
 # What programs mistake for sizes.
@@ -82,7 +84,22 @@ def seeds() -> dict[str, bytes]:
         "one-bit.pbm": encoded(plain.convert("1"), "PPM"),
         "plain.ico": encoded(plain, "ICO", sizes=[(16, 16), (32, 32)]),
         "bitmap.ico": encoded(plain, "ICO", sizes=[(16, 16)], bitmap_format="bmp"),
+        **_of_extras(),
     }
+
+
+def _of_extras() -> dict[str, bytes]:
+    """Of the formats whose decoders are installed."""
+    found = {}
+    if jxl.is_installed():
+        import pillow_jxl  # noqa: F401
+
+        found["plain.jxl"] = encoded(painted(1, SIZE), "JXL")
+    if raw.is_installed():
+        preview = encoded(painted(2, (280, 260)), "JPEG", quality=50)
+        found["plain.dng"] = dng(painted(1, (96, 64)), preview=preview)
+        found["bare.dng"] = dng(painted(1, (96, 64)))
+    return found
 
 
 def _frames() -> dict[str, Any]:

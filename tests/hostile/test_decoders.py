@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -116,15 +117,24 @@ def test_fault_55_what_a_decoder_prints_is_not_kept(unruly_home: Home) -> None:
 
 
 def test_fault_56_a_poison_is_tried_twice_in_all(unruly_home: Home) -> None:
+    """Whatever it is called, and however often it is there."""
     home = unruly_home
     start(home)
     bad = poison(home.pictures, "segfault")
     until(lambda: bad in errors(home), "the failure")
+    for number in range(3):
+        copy = Path(shutil.copy(bad, home.pictures / f"copy-{number}.jpg"))
+        until(lambda copy=copy: copy in errors(home), "the failure of a copy")
     home.settle()
-    for _ in range(3):
+    bad = bad.rename(home.pictures / "renamed.jpg")
+    home.settle()
+    for number in range(3):
         assert home.stop() == 0
+        shutil.copy(bad, home.pictures / f"while-it-slept-{number}.jpg")
         start(home)
-        assert bad in errors(home)
+        home.settle()
+    assert len(errors(home)) == 7
+    assert {error.kind for error in errors(home).values()} == {"crashed"}
     assert home.log.count("Segmentation fault") == 2
 
 

@@ -17,13 +17,15 @@ import taken_over
 from taken_over import ALLOWED, FILES, FORBIDDEN, LETHAL, LIMITS, PORTS, PROCESSES, SUCCEEDED
 
 from conftest import Home, until
-from imgqd.pictures import landlock
+from imgqd.pictures import jxl, landlock, raw
 from imgqd.pictures.opening import prepare
 from pictures import encoded, jpeg, painted
+from raw_file import dng
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these barriers are Linux's")
 NewHome = Callable[..., Home]
 
+HARD = ["HEIF", "AVIF", "JPEG2000"]
 REFUSED = {"EPERM", "EACCES", "ENOSYS"}
 # Another user, who may read a checkout and an interpreter in a private home, as root may.
 AS_NOBODY = (
@@ -57,12 +59,16 @@ def hard_pictures(tmp_path: Path) -> list[str]:
     """Of the formats whose decoders start threads, or are foreign to Pillow."""
     prepare()
     tmp_path.chmod(0o755)
-    paths = []
-    for format in ("HEIF", "AVIF", "JPEG2000"):
-        path = tmp_path / format
-        path.write_bytes(encoded(painted(1, (640, 480)), format))
-        paths.append(str(path))
-    return paths
+    found = {format: encoded(painted(1, (640, 480)), format) for format in HARD}
+    if jxl.is_installed():
+        import pillow_jxl  # noqa: F401
+
+        found["JXL"] = encoded(painted(1, (640, 480)), "JXL")
+    if raw.is_installed():
+        found["RAW"] = dng(painted(1, (640, 480)))
+    for format, data in found.items():
+        (tmp_path / format).write_bytes(data)
+    return [str(tmp_path / format) for format in found]
 
 
 @pytest.mark.parametrize("user", [(), AS_NOBODY], ids=["as we are", "as nobody"])
@@ -78,7 +84,8 @@ def test_fault_59_a_decoder_that_was_taken_over_can_do_nothing(
     assert {name: attempts[name] for name in FORBIDDEN if attempts[name] not in REFUSED} == {}
     assert {name: attempts[name] for name in LIMITS} == dict.fromkeys(LIMITS, "ENOMEM")
     assert {name: attempts[name] for name in ALLOWED} == dict.fromkeys(ALLOWED, SUCCEEDED)
-    assert found["pictures"] == ["HEIF", "AVIF", "JPEG2000"]
+    assert found["pictures"] == [os.path.basename(path) for path in hard_pictures]
+    assert found["pictures"][: len(HARD)] == HARD
 
 
 def test_fault_59_without_barriers_every_attempt_gets_through() -> None:

@@ -37,14 +37,15 @@ if TYPE_CHECKING:
     from imgqd.records import Change, Metadata, Stamp
     from imgqd.store.records import Committed, Model
 
-# Attempts count as long as it is the same trouble with the same bytes, under whatever path.
+# Attempts count as long as it is the same trouble with the same bytes, under whatever path where that
+# matters: of empty files, whose failure is final, there may be a hundred thousand.
 FAIL = """
 INSERT INTO failures(file, hash, kind, reason, attempts, first_seen, last_seen, decoder, model)
-VALUES (:file, :hash, :kind, :reason, max(1, :tried + coalesce((
+VALUES (:file, :hash, :kind, :reason, max(1, :tried + coalesce(CASE
+    WHEN :kind IN ('crashed', 'timeout') THEN (
         SELECT max(attempts) FROM failures
-        WHERE hash = :hash AND decoder = :decoder AND model IS :model
-            AND (kind = 'unreadable') = (:kind = 'unreadable')
-    ), 0)), :now, :now, :decoder, :model)
+        WHERE hash = :hash AND decoder = :decoder AND model IS :model AND kind != 'unreadable'
+    ) END, 0)), :now, :now, :decoder, :model)
 ON CONFLICT(file) DO UPDATE SET
     attempts = max(excluded.attempts, :tried + iif(
         hash IS excluded.hash AND decoder = excluded.decoder AND model IS excluded.model

@@ -50,9 +50,10 @@ class Pictures(Part):
                 "SELECT kind, reason, attempts, first_seen, last_seen, decoder FROM failures"
                 " WHERE hash = ? AND (model IS NULL OR model = ?)",
                 (hash, self._model_id),
-            ).fetchall()
-        known = (ledger_entry(entry) for entry in entries)
-        return next((entry.failure for entry in known if entry.is_final(self.decoder)), None)
+            )
+            # The first of many copies will do.
+            known = (ledger_entry(entry) for entry in entries)
+            return next((entry.failure for entry in known if entry.is_final(self.decoder)), None)
 
     def unnoted(self) -> list[int]:
         """The pictures whose metadata was read by an older imgq, of the newest file first; those on roots
