@@ -132,7 +132,10 @@ def test_what_json_tells(home: Home) -> None:
 def test_all_that_info_tells(home: Home) -> None:
     known = home.json("info", str(home.pictures / TWO))
     assert {name: known[name] for name in NOTED} == NOTED
-    assert "Title" in home.imgq("info", str(home.pictures / TWO)).stdout.decode()
+    lines = home.imgq("info", str(home.pictures / TWO)).stdout.decode().splitlines()
+    assert "title       Title" in lines
+    assert "exposure    1/250 s, f/2.8, ISO 400, 50 mm" in lines
+    assert "keywords    sea, sky" in lines
     beside = home.json("info", str(home.pictures / BESIDE))
     assert (beside["title"], beside["rating"]) == ("Beside Rome", 5)
     assert (beside["taken_at"], beside["sidecar"]) == (

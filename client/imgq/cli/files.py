@@ -131,11 +131,27 @@ def _notes_object(notes: wire.Notes) -> dict[str, object]:
     }
 
 
+def _exposure(notes: wire.Notes) -> str | None:
+    """As photographers write it: 1/250 s, f/2.8, ISO 400, 50 mm."""
+    time, parts = notes.exposure_time, []
+    if time:
+        parts.append(f"1/{1 / time:.0f} s" if time < 0.4 else f"{time:g} s")
+    if notes.f_number:
+        parts.append(f"f/{notes.f_number:g}")
+    if notes.iso:
+        parts.append(f"ISO {notes.iso}")
+    if notes.focal_length:
+        parts.append(f"{notes.focal_length:.4g} mm")
+    return ", ".join(parts) or None
+
+
 def _info_lines(path: bytes, known: wire.Info) -> Iterator[bytes]:
     """As a person reads it; paths are shown as in any answer."""
     terminal = sys.stdout.isatty()
     yield b"path        " + render.path(path, terminal)
     for name, value in _info_object(path, known).items():
+        if name == "exposure" and known.notes:
+            value = _exposure(known.notes)
         if name not in ("path", "path_bytes", "copies", "error"):
             yield render.words(f"{name:<12}{_words(value)}").encode()
     for copy in known.copies:
