@@ -241,3 +241,30 @@ def unnoted(home: Home) -> list[int]:
     rows = connection.execute("SELECT id FROM pictures WHERE noted < ?", (METADATA,)).fetchall()
     connection.close()
     return [id for (id,) in rows]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("imgq red --camera Ni", ["NIKON\\\\ D90"]),
+        ("imgq red --lens ", ["50mm\\\\ f/1.8"]),
+        ("imgq red --camera x", []),
+    ],
+)
+def test_shells_complete_what_is_known(home: Home, words: str, offered: list[str]) -> None:
+    count = len(words.split()) - (not words.endswith(" "))
+    done = subprocess.run(
+        [sys.executable, "-m", "imgq"],
+        env={
+            **home.environment,
+            "_IMGQ_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(count),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if line]
+    assert [line.partition(",")[2] for line in lines] == offered, done.stderr

@@ -55,6 +55,9 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             return _remove(daemon, paths)
         case wire.AskRoots():
             return iter([_roots(daemon)])
+        case wire.AskNames(of=of):
+            names = daemon.index.store.names(of)
+            return iter([wire.Names(names=tuple(names[: wire.MOST_NAMES]))])
         case wire.Settle(timeout=timeout):
             return _settle(daemon, timeout)
         case wire.Check(paths=paths, repair=repair):

@@ -25,6 +25,7 @@ _PATIENCE_S = 0.3
 # Commands whose words are watched folders, and those whose words are any.
 _OF_ROOTS = ("remove", "check")
 _OF_PATHS = {"add": "dir", "start": "dir", "info": "file", "reindex": "file"}
+_NAMED = {"--camera": "camera", "--lens": "lens"}
 _PICTURE_STARTS = ("./", "../", "/", "~/")
 
 
@@ -76,6 +77,8 @@ class _Completer:
 
     def _searching(self, words: list[str], incomplete: str) -> list[CompletionItem]:
         option = SHORT.get(words[-1], words[-1]) if words else ""
+        if option in _NAMED:
+            return self._names(_NAMED[option], incomplete)
         if takes := TAKES.get(option):
             return self._values(takes, incomplete)
         if incomplete.startswith(_PICTURE_STARTS):
@@ -92,6 +95,10 @@ class _Completer:
         if takes == "DIR":
             return self._folders(incomplete)
         return [CompletionItem(incomplete, type="file")] if takes == "FILE" else []
+
+    def _names(self, of: str, incomplete: str) -> list[CompletionItem]:
+        fitting = [name for name in _names(of) if name.lower().startswith(incomplete.lower())]
+        return [CompletionItem(self._quoted(name)) for name in fitting if name.isprintable()]
 
     def _folders(self, incomplete: str) -> list[CompletionItem]:
         """Those that are watched, and any other; bash forgets what comes before the latter."""
@@ -116,3 +123,12 @@ def _roots() -> list[bytes]:
         return []
     assert isinstance(reply, wire.Roots)
     return [root.path for root in reply.roots]
+
+
+def _names(of: str) -> tuple[str, ...]:
+    try:
+        reply = ask(wire.AskNames(of=of), _PATIENCE_S)
+    except (Failure, OSError):
+        return ()
+    assert isinstance(reply, wire.Names)
+    return reply.names

@@ -18,6 +18,7 @@ from imgq.record import (
 
 HITS_A_REPLY = 1000
 ROWS_A_REPLY = 2000
+MOST_NAMES = 1000
 
 
 class Reply(Record):
@@ -196,6 +197,10 @@ class Stats(Reply):
 
 class Roots(Reply):
     roots: tuple[Root, ...] = many(record(Root))
+
+
+class Names(Reply):
+    names: tuple[str, ...] = many(string(), most=MOST_NAMES)
 
 
 class Settled(Reply):

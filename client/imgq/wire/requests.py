@@ -141,6 +141,12 @@ class AskRoots(Request):
     """Answered by `Roots`."""
 
 
+class AskNames(Request):
+    """The cameras, or the lenses, that a filter can ask for. Answered by `Names`."""
+
+    of: str = choice("camera", "lens")
+
+
 class Settle(Request):
     """Waits until every change made before the request is in the index. Answered by `Settled`."""
 

@@ -80,6 +80,11 @@ class Filters(Listings):
         with self._database.read() as connection:
             return _passed(connection, filter, offline, ranked)
 
+    def names(self, column: str) -> list[str]:
+        """Of all cameras or lenses, "camera" or "lens"."""
+        with self._database.read() as connection:
+            return _names(connection, column)
+
 
 def _passed(
     connection: apsw.Connection, filter: wire.Filter, offline: bool, ranked: bool
@@ -164,8 +169,13 @@ def _times(filter: wire.Filter) -> dict[str, int]:
 def _named(connection: apsw.Connection, column: str, parts: Sequence[str]) -> list[str]:
     """The names that have one of the parts in them; of names there are few."""
     wanted = [fold(part) for part in parts]
+    names = _names(connection, column)
+    return [name for name in names if any(part in fold(name) for part in wanted)]
+
+
+def _names(connection: apsw.Connection, column: str) -> list[str]:
     rows: list[Any] = connection.execute(NAMES.format(column=column)).fetchall()
-    return [name for (name,) in rows if name and any(part in fold(name) for part in wanted)]
+    return [name for (name,) in rows if name]
 
 
 def _near(places: Sequence[wire.Near], bindings: dict[str, Any]) -> str:
