@@ -51,6 +51,7 @@ REQUESTS = [
     wire.Add(paths=[b"/p/caf\xe9"]),
     wire.Remove(paths=[b"/p"]),
     wire.AskRoots(),
+    wire.AskNames(of="lens"),
     wire.Settle(timeout=1),
     wire.Check(paths=[b"/p"], repair=True),
     wire.AskErrors(),
@@ -82,6 +83,7 @@ REPLIES = [
         codes_bytes=1,
     ),
     wire.Roots(roots=[ROOT]),
+    wire.Names(names=["Leica Q2"]),
     wire.Settled(settled=False, pending=3),
     wire.Checked(
         files=3, folders=2, pictures=1, skipped=[b"/q"], findings=(FINDING,) * wire.ROWS_A_REPLY
