@@ -16,6 +16,7 @@ from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.library import reach
 from imgqd.library.dirty import Dirty
+from imgqd.precedence import give_way
 from imgqd.records import Change, Embedded, Failed, Ignored, Indexed, Stamp
 
 log = logging.getLogger(__name__)
@@ -159,6 +160,7 @@ class Indexer(threading.Thread):
     def _as_it_is_now(self, change: Change | None) -> Change | None:
         """What is still true of a change, by a look at its file under the index's lock. The embedding
         of a picture whose file has moved, changed or gone is kept: its bytes may lie elsewhere."""
+        give_way()
         if not isinstance(change, Indexed | Failed | Ignored) or self._still_holds(change):
             return change
         if isinstance(change, Indexed) and change.metadata and change.embedding is not None:

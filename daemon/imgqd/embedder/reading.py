@@ -12,6 +12,7 @@ from imgq.errors import StoreError
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Decoded, Hashed, Job, Result, Turn
 from imgqd.pictures.formats import is_sidecar_name
+from imgqd.precedence import give_way
 from imgqd.records import Failed, Failure, Gone, Ignored, Stamp, is_regular
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Reader:
 
     def read(self, bench: Bench, job: Job) -> None:
         """Raises DecoderLost where the job is another decoder's to do."""
+        give_way()
         try:
             with self._disks.opened(job.path, job.stamp.device) as file:
                 self._look(bench, job, file)
@@ -96,6 +98,7 @@ class Reader:
         self._put(Result(job, Ignored(job.path, stamp, notes, trusted)))
 
     def _hashed(self, bench: Bench, file: OpenFile, hashed: Hashed) -> None:
+        give_way()
         if self._memory.is_known(hashed.hash):
             self._put(Result(hashed.job, hashed.row))
         elif (failure := self._memory.failure(hashed.hash)) is not None:
@@ -125,6 +128,7 @@ class Reader:
             if lease is None:
                 return
             metadata = bench.decode(file.descriptor, lease.slot)
+            give_way()
             if isinstance(metadata, Failure):
                 # The files with the same bytes take their turn when that is recorded.
                 self._refuse(hashed.job, _failed(hashed, metadata, tried=True))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from imgqd.embedder.reading import STILL_S
 from imgqd.library.scan import Entry
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
+from imgqd.precedence import give_way
 from imgqd.records import Stamp
 from imgqd.store import FileState, Listed, Row
 
@@ -153,6 +154,7 @@ def paired(
     known = iter(rows)
     row = next(known, None)
     for entry in entries:
+        give_way()
         name, status = entry
         if stat.S_ISDIR(status.st_mode):
             found.folders.append(name)

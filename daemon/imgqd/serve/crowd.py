@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from imgqd import precedence
 from imgqd.serve.peer import Peer, uid_of
 
 log = logging.getLogger(__name__)
@@ -50,9 +51,11 @@ class Crowd:
         """Waits until somebody wants something, and attends to them; patience: seconds, at most."""
         if patience is None and self._expects:
             patience = _SWEEP_S
-        for key, events in self._selector.select(patience):
-            heed: Callable[[int], None] = key.data
-            heed(events)
+        if ready := self._selector.select(patience):
+            with precedence.taken():
+                for key, events in ready:
+                    heed: Callable[[int], None] = key.data
+                    heed(events)
         if time.monotonic() >= self._next_sweep:
             self._sweep()
         else:

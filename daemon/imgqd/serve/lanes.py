@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from imgq import wire
+from imgqd import precedence
 from imgqd.serve.job import Job
 
 PROMPT_THREADS = 3
@@ -41,7 +42,7 @@ class Lanes:
         self._running = True
         self._prompt = self._opened(PROMPT_THREADS)
         self._patient = self._opened(PATIENT_THREADS)
-        self._slow = self._opened(SLOW_THREADS)
+        self._slow = self._opened(SLOW_THREADS, first=False)
 
     def put(self, job: Job) -> None:
         """Raises queue.Full."""
@@ -61,22 +62,24 @@ class Lanes:
                 while True:
                     lane.put_nowait(None)
 
-    def _opened(self, threads: int) -> Lane:
+    def _opened(self, threads: int, *, first: bool = True) -> Lane:
+        """first: whether indexing stops meanwhile."""
         lane: Lane = queue.Queue(MOST_WAITING)
         for _ in range(threads):
-            threading.Thread(target=self._think, args=(lane,), daemon=True).start()
+            threading.Thread(target=self._think, args=(lane, first), daemon=True).start()
         return lane
 
-    def _think(self, lane: Lane) -> None:
+    def _think(self, lane: Lane, first: bool) -> None:
         while self._running and (job := lane.get()) is not None:
-            self._think_of(job)
+            self._think_of(job, first)
             # What it holds may be large.
             del job
 
-    def _think_of(self, job: Job) -> None:
+    def _think_of(self, job: Job, first: bool) -> None:
         if job.peer.is_gone:
             return
         began = time.thread_time()
-        reply = job.next()
+        with precedence.taken() if first else contextlib.nullcontext():
+            reply = job.next()
         job.cost += time.thread_time() - began
         self._done(job, *reply)

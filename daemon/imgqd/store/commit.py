@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgq.errors import StoreError
+from imgqd.precedence import give_way
 from imgqd.records import (
     METADATA,
     Embedded,
@@ -93,6 +94,7 @@ class _Batch:
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
+            give_way()
             match change:
                 case Indexed():
                     self._index(change)
