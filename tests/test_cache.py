@@ -235,6 +235,24 @@ def test_what_the_store_has_lost_too_is_not_found(store: Store, path: Path) -> N
     assert answers(index) == expected(store)
 
 
+def test_the_two_ways_to_ask_for_checksums_agree(store: Store) -> None:
+    store.commit([Gone(b"/r/%d.jpg" % number) for number in (3, 700)], 2.0)
+    known, (pictures, checksums) = store.sums(), store.checksums()
+    assert pictures.tolist() == known["picture"].tolist()
+    assert checksums.tolist() == known["checksum"].tolist()
+    assert len(pictures) == COUNT - 2
+
+
+def test_what_a_folder_shows_is_up_to_date(store: Store) -> None:
+    """Whatever is kept of it from before."""
+    assert len(store.showing(b"/r")) == len(store.showing(None)) == COUNT
+    store.commit([Gone(b"/r/3.jpg")], 2.0)
+    assert len(store.showing(b"/r")) == len(store.showing(None)) == COUNT - 1
+    store.set_root(b"/r", state="offline")
+    assert len(store.showing(b"/r")) == len(store.showing(None)) == 0
+    assert len(store.showing(b"/r", offline=True)) == COUNT - 1
+
+
 def test_another_models_is_none(store: Store, path: Path, tmp_path: Path) -> None:
     store.close()
     other = opened(tmp_path, "other")
@@ -276,7 +294,7 @@ def test_killed_while_it_is_written_it_is_the_old_or_the_new_one(
     store: Store, path: Path, tmp_path: Path
 ) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    for number in range(4):
+    for number in range(2):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, env=environment
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgqd.search.resident import Snapshot
+    from imgqd.search.rows import Ids, Rows
     from imgqd.search.segment import Records, Segment
     from imgqd.store import Store
 
@@ -62,10 +63,10 @@ def load(store: Store) -> Resident | None:
     found = segment.opened(path, _key(store))
     if found is None:
         return None
-    known = store.sums()
-    rows, is_there = _matched(found, known)
-    missing = known["picture"][~is_there].tolist()
-    if len(missing) > max(LEAST, len(known) * MOST_MISSING):
+    pictures, checksums = store.checksums()
+    rows, is_there = _matched(found, pictures, checksums)
+    missing = pictures[~is_there].tolist()
+    if len(missing) > max(LEAST, len(pictures) * MOST_MISSING):
         return None
     resident = Resident.restored(found, rows)
     for start in range(0, len(missing), _AT_ONCE):
@@ -96,14 +97,16 @@ def _key(store: Store) -> segment.Key:
     return segment.Key(store.origin.hex(), store.model.identity, store.model.dim)
 
 
-def _matched(found: Segment, known: NDArray[np.void]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _matched(
+    found: Segment, pictures: Ids, checksums: NDArray[np.int64]
+) -> tuple[Rows, NDArray[np.bool_]]:
     """The rows of which the store says the same; and which of what it knows they are."""
     sums = found.vectors.sums
     living = np.flatnonzero(sums)
-    at = np.searchsorted(known["picture"], found.ids[living])
-    is_known = at < len(known)
+    at = np.searchsorted(pictures, found.ids[living])
+    is_known = at < len(pictures)
     living, at = living[is_known], at[is_known]
-    same = (known["picture"][at] == found.ids[living]) & (known["checksum"][at] == sums[living])
-    is_there = np.zeros(len(known), np.bool_)
+    same = (pictures[at] == found.ids[living]) & (checksums[at] == sums[living])
+    is_there = np.zeros(len(pictures), np.bool_)
     is_there[at[same]] = True
     return living[same], is_there

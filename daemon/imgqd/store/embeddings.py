@@ -12,6 +12,7 @@ import numpy as np
 
 from imgq.errors import StoreDamaged, StoreError
 from imgqd.store import vec0
+from imgqd.store.lookup import numbers
 from imgqd.store.part import Part
 from imgqd.store.rebuild import rebuild
 from imgqd.store.records import Block, Model
@@ -33,6 +34,11 @@ SOME = f"""
 SELECT {COLUMNS} FROM json_each(?2) CROSS JOIN embedding_sums ON picture = value
 CROSS JOIN pictures ON pictures.id = picture WHERE model = ?1
 """
+CHECKSUMS = """
+SELECT group_concat(CAST(picture AS INTEGER)),
+    group_concat(coalesce(CAST(checksum AS INTEGER), 0)) FROM embedding_sums WHERE model = ?
+"""
+ORPHANS = "SELECT group_concat(id) FROM pictures WHERE orphaned_at IS NOT NULL"
 
 
 class Embeddings(Part):
@@ -74,6 +80,17 @@ class Embeddings(Part):
         checksums: `sums.SUM`, (n,), by ascending picture."""
         with self._database.read() as connection:
             return np.fromiter(connection.execute(SHOWN, (self.model.id,)), SUM)
+
+    def checksums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The pictures, ascending, and the checksums of the same: int64, (n,). Takes a fourth of the
+        time."""
+        with self._database.read() as connection:
+            found = connection.execute(CHECKSUMS, (self.model.id,)).get
+            orphans = connection.execute(ORPHANS).get
+        pictures, checksums = map(numbers, found)
+        order = np.argsort(pictures, kind="stable")
+        shown = order[~np.isin(pictures[order], numbers(orphans))]
+        return pictures[shown], checksums[shown]
 
     def vectors(self, pictures: Iterable[int]) -> dict[int, NDArray[np.float32]]:
         """The embeddings of those pictures that have a sound one: float32, (dim,), read-only. One

@@ -14,6 +14,7 @@ from imgqd.store import notes, sidecars
 from imgqd.store.embeddings import Embeddings
 from imgqd.store.files import ROW, row
 from imgqd.store.folders import UNDER, join, under
+from imgqd.store.lookup import numbers
 from imgqd.store.pictures import COLUMNS, ledger_entry, picture
 from imgqd.store.records import Exported, FailedFile, FileInfo, FileLine, Shown
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     import apsw
     from numpy.typing import NDArray
+
+MOST_SHOWING = 7  # answers of `showing` that are kept until the next commit
 
 # CROSS JOIN keeps SQLite to the order that is written, whatever its statistics say
 SHOWN = f"""
@@ -44,6 +47,8 @@ CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = f
 
 
 class Listings(Embeddings):
+    _showing: tuple[int, dict[tuple[bytes | None, bool], NDArray[np.int64]]] = -1, {}
+
     def files_of(self, pictures: Iterable[int]) -> dict[int, list[Shown]]:
         """The files that show each of those pictures, by path; pictures without any are left
         out."""
@@ -71,7 +76,19 @@ class Listings(Embeddings):
 
     def showing(self, folder: bytes | None, *, offline: bool = False) -> NDArray[np.int64]:
         """The pictures, ascending, that a file shows which is under that folder, if one is given,
-        and on a root that is online, unless offline ones are asked for too. int64, (n,)."""
+        and on a root that is online, unless offline ones are asked for too. int64, (n,), read-only."""
+        # the same is often asked again, and a million rows take their time
+        moment, known = self._showing
+        if moment != self._database.commits:
+            known = {}
+        if (folder, offline) not in known:
+            moment = self._database.commits
+            known = dict(list(known.items())[-MOST_SHOWING:])
+            known[folder, offline] = self._shows(folder, offline)
+            self._showing = moment, known
+        return known[folder, offline]
+
+    def _shows(self, folder: bytes | None, offline: bool) -> NDArray[np.int64]:
         where = "files.picture IS NOT NULL"
         if folder is not None:
             where += f" AND {UNDER}"
@@ -79,11 +96,13 @@ class Listings(Embeddings):
             where += " AND folders.root IN (SELECT id FROM roots WHERE state = 'online')"
         with self._database.read() as connection:
             found = connection.execute(
-                "SELECT picture FROM folders CROSS JOIN files ON files.folder = folders.id"
-                f" WHERE {where}",
+                "SELECT group_concat(picture) FROM folders"
+                f" CROSS JOIN files ON files.folder = folders.id WHERE {where}",
                 under(folder or b"/"),
-            )
-            return np.unique(np.fromiter((id for (id,) in found), np.int64))
+            ).get
+        pictures = np.unique(numbers(found))
+        pictures.flags.writeable = False
+        return pictures
 
     def files(self, after: int = 0, limit: int = 1000) -> list[Shown]:
         """A page of the files that show a picture, from the one after the cursor `after`
