@@ -1,169 +1,187 @@
 """How long a search takes, and what it finds, beside other ways to do the same.
 
-    python -m benchmarks.search --pictures 1000000 --queries 50 --out build/bench
+    python -m benchmarks.search --pictures 10000 100000 1000000 --queries 40 --out build/bench
 
-One thread, contenders in turn within each round, so that what else the machine does meets all of them.
-Writes search.json and a table, search.md, into the folder.
+One thread, contenders in turn within each round, so that what else the machine does meets all of them;
+the ones that take too long to be built are left out of the larger sizes. Writes search.json, a table,
+search.md, and a plot, search.svg and search.png, into the folder. With --batch it times imgq's batches of
+100 queries instead.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
-import apsw
-import faiss
+# NumPy after them: they pin its threads.
 import numpy as np
-import sqlite_vec
-from numpy.typing import NDArray
 
+from benchmarks.contenders import CONTENDERS, FILTERED, TOP, Ask, Contender, highest, resident
+from benchmarks.machine import machine
 from benchmarks.worlds import Vectors, World
-from imgqd.search.rank import nearest
-from imgqd.search.resident import Resident
+from imgqd.search.rank import many
 
-TOP = 10
 WARMING = 3
-
-Ask = Callable[[Vectors], list[int]]
+BASE = "FAISS IndexFlatIP"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Milliseconds a query, and the share of the ten nearest that were found."""
+    """Milliseconds a query, by quartiles; and the share of the ten nearest that were found."""
 
     contender: str
     queries: str
     pictures: int
+    low: float
     median: float
-    p95: float
+    high: float
     recall: float
-    times_faster_than_flat: float
+    times_as_fast_as_flat: float
+    built_s: float
 
 
-def contenders(pictures: Vectors) -> dict[str, Ask]:
-    ids = np.arange(len(pictures))
-    resident = Resident(pictures.shape[1])
-    resident.add(ids, pictures)
-    resident.refine()
-    few = ids[::100]
-    faiss.omp_set_num_threads(1)
-    flat = faiss.IndexFlatIP(pictures.shape[1])
-    flat.add(pictures)
-    return {
-        "FAISS IndexFlatIP": lambda query: flat.search(query[None], TOP)[1][0].tolist(),
-        "imgq": lambda query: _ids(nearest(resident.snapshot(), query, TOP)),
-        "imgq, 1 % allowed": lambda query: _ids(nearest(resident.snapshot(), query, TOP, few)),
-        "NumPy": lambda query: _highest(pictures @ query),
-        "sqlite-vec vec0": _vec0(pictures),
-    }
+@dataclass(slots=True)
+class Running:
+    """A contender that is being measured: how long each query took, in ms, and how many hits were right."""
+
+    contender: Contender
+    ask: Ask
+    built_s: float
+    times: list[float]
+    found: int = 0
+
+    @classmethod
+    def of(cls, contender: Contender, pictures: Vectors) -> Running:
+        began = time.perf_counter()
+        ask = contender.build(pictures)
+        return cls(contender, ask, time.perf_counter() - began, [])
+
+    def answer(self, query: Vectors, exact: Vectors) -> None:
+        began = time.perf_counter()
+        answer = self.ask(query)
+        self.times.append((time.perf_counter() - began) * 1e3)
+        scores = exact[::FILTERED] if self.contender.filtered else exact
+        step = FILTERED if self.contender.filtered else 1
+        self.found += len(set(answer).intersection(step * id for id in highest(scores)))
+
+    def result(self, kind: str, pictures: int, flat: float) -> Result:
+        low, median, high = np.quantile(self.times, [0.25, 0.5, 0.75]).tolist()
+        recall = self.found / (TOP * len(self.times))
+        name = self.contender.name
+        return Result(name, kind, pictures, low, median, high, recall, flat / median, self.built_s)
 
 
-def _ids(hits: list[tuple[int, float]]) -> list[int]:
-    return [id for id, _ in hits]
-
-
-def _highest(scores: NDArray[np.float32]) -> list[int]:
-    best = np.argpartition(-scores, TOP)[:TOP]
-    found: list[int] = best[np.argsort(-scores[best])].tolist()
-    return found
-
-
-def _vec0(pictures: Vectors) -> Ask:
-    connection = apsw.Connection(":memory:")
-    connection.enable_load_extension(True)
-    connection.load_extension(sqlite_vec.loadable_path())
-    connection.execute(
-        f"CREATE VIRTUAL TABLE pictures USING vec0(embedding float[{pictures.shape[1]}]"
-        " distance_metric=cosine)"
-    )
-    with connection:
-        connection.executemany(
-            "INSERT INTO pictures(rowid, embedding) VALUES (?, ?)",
-            ((id, vector.tobytes()) for id, vector in enumerate(pictures)),
-        )
-    asked = f"SELECT rowid FROM pictures WHERE embedding MATCH ? AND k = {TOP}"
-    return lambda query: [id for (id,) in connection.execute(asked, (query.tobytes(),))]
-
-
-def measured(pictures: Vectors, queries: dict[str, Vectors]) -> list[Result]:
-    asks = contenders(pictures)
-    few = set(range(0, len(pictures), 100))
+def measured(names: list[str], pictures: Vectors, queries: dict[str, Vectors]) -> list[Result]:
+    chosen = [each for each in CONTENDERS if each.name in names and len(pictures) <= each.most]
+    running = [Running.of(each, pictures) for each in chosen]
     results = []
     for kind, vectors in queries.items():
-        times: dict[str, list[float]] = {name: [] for name in asks}
-        found: dict[str, float] = dict.fromkeys(asks, 0.0)
-        for turn, query in enumerate(vectors):
-            exact = np.argsort(-(pictures @ query))
-            for name, ask in asks.items():
-                began = time.perf_counter()
-                answer = ask(query)
-                if turn < WARMING:
-                    continue
-                times[name].append((time.perf_counter() - began) * 1e3)
-                best = exact if "allowed" not in name else [id for id in exact[:5000] if id in few]
-                found[name] += len(set(answer).intersection(list(best[:TOP]))) / TOP
-        flat = float(np.median(times["FAISS IndexFlatIP"]))
-        for name, taken in times.items():
-            median = float(np.median(taken))
-            p95 = float(np.quantile(taken, 0.95))
-            recall = found[name] / len(taken)
-            results.append(Result(name, kind, len(pictures), median, p95, recall, flat / median))
+        for query in vectors[:WARMING]:
+            for each in running:
+                each.ask(query)
+        for each in running:
+            each.times, each.found = [], 0
+        for query in vectors[WARMING:]:
+            exact = pictures @ query
+            for each in running:
+                each.answer(query, exact)
+        flat = next(float(np.median(each.times)) for each in running if each.contender.name == BASE)
+        results += [each.result(kind, len(pictures), flat) for each in running]
     return results
 
 
 def table(results: list[Result]) -> str:
-    lines = ["| | pictures | queries | median ms | p95 ms | recall@10 | times as fast as FlatIP |"]
+    lines = [
+        "| | pictures | queries | ms (quartiles) | recall@10 | times FlatIP's speed | built in s |"
+    ]
     lines.append("|---|---|---|---|---|---|---|")
     lines += [
-        f"| {each.contender} | {each.pictures:,} | {each.queries} | {each.median:.2f} |"
-        f" {each.p95:.2f} | {each.recall:.4f} | {each.times_faster_than_flat:.1f} |"
+        f"| {each.contender} | {each.pictures:,} | {each.queries} |"
+        f" {each.median:.2f} ({each.low:.2f} to {each.high:.2f}) | {each.recall:.3f} |"
+        f" {each.times_as_fast_as_flat:.1f} | {each.built_s:.0f} |"
         for each in results
     ]
     return "\n".join(lines) + "\n"
 
 
-def machine() -> dict[str, Any]:
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.exists() else []
-    names = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    return {
-        "processor": ", ".join(sorted(names)) or platform.processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg(),
-        "python": platform.python_version(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
+def plot(results: list[Result], out: Path) -> None:
+    """Recall over time, a panel for each size and kind of query."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    panels = sorted({(each.pictures, each.queries) for each in results})
+    figure, axes = pyplot.subplots(
+        -(-len(panels) // 2), 2, figsize=(11, 3.4 * -(-len(panels) // 2)), squeeze=False
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, (pictures, kind) in zip(axes.flat, panels, strict=False):
+        for each in results:
+            if (each.pictures, each.queries) == (pictures, kind) and "%" not in each.contender:
+                is_ours = each.contender == "imgq"
+                axis.plot(each.median, each.recall, "o", color="#c8553d" if is_ours else "#1b6ca8")
+                axis.annotate(
+                    each.contender, (each.median, each.recall), (4, 4), textcoords="offset points",
+                    fontsize=7, weight="bold" if is_ours else "normal",
+                )  # fmt: skip
+        axis.set(
+            xscale="log", ylim=(-0.05, 1.12), xlabel="ms a query", ylabel="recall@10",
+            title=f"{pictures:,} pictures, by {kind}",
+        )  # fmt: skip
+        axis.margins(x=0.25)
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    for suffix in ("svg", "png"):
+        figure.savefig(out / f"search.{suffix}", dpi=120)
+
+
+def batches(count: int, world: World) -> str:
+    """Milliseconds of 100 queries as one batch and one by one, medians of five."""
+    pictures = world.pictures(count)
+    snapshot, queries = resident(pictures).snapshot(), world.texts(100)
+    together, alone = [], []
+    for _ in range(6):
+        began = time.perf_counter()
+        many(snapshot, queries, TOP)
+        together.append((time.perf_counter() - began) * 1e3)
+        began = time.perf_counter()
+        for query in queries:
+            many(snapshot, query[None], TOP)
+        alone.append((time.perf_counter() - began) * 1e3)
+    return f"| {count:,} | {np.median(together[1:]):.0f} | {np.median(alone[1:]):.0f} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, nargs="+", default=[100_000])
+    parser.add_argument("--pictures", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--queries", type=int, default=50)
+    parser.add_argument("--queries", type=int, default=40)
+    parser.add_argument("--only", nargs="+", default=[each.name for each in CONTENDERS])
+    parser.add_argument("--batch", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    results = []
+    if asked.batch:
+        print("| pictures | 100 queries as one batch, ms | one by one, ms |\n|---|---|---|")
+        for count in asked.pictures:
+            print(batches(count, World(asked.dim)), flush=True)
+        return
+    results: list[Result] = []
     for count in asked.pictures:
         world = World(asked.dim)
-        pictures = world.pictures(count)
-        queries = asked.queries + WARMING
+        pictures, queries = world.pictures(count), asked.queries + WARMING
         kinds = {"text": world.texts(queries), "picture": world.likes(pictures, queries)}
-        results += measured(pictures, kinds)
+        results += measured([BASE, *asked.only], pictures, kinds)
         print(table(results), flush=True)
     if asked.out is not None:
         told = {"machine": machine(), "results": [asdict(each) for each in results]}
         (asked.out / "search.json").write_text(json.dumps(told, indent=2) + "\n")
         (asked.out / "search.md").write_text(table(results))
+        plot(results, asked.out)
 
 
 if __name__ == "__main__":
