@@ -19,7 +19,7 @@ import xxhash
 
 from imgq.errors import CannotStart
 from imgqd.channel import ChannelClosed
-from imgqd.pictures import footprint
+from imgqd.pictures import footprint, raw
 from imgqd.pictures.child import Child
 from imgqd.pictures.decode import Decoded, decode
 from imgqd.pictures.handle import Decoder, DecoderDied, DecoderHung, DecoderLost
@@ -215,7 +215,8 @@ def test_a_decoder_loads_nothing_heavy() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == []
+    # Camera raw comes with NumPy.
+    assert set(done.stdout.split()) <= ({"numpy"} if raw.is_installed() else set())
 
 
 @LINUX

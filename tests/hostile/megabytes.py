@@ -12,8 +12,8 @@ _DEPTH, _NAME = 15, "x" * 240
 
 
 def fill(home: Home) -> None:
-    """Watched and settled: copies of one picture."""
-    data = encoded(painted("red"), "JPEG")
+    """Watched and settled: copies of one picture, which is black."""
+    data = encoded(painted("black"), "JPEG")
     folder = os.open(home.pictures, os.O_RDONLY)
     for _ in range(_DEPTH):
         os.mkdir(_NAME, dir_fd=folder)
