@@ -188,7 +188,8 @@ def test_sidecar_that_changes_embeds_nothing(new_home: Callable[..., Home]) -> N
     assert rated() is None
     beside = home.pictures / "a.jpg.xmp"
     for stars in (3, 4):
-        new = home.pictures / "new"
+        # out of the watcher's sight: nobody sees it closed
+        new = home.folder / "new"
         new.write_bytes(packet(attributes=f'xmp:Rating="{stars}"'))
         os.replace(new, beside)
         assert rated() == stars

@@ -147,14 +147,15 @@ def since(utc: int, clock: int) -> wire.Instant:
 
 
 NOON = int(datetime(2023, 6, 1, 12, tzinfo=UTC).timestamp())
-AFTER, BEFORE = since(NOON, NOON + 7200), since(NOON + 10**7, NOON + 10**7 + 3600)
+# as no clock on Earth goes: a month before UTC, so that some files lie between
+AHEAD = 30 * 86400
+AFTER, BEFORE = since(NOON, NOON + AHEAD), since(NOON + 10**7, NOON + 10**7 + AHEAD)
 
 
 def is_between(file: File) -> bool:
     zoned, seconds = when(file)
-    shift = 0 if zoned else 7200
-    last = NOON + 10**7 + (0 if zoned else 3600)
-    return NOON + shift <= seconds < last
+    shift = 0 if zoned else AHEAD
+    return NOON + shift <= seconds < NOON + 10**7 + shift
 
 
 def distance(file: File, lat: float, lon: float) -> float:
@@ -193,7 +194,7 @@ CASES: dict[str, tuple[Callable[[File], bool], wire.Filter]] = {
         lambda file: file.path.startswith(("/r/20/", "/away/rome/")),
         wire.Filter(within=(b"/r/20", b"/away/rome")),
     ),
-    "after": (lambda f: when(f)[1] >= NOON + 7200 * (not when(f)[0]), wire.Filter(after=AFTER)),
+    "after": (lambda f: when(f)[1] >= NOON + AHEAD * (not when(f)[0]), wire.Filter(after=AFTER)),
     "between": (is_between, wire.Filter(after=AFTER, before=BEFORE)),
     "camera": (
         lambda f: "nikon" in (f.notes.camera or "").lower(),
@@ -289,6 +290,7 @@ SPOKEN: dict[str, tuple[Callable[[File], bool], str]] = {
     "a word of a folder": (lambda f: says(f, "rome"), "rome"),
     "words": (lambda f: says(f, "rome", "red"), "red rome"),
     "accents": (lambda f: says(f, "zurich"), "zürich"),
+    "accents left out": (lambda f: says(f, "zurich"), "ZURICH"),
     "letters of their own": (lambda f: says(f, "strasse"), "STRASSE"),
     "a whole name": (lambda f: "beach_00009" in f.path, "beach_00009"),
     "signs without spaces": (
