@@ -188,13 +188,15 @@ def test_sidecar_that_changes_embeds_nothing(new_home: Callable[..., Home]) -> N
     assert rated() is None
     beside = home.pictures / "a.jpg.xmp"
     for stars in (3, 4):
-        # out of the watcher's sight: nobody sees it closed
-        new = home.folder / "new"
+        new = home.pictures / "new"
         new.write_bytes(packet(attributes=f'xmp:Rating="{stars}"'))
         os.replace(new, beside)
         assert rated() == stars
-    beside.write_bytes(packet(attributes='xmp:Rating="5"'))
-    assert rated() == 5
+    with open(beside, "wb") as written:
+        written.write(packet(attributes='xmp:Rating="5"'))
+        written.flush()
+        # nobody has closed it: it is waited for, like a picture
+        assert rated() == 5
     beside.write_bytes(b"no XMP")
     assert rated() is None
     beside.write_bytes(packet(attributes='xmp:Rating="2"'))
