@@ -46,6 +46,7 @@ class Bookkeeper:
         self._backlog.tally.reused += len(moved)
         for path in found.gone_folders:
             self._backlog.looks_at(path)
+            self._library.empties.forget(path)
         for path in committed.again if committed else ():
             self._library.dirty.mark(os.path.dirname(path))
         self._have_read((each for each in found.seen if each.path not in moved), found, known)

@@ -18,6 +18,7 @@ from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.indexer import Indexer
 from imgqd.library.dirty import Dirty
+from imgqd.library.empties import Empties
 from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
 from imgqd.models.card import Card
@@ -55,6 +56,7 @@ class Daemon:
     index: Index
     roots: Roots
     dirty: Dirty
+    empties: Empties
     lookout: Lookout
     backlog: Backlog
     pipeline: Pipeline
@@ -155,7 +157,7 @@ class Daemon:
             pending=fresh.pending,
             failed=fresh.failed,
             offline=counts.offline,
-            ignored=max(counts.ignored - self.backlog.counted("ignored"), 0),
+            ignored=max(counts.ignored - self.backlog.counted("ignored"), 0) + self.empties.total,
             bytes=self.index.store.size() + cache.size(self.index.store),
         )
 

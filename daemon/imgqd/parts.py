@@ -64,6 +64,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         index=index,
         roots=roots,
         dirty=dirty,
+        empties=library.empties,
         lookout=library.lookout,
         backlog=backlog,
         pipeline=pipeline,

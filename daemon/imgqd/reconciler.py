@@ -115,6 +115,7 @@ class Reconciler(threading.Thread):
     def forget(self, root: bytes) -> None:
         """A root is watched no longer; what lies under another one is watched again."""
         self._lookout.forget([root])
+        self._library.empties.forget(root)
         self._library.dirty.mark_everything()
 
     def _take(self, hints: Hints) -> None:

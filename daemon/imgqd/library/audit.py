@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from imgqd.library import mounts, reach
-from imgqd.library.compare import Differences, is_same, paired
+from imgqd.library.compare import Differences, is_nothing, is_same, paired
 from imgqd.library.scan import look, under
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ class Audit:
         steady = mounts.is_steady(self._library.roots.kind(root))
         for (name, status), row in pairs:
             looked.files += 1
+            if row is None and is_nothing(name, status):
+                continue
             code = _code(row, status, steady)
             if code and not self._is_young(status):
                 stamp = (status.st_size, status.st_mtime_ns, status.st_ino)

@@ -36,6 +36,7 @@ class Differences:
 
     unready: still being written, to be looked at in `unready_s` seconds. later: seconds until a read
     error is due again. gone: names of files that are no more. folders: the names of those there are.
+    empties: how many files are nothing, and have no row.
     """
 
     unready: list[Seen] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Differences:
     later: float | None = None
     gone: list[bytes] = field(default_factory=list)
     folders: list[bytes] = field(default_factory=list)
+    empties: int = 0
 
     def put_off(self, seen: Seen, wait: float) -> None:
         self.unready.append(seen)
@@ -86,6 +88,9 @@ class Comparison:
         """
         above = os.path.join(folder, b"")
         for (name, status), listed in pairs:
+            if listed is None and is_nothing(name, status):
+                found.empties += 1
+                continue
             same = listed is not None and is_same(listed, status, view.steady)
             if same and listed and listed.at_rest:
                 continue
@@ -170,6 +175,11 @@ def paired(
     while row is not None:
         found.gone.append(row.name)
         row = next(known, None)
+
+
+def is_nothing(name: bytes, status: os.stat_result) -> bool:
+    """Whether a file holds nothing, and its name is neither a picture's nor a sidecar's."""
+    return not (status.st_size or is_picture_name(name) or is_sidecar_name(name))
 
 
 def is_same(known: Listed, seen: os.stat_result, steady: bool) -> bool:

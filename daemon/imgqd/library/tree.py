@@ -34,6 +34,10 @@ class Tree:
             del self._below[above]
             path = above
 
+    def below(self, folder: bytes) -> frozenset[bytes]:
+        """What lies directly in the folder: paths, and folders on the way to some."""
+        return frozenset(self._below.get(folder, ()))
+
     def under(self, folder: bytes) -> Iterator[bytes]:
         """The paths that are the folder or lie in it; the tree stays as it is meanwhile."""
         left = [folder]

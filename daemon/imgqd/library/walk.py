@@ -15,6 +15,7 @@ from imgqd.embedder.jobs import Urgency
 from imgqd.library import mounts
 from imgqd.library.compare import Comparison, Differences, Seen, View, paired
 from imgqd.library.dirty import Dirty
+from imgqd.library.empties import Empties
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
 from imgqd.library.scan import Entry, leads_elsewhere, look, under
@@ -43,6 +44,7 @@ class Library:
     follow_symlinks: bool
     rescan: float
     rescan_unwatched: float
+    empties: Empties = field(default_factory=Empties)
 
 
 @dataclass(slots=True)
@@ -167,6 +169,7 @@ class Walker:
             self._library.dirty.mark_later(folder, differences.unready_s)
         if differences.later is not None:
             self._library.dirty.mark_later(folder, differences.later, counts=False)
+        self._library.empties.look(folder, differences.empties, differences.folders)
         roots = self._library.roots.paths()
         there = (os.path.join(folder, name) for name in differences.folders)
         return [below for below in there if below not in roots]
