@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from imgq.errors import StoreError
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Decoded, Hashed, Job, Result, Turn
-from imgqd.pictures.formats import is_sidecar_name
+from imgqd.pictures.formats import is_picture_name, is_sidecar_name
 from imgqd.precedence import give_way
 from imgqd.records import Failed, Failure, Gone, Ignored, Stamp, is_regular
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # A file that cannot be decoded may be half-written while it is younger than this.
 YOUNG_S = 10.0
 STILL_S = 2.0
+EMPTY = Failure("damaged", "the file is empty")
 # A disk that does not answer, and a store that cannot be read, are asked again after so long.
 SILENT_AGAIN_S = 3.0
 STORE_AGAIN_S = 5.0
@@ -75,6 +76,10 @@ class Reader:
             self._put(Result(job, again=0.0))
             return
         stamp = Stamp.of(file.at_first)
+        if not stamp.size and is_picture_name(job.path):
+            # There may be a million of them.
+            self._refuse(job, Failed(job.path, stamp, EMPTY))
+            return
         trusted = _is_trusted(stamp)
         look = bench.look(file.descriptor, os.path.basename(job.path), stamp.size)
         if isinstance(look, Failure):
