@@ -7,6 +7,7 @@ first scan. It stops in reverse.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -42,6 +43,8 @@ class CommandLine:
 
 def run(line: CommandLine) -> int:
     """Runs until a signal or `imgq stop`; the exit code."""
+    # A look at a million files makes as many records, and none of them in a circle.
+    gc.set_threshold(20_000)
     orders, waiting = Orders(), Waiting(line.ready)
     orders.heed_signals()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Backlog:
         self._changed = threading.Condition()
         self._under_way: dict[bytes, _UnderWay] = {}
         self._unready: dict[bytes, Counter[FileState | None]] = {}
-        self._put_off: dict[bytes, Counter[FileState | None]] = {}
+        self._put_off: defaultdict[bytes, Counter[FileState | None]] = defaultdict(Counter)
         self._called: set[bytes] = set()
         self._states: Counter[FileState | None] = Counter()
         self.tally = Tally()
@@ -80,6 +80,9 @@ class Backlog:
 
     def covers(self, seen: Seen) -> bool:
         """Whether a file is under way already; where it has changed meanwhile, it is looked at again."""
+        # Mostly, and of a million files, it is not.
+        if seen.path not in self._under_way:
+            return False
         with self._changed:
             known = self._under_way.get(seen.path)
             if known is not None:
@@ -91,7 +94,7 @@ class Backlog:
             return None
         self._states[each.state] += 1
         if len(self._under_way) >= self._most:
-            self._put_off.setdefault(os.path.dirname(each.path), Counter())[each.state] += 1
+            self._put_off[os.path.dirname(each.path)][each.state] += 1
             return None
         job = Job(each.path, each.stamp, urgency)
         self._under_way[each.path] = _UnderWay(job, each.state)

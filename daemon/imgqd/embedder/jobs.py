@@ -6,7 +6,7 @@ import itertools
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from imgqd.records import Indexed
 
@@ -119,14 +119,14 @@ class Decoded:
     slot: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Turn:
-    """A place in a queue by urgency, then newest first, then who came first."""
+class Turn(NamedTuple):
+    """A place in a queue by urgency, then newest first, then who came first; no two have one number but
+    those without work. A tuple, for a queue of 100,000 compares each with seventeen others."""
 
     urgency: Urgency
     age: int
     number: int
-    work: Work | Decoded | None = field(compare=False)
+    work: Work | Decoded | None
 
     @classmethod
     def of(cls, work: Work | Decoded) -> Turn:
