@@ -21,7 +21,8 @@ DEVICE = "UPDATE files SET device = ? WHERE id = ?"
 
 def move(writing: Writing, moves: Sequence[Moved]) -> None:
     """All at once, so that two files can change places; what could not be moved is for `again`."""
-    rest = list(_by_file(writing, moves))
+    files = _by_file(writing, moves)
+    rest = [each for each in files if not writing.carry(each.source, each.path, each.stamp)]
     # every row leaves its name before one takes a new name
     rows = [writing.take_away(each.source, each.stamp) for each in rest]
     for each, row in zip(rest, rows, strict=True):

@@ -121,6 +121,28 @@ class Writing:
         self._note(file, path)
         return file
 
+    def carry(self, source: bytes, path: bytes, stamp: Stamp) -> bool:
+        """Gives the row of a file that is known with this stamp another path, where that is free; whether
+        it was so. Half the work of `take_away` and `put_down`."""
+        before, old = self.known_folder(os.path.dirname(source)), os.path.basename(source)
+        folder, name = self.folder(os.path.dirname(path)), os.path.basename(path)
+        if before is None or folder is None:
+            return False
+        self.forget_folder(path)
+        size, mtime_ns, ctime_ns, inode, device = columns(stamp)
+        id = self.connection.execute(
+            "UPDATE OR IGNORE files SET folder = ?, name = ?, device = ? WHERE folder = ? AND name = ?"
+            " AND (size, mtime_ns, ctime_ns, inode) = (?, ?, ?, ?) RETURNING id",
+            (folder, name, device, before, old, size, mtime_ns, ctime_ns, inode),
+        ).get
+        # the one that is empty is forgotten
+        self._left |= {before, folder}
+        if id is not None:
+            self._files.add(id)
+            self.note_name(before, old)
+            self.note_name(folder, name)
+        return id is not None
+
     def take_away(self, path: bytes, stamp: Stamp) -> int | None:
         """Takes the name from a file's row, so that another can have it; the row's id, if it is
         known with this stamp: another file may have been recorded at its path since."""
