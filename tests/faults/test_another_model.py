@@ -16,7 +16,7 @@ PICTURES = 40
 def test_fault_48_an_index_of_another_model_is_embedded_again(
     new_home: Callable[..., Home],
 ) -> None:
-    home = new_home(slow=1).start()
+    home = new_home(slow=0.4).start()
     for number in range(PICTURES):
         jpeg(home.pictures / f"{number}.jpg", number)
     home.watch()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,6 +154,12 @@ def test_fault_36_a_folder_of_very_many_files(home: Home) -> None:
         until(settled, "to have looked into them", 2000.0 if FULL else 100.0)
         assert max(grown) < 300e6
         assert home.json("status")["index"]["ignored"] == files
+        (memory / "deep").mkdir()
+        (memory / "deep" / "empty").touch()
+        (memory / "0").unlink()
+        until(lambda: known(home) == files, "the changes")
+        shutil.rmtree(memory / "deep")
+        until(lambda: known(home) == files - 1, "the changes")
         # A look at everything that finds nothing new.
         assert home.imgq("wait", "--timeout", "10").returncode == 0
 
@@ -158,3 +167,28 @@ def test_fault_36_a_folder_of_very_many_files(home: Home) -> None:
 def known(home: Home) -> int:
     index = home.json("status")["index"]
     return int(index["files"] + index["pending"] + index["failed"] + index["ignored"])
+
+
+def test_who_waits_for_a_disk_that_never_rests_is_told_so_in_time(home: Home) -> None:
+    over = threading.Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            (home.pictures / f"{number % 50}.png").write_bytes(tiny.png(number))
+            if over.wait(0.01):
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        until(lambda: home.status().index.files, "some of them")
+        for words in (["wait", "--timeout", "1"], ["red", "--wait", "--timeout", "1"]):
+            began = time.monotonic()
+            done = home.imgq(*words)
+            assert time.monotonic() - began < 5.0
+            assert (words[0], done.returncode) in (("wait", 1), ("red", 0), ("red", 1))
+            assert b"not settled" in done.stderr
+    finally:
+        over.set()
+        writer.join()
+    oracle.check(home, home.pictures)

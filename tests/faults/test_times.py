@@ -14,7 +14,11 @@ from conftest import Home
 YEAR_S = 365 * 86_400
 
 
-def test_fault_35_times_far_from_now(home: Home) -> None:
+def test_fault_35_times_far_from_now(new_home: Callable[..., Home]) -> None:
+    home = new_home()
+    home.plant("short_youth")
+    home.start()
+    home.watch()
     moments = (-YEAR_S, 0, 2**31, 2**32 - 1, 2**32 + 1, 2**33)
 
     def put(name: str, first: int) -> None:

@@ -1,4 +1,5 @@
-"""Planted in a daemon: its clock is wrong by as many seconds as IMGQ_TEST_CLOCK, a file, says."""
+"""Planted in a daemon, with short_youth: its clock is wrong by as many seconds as IMGQ_TEST_CLOCK, a file,
+says."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from fake_embedder import FakeTexts
+from short_youth import FakeTexts
 
 __all__ = ["FakeTexts"]
 

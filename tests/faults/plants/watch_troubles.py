@@ -69,6 +69,7 @@ def obey(orders: Path) -> None:
             orders.unlink()
 
 
+reconciler.HEARTBEAT_S = 1.0
 lookout.REPLACE_S = lookout.RETRY_S = 0.5
 reconciler.POLL_S, reconciler.POLL_PART = 0.5, 1
 threading.Thread(target=obey, args=(Path(os.environ["IMGQ_TEST_ORDERS"]),), daemon=True).start()
