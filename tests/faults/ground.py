@@ -22,14 +22,18 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def running() -> Iterator[Home]:
+def running(*, start: bool = True) -> Iterator[Home]:
     """With the fake embedder, watching nothing yet."""
     # Whoever ends a fuzzer ends its daemon, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="imgq-home-") as folder:
         environment = fake_embedder.environment(Path(folder) / "embedded")
-        home = Home(Path(folder), environment).start()
+        home = Home(Path(folder), environment)
+        # What asks without a command line.
+        os.environ["IMGQ_HOME"] = home.environment["IMGQ_HOME"]
         try:
+            if start:
+                home.start()
             yield home
         finally:
             home.stop()

@@ -65,6 +65,11 @@ def truth(*roots: Path) -> Truth:
     return Truth(pictures, frozenset(broken), colors)
 
 
+def files(root: Path) -> int:
+    """How many regular files there are that no rule leaves out."""
+    return sum(1 for _ in _files(os.open(root, os.O_RDONLY), os.fsencode(root)))
+
+
 def listed(home: Home) -> list[dict[str, Any]]:
     """What `imgq files --json` says, with `path` in true bytes."""
     return [{**file, "path": path_of(file)} for file in home.json("files")]

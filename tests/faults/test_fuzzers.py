@@ -1,4 +1,4 @@
-"""A few rounds of what `churn.py` and `kill.py` do many of."""
+"""A few rounds of what `calls.py`, `churn.py`, `kill.py` and `stranger.py` do many of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import churn
 import ground
 import kill
+import stranger
+from calls import Fault, Faulty
 from conftest import Home
 
 
@@ -20,3 +22,27 @@ def test_fault_10_right_soon_after_disorder(new_home: Callable[..., Home]) -> No
 def test_fault_37_killed_at_random_times(new_home: Callable[..., Home], tmp_path: Path) -> None:
     plan = kill.Plan(seed=1, rounds=2, files=200)
     assert len(list(kill.run(plan, tmp_path / "disk", new_home().start()))) == plan.rounds
+
+
+def test_fault_42_a_call_of_the_database_fails(new_home: Callable[..., Home]) -> None:
+    faulty = Faulty(new_home())
+    faulty.start()
+    for fault in (
+        Fault(5, "BusyError", "forever"),
+        Fault(40, "FullError", "once"),
+        Fault(17, "IOError", "forever"),
+        Fault(11, "CorruptError", "forever"),
+        Fault(60, "CorruptError", "once"),
+        Fault(23, "NoMemError", "forever"),
+    ):
+        faulty.pass_through(fault)
+    for fault in (Fault(9, "IOError", "once"), Fault(25, "CorruptError", "once")):
+        faulty.begin_amid(fault)
+
+
+def test_what_programs_do_to_a_folder_is_told_by_every_command(
+    new_home: Callable[..., Home],
+) -> None:
+    plan = stranger.Plan(seed=1, rounds=3, operations=40)
+    with ground.scratch() as memory:
+        assert len(list(stranger.run(plan, memory, new_home().start()))) == plan.rounds
