@@ -36,6 +36,8 @@ check: lint types test
 bench: $(VENV)/.benched
 	mkdir -p build/bench
 	$(BIN)/python -m benchmarks.search --pictures 10000 100000 1000000 --out build/bench
+	$(BIN)/python -m benchmarks.queries --out build/bench
+	$(BIN)/python -m benchmarks.client --out build/bench
 
 # The manual pages that the wheel ships, out of what the commands say.
 man: $(VENV)/.installed
