@@ -8,6 +8,7 @@ What goes wrong is told with the seed and the number of the message; the same se
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import sys
 from collections import Counter
@@ -118,6 +119,8 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=100_000)
     plan = Plan(**vars(parser.parse_args()))
     with ground.running() as home:
+        # Where the client of this process looks.
+        os.environ["IMGQ_HOME"] = home.environment["IMGQ_HOME"]
         try:
             for line in run(plan, home):
                 print(line, flush=True)
