@@ -235,6 +235,14 @@ def test_info_tells_copies_and_errors(home: Home) -> None:
 def test_info_of_other_files(home: Home) -> None:
     note = json.loads(answer(home, "info", str(home.pictures / "note.txt"), "--json"))
     assert note["state"] == "ignored"
+    empty = home.pictures / "empty"
+    empty.touch()
+    home.settle()
+    assert b"ignored" in answer(home, "info", str(empty))
+    assert json.loads(answer(home, "status", "--json"))["index"]["ignored"] == 2
+    empty.unlink()
+    assert home.settle().index.ignored == 1
+    assert home.imgq("info", str(empty)).returncode == 1
     done = home.imgq("info", "/nowhere", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["state"] == "unknown"

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from imgq import wire
 from imgq.errors import Refused, StoreDamaged, UsageError
 from imgqd import shown
+from imgqd.library import reach
 from imgqd.library.admission import require_foreign, require_watched
+from imgqd.library.compare import is_nothing
 from imgqd.pieces import in_pieces, rows
+from imgqd.records import is_regular
 from imgqd.stats import stats
 
 if TYPE_CHECKING:
@@ -171,10 +174,22 @@ def _reindex(daemon: Daemon, paths: list[bytes]) -> Iterator[wire.Reply]:
 
 def _info(daemon: Daemon, path: bytes) -> wire.Info:
     known = daemon.index.store.info(path)
-    state = known.row.state if known else "unknown"
+    state = known.row.state if known else "ignored" if _is_empty(daemon, path) else "unknown"
     if daemon.backlog.is_under_way(path):
         state = "pending"
     return wire.Info(state=state, model=daemon.card.name, **(shown.info(known) if known else {}))
+
+
+def _is_empty(daemon: Daemon, path: bytes) -> bool:
+    """Whether it is one of the files that have no row."""
+    folder, name = os.path.split(path)
+    if not daemon.empties.holds(folder) or daemon.roots.is_remote(path):
+        return False
+    try:
+        status = reach.status(path)
+    except OSError:
+        return False
+    return is_regular(status) and is_nothing(name, status)
 
 
 def _errors(daemon: Daemon) -> Iterator[wire.Reply]:

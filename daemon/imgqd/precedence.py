@@ -12,10 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Nobody stops for longer at a time: a question may wait for the work itself.
+# Nobody stops for longer: a question may wait for the work itself.
 LONGEST_S = 0.02
-# Nor for what takes longer than this: that waits for a model, or for what comes.
-SHORT_S = 0.25
 
 
 class Precedence:
@@ -24,7 +22,6 @@ class Precedence:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked = 0
-        self._latest = 0.0
         self._free = threading.Event()
         self._free.set()
         self._local = threading.local()
@@ -34,7 +31,6 @@ class Precedence:
         """While a question is being answered."""
         with self._lock:
             self._asked += 1
-            self._latest = time.monotonic()
             self._free.clear()
         try:
             yield
@@ -50,8 +46,7 @@ class Precedence:
         if self._free.is_set():
             return
         began = time.monotonic()
-        is_short = began < self._latest + SHORT_S
-        if not is_short or began < getattr(self._local, "works_until", 0.0):
+        if began < getattr(self._local, "works_until", 0.0):
             return
         self._free.wait(LONGEST_S)
         ended = time.monotonic()

@@ -27,6 +27,10 @@ class Empties:
             for name in gone.difference(below) if gone else ():
                 self._forget(os.path.join(folder, name))
 
+    def holds(self, folder: bytes) -> bool:
+        """Whether there are any directly in the folder."""
+        return folder in self._counts
+
     def forget(self, folder: bytes) -> None:
         """The folder is no more, nor is what was under it."""
         with self._lock:
