@@ -11,6 +11,7 @@ import pytest
 import oracle
 import tiny
 from conftest import Home, until
+from full_size import count
 
 
 def fill(folder: Path, files: int, first: int = 0) -> None:
@@ -26,7 +27,7 @@ def state(home: Home, root: Path) -> str:
 
 
 def test_fault_16_deleted_and_made_again(home: Home) -> None:
-    for number in range(20):
+    for number in range(count(20, 7)):
         fill(home.pictures / "below", 3, 10 * number)
         (home.pictures / f"top{number}.png").write_bytes(tiny.png(1000 + number))
         if number % 5 == 0:

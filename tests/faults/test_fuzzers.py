@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import churn
 import ground
 import kill
@@ -13,15 +15,23 @@ from calls import Fault, Faulty
 from conftest import Home
 
 
-def test_fault_10_right_soon_after_disorder(new_home: Callable[..., Home]) -> None:
+@pytest.fixture
+def hasty(new_home: Callable[..., Home]) -> Home:
+    """A daemon that soon takes a broken picture for broken; running."""
+    home = new_home()
+    home.plant("short_youth")
+    return home.start()
+
+
+def test_fault_10_right_soon_after_disorder(hasty: Home) -> None:
     plan = churn.Plan(seed=1, rounds=2, operations=400)
     with ground.scratch() as memory:
-        assert len(list(churn.run(plan, memory, new_home().start()))) == plan.rounds
+        assert len(list(churn.run(plan, memory, hasty))) == plan.rounds
 
 
-def test_fault_37_killed_at_random_times(new_home: Callable[..., Home], tmp_path: Path) -> None:
+def test_fault_37_killed_at_random_times(hasty: Home, tmp_path: Path) -> None:
     plan = kill.Plan(seed=1, rounds=2, files=200)
-    assert len(list(kill.run(plan, tmp_path / "disk", new_home().start()))) == plan.rounds
+    assert len(list(kill.run(plan, tmp_path / "disk", hasty))) == plan.rounds
 
 
 def test_fault_42_a_call_of_the_database_fails(new_home: Callable[..., Home]) -> None:
@@ -40,9 +50,7 @@ def test_fault_42_a_call_of_the_database_fails(new_home: Callable[..., Home]) ->
         faulty.begin_amid(fault)
 
 
-def test_what_programs_do_to_a_folder_is_told_by_every_command(
-    new_home: Callable[..., Home],
-) -> None:
+def test_what_programs_do_to_a_folder_is_told_by_every_command(hasty: Home) -> None:
     plan = stranger.Plan(seed=1, rounds=3, operations=40)
     with ground.scratch() as memory:
-        assert len(list(stranger.run(plan, memory, new_home().start()))) == plan.rounds
+        assert len(list(stranger.run(plan, memory, hasty))) == plan.rounds
