@@ -301,6 +301,8 @@ SPOKEN: dict[str, tuple[Callable[[File], bool], str]] = {
     "a beginning": (lambda f: any(" hol" in f" {text}" for text in texts(f)), "hol*"),
     "a camera": (lambda f: f.notes.camera == "Чайка", "чайка"),
     "nothing": (lambda f: False, "unheard"),
+    "a quotation mark that folds to one": (lambda f: says(f, "two words"), "two\uff02words"),
+    "nothing at all between": (lambda f: says(f, "two words"), "two\0words"),
     "an operator": (lambda f: False, "red NOT rome OR x"),
 }
 

@@ -356,6 +356,21 @@ def test_zone_that_another_knows_of_the_same_time() -> None:
     assert of(jpeg(exif, xmp=WHOLE)).taken_at == "2024-05-06T08:08:09"
 
 
+def test_a_file_may_only_know_when_it_was_written() -> None:
+    written = {ExifTags.Base.DateTime: "2024:05:06 07:08:09"}
+    said = with_exif(written)
+    assert (said.taken_at, said.taken_from) == ("2024-05-06T07:08:09", "exif")
+    assert with_exif(written, {ORIGINAL: "2020:01:01 00:00:00"}).taken_at == "2020-01-01T00:00:00"
+    exif = Image.Exif()
+    exif.update(written)
+    assert of(jpeg(exif, xmp=WHOLE)).taken_from == "xmp"
+
+
+def test_details_may_stand_where_the_rest_does() -> None:
+    said = with_exif({ORIGINAL: "2024:05:06 07:08:09", ExifTags.Base.LensModel: "Elmar"})
+    assert (said.taken_at, said.lens) == ("2024-05-06T07:08:09", "Elmar")
+
+
 def test_exposure() -> None:
     said = with_exif({}, {0x829A: 0.004, 0x829D: 2.8, 0x8827: 400, 0x920A: 50.0, 0xA434: "Elmar"})
     assert (said.exposure_time, said.f_number, said.iso, said.focal_length) == (0.004, 2.8, 400, 50)

@@ -31,7 +31,8 @@ def notes(image: Image.Image) -> Notes:
     main = guarded(image.getexif)
     if main is None:
         return Notes()
-    exif = guarded(main.get_ifd, ExifTags.IFD.Exif) or nothing
+    # Some write the details where the rest is.
+    exif = {**main, **(guarded(main.get_ifd, ExifTags.IFD.Exif) or nothing)}
     gps = guarded(main.get_ifd, ExifTags.IFD.GPSInfo) or nothing
     taken_at = guarded(_taken_at, exif)
     latitude, longitude = guarded(_place, gps) or (None, None)
@@ -52,6 +53,12 @@ def notes(image: Image.Image) -> Notes:
         iso=guarded(_iso, exif.get(ExifTags.Base.ISOSpeedRatings)),
         focal_length=guarded(_number, exif.get(ExifTags.Base.FocalLength)),
     )
+
+
+def written_at(image: Image.Image) -> str | None:
+    """When the file was written, by the program that wrote it: better than nothing."""
+    main: Tags = guarded(image.getexif) or {}
+    return guarded(_moment, _text(main.get(ExifTags.Base.DateTime)))
 
 
 def named(make: str, model: str) -> str | None:

@@ -25,6 +25,8 @@ def metadata(picture: Opened) -> Metadata:
     if iptc.is_newer(image):
         others.reverse()
     notes = reconciled([exif.notes(image), *others])
+    if notes.taken_at is None and (written_at := exif.written_at(image)):
+        notes = replace(notes, taken_at=written_at, taken_from="exif")
     return Metadata(picture.format, picture.width, picture.height, notes, picture.orientation)
 
 

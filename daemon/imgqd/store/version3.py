@@ -75,12 +75,6 @@ CREATE TABLE details(
     lens TEXT,
     sidecar INTEGER
 );
-CREATE INDEX details_folder ON details(folder);
-CREATE INDEX details_time ON details(zoned, time);
-CREATE INDEX details_rating ON details(rating) WHERE rating > 0;
-CREATE INDEX details_latitude ON details(latitude) WHERE latitude IS NOT NULL;
-CREATE INDEX details_camera ON details(camera) WHERE camera IS NOT NULL;
-CREATE INDEX details_lens ON details(lens) WHERE lens IS NOT NULL;
 """
 
 # derived: words as `words.indexed` has them, and the indexes over them; a folder that moves is one row
@@ -95,7 +89,7 @@ CREATE VIRTUAL TABLE folder_words USING fts5(
     names, content='folder_texts', content_rowid='folder', tokenize='unicode61 remove_diacritics 0'
 )
 """.strip()
-TEXTS = f"""
+TEXTS = """
 CREATE TABLE texts(
     file INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
     name TEXT NOT NULL,
@@ -104,7 +98,23 @@ CREATE TABLE texts(
     keywords TEXT,
     camera TEXT
 );
+CREATE TABLE folder_texts(
+    folder INTEGER PRIMARY KEY REFERENCES folders ON DELETE CASCADE,
+    names TEXT NOT NULL
+);
+"""
+
+# made when the tables are full, which is many times as fast
+INDEXES = f"""
+CREATE INDEX details_folder ON details(folder);
+CREATE INDEX details_time ON details(zoned, time);
+CREATE INDEX details_rating ON details(rating) WHERE rating > 0;
+CREATE INDEX details_latitude ON details(latitude) WHERE latitude IS NOT NULL;
+CREATE INDEX details_camera ON details(camera) WHERE camera IS NOT NULL;
+CREATE INDEX details_lens ON details(lens) WHERE lens IS NOT NULL;
+
 {FILE_WORDS};
+INSERT INTO file_words(file_words) VALUES ('rebuild');
 CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN
     INSERT INTO file_words(rowid, name, title, description, keywords, camera)
     VALUES (new.file, new.name, new.title, new.description, new.keywords, new.camera);
@@ -114,11 +124,8 @@ CREATE TRIGGER texts_gone AFTER DELETE ON texts BEGIN
     VALUES ('delete', old.file, old.name, old.title, old.description, old.keywords, old.camera);
 END;
 
-CREATE TABLE folder_texts(
-    folder INTEGER PRIMARY KEY REFERENCES folders ON DELETE CASCADE,
-    names TEXT NOT NULL
-);
 {FOLDER_WORDS};
+INSERT INTO folder_words(folder_words) VALUES ('rebuild');
 CREATE TRIGGER folder_texts_added AFTER INSERT ON folder_texts BEGIN
     INSERT INTO folder_words(rowid, names) VALUES (new.folder, new.names);
 END;
@@ -129,7 +136,12 @@ END;
 
 
 def migrate(connection: apsw.Connection) -> None:
-    for _ in connection.execute(PICTURES + SIDECARS + DETAILS + TEXTS):
-        pass
+    _run(connection, PICTURES + SIDECARS + DETAILS + TEXTS)
     names.derive(connection)
     details.derive(connection)
+    _run(connection, INDEXES)
+
+
+def _run(connection: apsw.Connection, statements: str) -> None:
+    for _ in connection.execute(statements):
+        pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_right
 
+MOST_PHRASES = 32
 # combining marks of the alphabets of Europe; elsewhere they tell words apart
 MARKS = dict.fromkeys(range(0x300, 0x370))
 # first and last signs of the scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Han
@@ -40,14 +41,15 @@ def indexed(text: str) -> str:
 
 def phrases(text: str) -> list[str]:
     """What the index is asked for, one query each, all of which a file must match: words, "several
-    in this order", and beginnings*."""
+    in this order", and beginnings*; no more than MOST_PHRASES."""
     found = []
     for place, part in enumerate(text.split('"')):
         for written in [part] if place % 2 else part.split():
-            words = indexed(written.rstrip("*"))
+            # some signs fold to a quotation mark
+            words = indexed(written.rstrip("*")).replace('"', " ").replace("\0", " ")
             if any(sign.isalnum() for sign in words):
                 found.append(f'"{words}"' + "*" * written.endswith("*"))
-    return found
+    return found[:MOST_PHRASES]
 
 
 def _stands_alone(sign: str) -> bool:
