@@ -7,6 +7,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from conftest import Home
 from imgq import wire
 from imgq.doctor import bundle, machine, running
 from imgqd import doctor
+from imgqd.config import DEFAULTS
+from imgqd.models import card
 
 
 @pytest.fixture
@@ -70,6 +73,21 @@ def test_weights_that_are_not_there_are_told(home: Home) -> None:
     weights = examined(home, 1)["weights"]
     assert weights["state"] == "wrong"
     assert "imgq model pull fast" in weights["remedy"]
+
+
+def test_weights_that_were_changed_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    builtin = card.builtin()
+    assert builtin is not None
+    copy = Path(shutil.copy(builtin.weights, tmp_path))
+    with copy.open("ab") as file:
+        file.write(b"x")
+    monkeypatch.setattr(card, "load", lambda *_: replace(builtin, weights=str(copy)))
+    verdict = doctor._weights(DEFAULTS)
+    assert verdict.state == "wrong"
+    assert str(copy) in verdict.found
+    assert "pip install" in verdict.remedy
 
 
 def test_a_folder_that_is_away_is_wrong(home: Home) -> None:

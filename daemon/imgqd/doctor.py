@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from imgq.errors import Failure, StoreError
+from imgq.errors import Failure, Refused, StoreError
 from imgq.paths import places
 from imgqd import config
 from imgqd.config import Settings
@@ -84,7 +84,7 @@ def _sandbox() -> Verdict:
 
 
 def _weights(settings: Settings) -> Verdict:
-    from imgqd.models import card
+    from imgqd.models import card, weights
 
     found = card.load(places().models, settings.model)
     if found is None:
@@ -94,6 +94,10 @@ def _weights(settings: Settings) -> Verdict:
             f"those of {settings.model} are not on disk",
             f"`imgq model pull {settings.model}`, or `imgq model add NAME --weights FILE`",
         )
+    try:
+        weights.require_own(found)
+    except Refused as refusal:
+        return Verdict("weights", "wrong", refusal.message, refusal.hint)
     size = os.stat(found.weights).st_size
     return Verdict("weights", "ok", f"those of {settings.model} are on disk, {size / 1e6:.0f} MB")
 
