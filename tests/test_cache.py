@@ -102,7 +102,7 @@ def path(store: Store) -> Path:
     resident.refine()
     assert resident.snapshot().prefix
     assert cache.save(store, resident.snapshot(), store.sums())
-    return cache.path_of(store)
+    return cache.path_of(store.path)
 
 
 def test_it_is_as_the_store(store: Store, path: Path) -> None:
@@ -269,7 +269,7 @@ def test_another_indexs_is_none(store: Store, path: Path, tmp_path: Path) -> Non
     other.add_root(b"/r", Identity(1, 2, "ext4:1"))
     for start in range(0, COUNT, 500):
         other.commit([shown(number) for number in range(start, start + 500)], 1.0)
-    path.rename(cache.path_of(other))
+    path.rename(cache.path_of(other.path))
     index = Index(other, loaded(other))
     assert index.resident.snapshot().vectors.file is None
     assert answers(index) == expected(other)
@@ -337,12 +337,12 @@ def test_it_is_written_in_a_calm_moment_and_memory_given_back(
     index = Index(store, loaded(store))
     care = Care(index, SelfTest())
     care.start()
-    until(cache.path_of(store).exists)
+    until(cache.path_of(store.path).exists)
     until(lambda: len(index.resident.snapshot().vectors.tail) == 0)
     assert answers(index) == expected(store)
-    first = cache.path_of(store).stat().st_ino
+    first = cache.path_of(store.path).stat().st_ino
     index.commit([shown(number) for number in range(COUNT, COUNT + 400)])
-    until(lambda: cache.path_of(store).stat().st_ino != first)
+    until(lambda: cache.path_of(store.path).stat().st_ino != first)
     index.commit([Gone(b"/r/3.jpg")])
     care.stop()
     assert answers(index) == expected(store)

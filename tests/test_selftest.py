@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from benchmarks.worlds import World
+from imgq import wire
 from imgqd.search.prefix import Prefix
 from imgqd.search.resident import DEEP, Resident
 from imgqd.search.selftest import SelfTest, Verdict
@@ -41,6 +44,7 @@ def test_a_good_prefix_is_left_as_it_is(resident: Resident) -> None:
     assert told.queries == 40 + 4 * 8
     assert told.recall
     assert told.recall >= 0.99
+    assert wire.SelfTested(**asdict(told)).queries == told.queries
     assert selftest.due(resident)
 
 

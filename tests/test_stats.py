@@ -38,6 +38,7 @@ STATS = wire.Stats(
     ],
     index=COUNTED,
     codes_bytes=99,
+    selftest=wire.SelfTested(queries=24, recall=0.996, deep=8),
 )
 # The text format 0.0.4: a name, labels, and a number.
 SAMPLE = re.compile(
@@ -86,6 +87,7 @@ def test_prometheus_gets_its_own_format() -> None:
     assert 'imgq_process_cpu_seconds_total{role="decoder",pid="2"}' not in found
     assert 'imgq_search_seconds{stage="rank",quantile="0.5"}' not in found
     assert found["imgq_codes_bytes"] == 99
+    assert found["imgq_selftest_recall"] == 0.996
 
 
 def test_the_daemon_tells_what_it_has_done(home: Home) -> None:
@@ -108,6 +110,7 @@ def test_the_daemon_tells_what_it_has_done(home: Home) -> None:
     assert told["index"]["files"] == 3
     assert told["counters"]["embedded"] == 3
     assert told["codes_bytes"] > 0
+    assert told["selftest"] == {"queries": 0, "recall": None, "deep": 0}
     daemon = told["processes"][0]
     assert (daemon["role"], daemon["pid"]) == ("daemon", told_pid(home))
     assert {each["role"] for each in told["processes"]} == {"daemon", "embedder", "decoder"}

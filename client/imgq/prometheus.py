@@ -33,6 +33,9 @@ def _lines(now: wire.Stats) -> Iterator[str]:
     yield from _one("imgq_index_bytes", "The index on disk.", index.bytes)
     yield from _one("imgq_codes_bytes", "What searches go through, in memory.", now.codes_bytes)
     yield from _one("imgq_pictures_per_second", "Embedded now.", now.rates.pictures_per_s)
+    if now.selftest.recall is not None:
+        help = "Share of the ten nearest that a self-test's searches found."
+        yield from _one("imgq_selftest_recall", help, now.selftest.recall)
     for name, count in counters.items():
         help = f"Counter `{name}` of imgq status, since the daemon's start."
         yield from _metric(f"imgq_{name}_total", "counter", help, [("", {}, count)])

@@ -16,7 +16,7 @@ import numpy as np
 from imgq.errors import StoreDamaged, StoreError, StoreFull
 from imgqd.search import cache
 from imgqd.search.resident import Resident
-from imgqd.store import Counts, Store, Tally
+from imgqd.store import Counts, Store, Tally, place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,6 +180,7 @@ def open_index(path: Path, card: Card) -> Index:
     decoder = ", ".join(_decoders())
     renewed: Renewed | None = None
     full: StoreFull | None = None
+    ahead = cache.Ahead(place.true_path(path))
     try:
         store = Store.open(path, decoder)
     except StoreDamaged as error:
@@ -190,7 +191,7 @@ def open_index(path: Path, card: Card) -> Index:
         log.error("%s; searching goes on with what is known", error.message)
         store, full = _for_reading(path, decoder, error), error
     store.use_model(card.identity, card.name, card.dim)
-    index = Index(store, loaded(store), renewed)
+    index = Index(store, loaded(store, ahead), renewed)
     index.full = full
     return index
 
@@ -209,10 +210,10 @@ def _decoders() -> Iterator[str]:
             yield f"{package} {version(package)}"
 
 
-def loaded(store: Store) -> Resident:
+def loaded(store: Store, ahead: cache.Ahead | None = None) -> Resident:
     """The vectors of the store, in memory, by the cache where that is of use; those that are not sound
     are forgotten."""
-    if (known := cache.load(store)) is not None:
+    if (known := cache.load(store, ahead)) is not None:
         return known
     resident = Resident(store.model.dim)
     damaged: list[int] = []

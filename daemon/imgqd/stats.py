@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from imgq import __version__, wire
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 def stats(daemon: Daemon) -> wire.Stats:
     status, times = daemon.status(), daemon.searcher.times
     codes = daemon.index.resident.snapshot().codes
+    selftest = asdict(daemon.searcher.selftest.told())
     return wire.Stats(
         version=__version__,
         model=daemon.card.name,
@@ -30,6 +32,7 @@ def stats(daemon: Daemon) -> wire.Stats:
         processes=tuple(map(usage.of, status.processes)),
         index=status.index,
         codes_bytes=codes.values.nbytes + codes.steps.nbytes,
+        selftest=wire.SelfTested(**selftest),
     )
 
 

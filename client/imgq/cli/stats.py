@@ -42,6 +42,10 @@ def _lines(now: wire.Stats) -> Iterator[str]:
     yield "          " + ", ".join(f"{count} {what}" for what, count in counters.items())
     yield "search"
     yield from _table(now.search)
+    tested = now.selftest
+    if tested.recall is not None:
+        found = f"{tested.recall:.3f} of the ten nearest by {tested.queries} queries"
+        yield f"selftest  found {found}, looking {tested.deep} times as deep"
     yield f"memory    {size(now.codes_bytes)} to search through; {size(now.index.bytes)} on disk"
     for each in now.processes:
         yield f"  {each.role:<9}{each.pid:>9}  {_memory(each.memory_bytes):>9}  {_cpu(each.cpu_s)}"

@@ -180,6 +180,15 @@ class Usage(Process):
     cpu_s: float | None = maybe(real(0), default=None)
 
 
+class SelfTested(Record):
+    """So many queries were held against the exact answer, and this share of the ten nearest was found, null
+    before the first; deep: how deep searches look."""
+
+    queries: int = integer(default=0)
+    recall: float | None = maybe(real(0, 1), default=None)
+    deep: int = integer(default=0)
+
+
 class Stats(Reply):
     """Where time and memory go; `codes_bytes` are those in memory that searches go through."""
 
@@ -193,6 +202,7 @@ class Stats(Reply):
     processes: tuple[Usage, ...] = many(record(Usage))
     index: IndexState = record(IndexState)
     codes_bytes: int = integer()
+    selftest: SelfTested = record(SelfTested, default=SelfTested())
 
 
 class Roots(Reply):

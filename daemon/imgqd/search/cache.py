@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -37,31 +38,49 @@ _AT_ONCE = 1000
 _SHARE = 1 / 2
 
 
-def path_of(store: Store) -> Path:
-    return store.path.with_name(store.path.name + ".cache")
+def path_of(database: Path) -> Path:
+    return database.with_name(database.name + ".cache")
 
 
 def size(store: Store) -> int:
     """Bytes on disk."""
     with suppress(OSError):
-        return os.stat(path_of(store)).st_size
+        return os.stat(path_of(store.path)).st_size
     return 0
 
 
 def remove(store: Store) -> None:
     """What lies there is not to be relied on."""
     with suppress(OSError):
-        path_of(store).unlink(missing_ok=True)
+        path_of(store.path).unlink(missing_ok=True)
 
 
-def load(store: Store) -> Resident | None:
+class Ahead(threading.Thread):
+    """Reads the cache of a database that is being opened."""
+
+    def __init__(self, database: Path) -> None:
+        super().__init__(name="cache", daemon=True)
+        self._path = path_of(database)
+        self._found: Segment | None = None
+        self.start()
+
+    def run(self) -> None:
+        with suppress(OSError):
+            # Of one who was killed over it.
+            segment.unfinished(self._path).unlink(missing_ok=True)
+        self._found = segment.opened(self._path)
+
+    def found(self) -> Segment | None:
+        """What was read, told once."""
+        self.join()
+        found, self._found = self._found, None
+        return found
+
+
+def load(store: Store, ahead: Ahead | None = None) -> Resident | None:
     """The vectors as the cache and the store together tell them; None where the cache is of no use."""
-    path = path_of(store)
-    with suppress(OSError):
-        # Of one who was killed over it.
-        segment.unfinished(path).unlink(missing_ok=True)
-    found = segment.opened(path, _key(store))
-    if found is None:
+    found = (ahead or Ahead(store.path)).found()
+    if found is None or found.key != _key(store):
         return None
     pictures, checksums = store.checksums()
     rows, is_there = _matched(found, pictures, checksums)
@@ -79,7 +98,7 @@ def load(store: Store) -> Resident | None:
 
 def save(store: Store, snapshot: Snapshot, known: NDArray[np.void]) -> Records | None:
     """Writes the cache; None where it cannot be. known: `Store.sums` at the time of the snapshot."""
-    path, key = path_of(store), _key(store)
+    path, key = path_of(store.path), _key(store)
     try:
         disk = os.statvfs(path.parent)
         if (

@@ -77,6 +77,7 @@ class Shape:
 class Segment:
     """What the file holds: so many rows, and room for more behind them in ids, int64, and in the codes."""
 
+    key: Key
     count: int
     ids: Ids
     codes: Codes
@@ -135,26 +136,23 @@ def shape_of(snapshot: Snapshot) -> Shape:
     return Shape(len(snapshot.ids), along, directions.step, directions.trained)
 
 
-def opened(path: Path, key: Key) -> Segment | None:
-    """What lies there; None where that is nothing, another's, or not whole."""
+def opened(path: Path) -> Segment | None:
+    """What lies there; None where that is nothing, or not whole."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        told = _header(descriptor, key)
-        if told is None:
-            os.close(descriptor)
-            return None
-        shape, expected = told
+        key, shape, expected = _header(descriptor)
         arrays = {}
         for name, where in _layout(shape, key.dim).items():
             spare = int(shape.rows * _SPARE) if name in ("ids", "steps", "codes") else 0
             arrays[name] = _read(descriptor, where, spare, expected[name])
-    except (OSError, ValueError):
+    except (OSError, ValueError, LookupError, TypeError):
         os.close(descriptor)
         return None
     return Segment(
+        key,
         shape.rows,
         arrays["ids"],
         Codes(arrays["codes"], arrays["steps"]),
@@ -266,20 +264,21 @@ def _write(descriptor: int, start: int, array: NDArray[Any]) -> str:
     return str(summed.hexdigest())
 
 
-def _header(descriptor: int, key: Key) -> tuple[Shape, dict[str, str]] | None:
-    """The shape and the checksums, where this is a whole file of that key."""
+def _header(descriptor: int) -> tuple[Key, Shape, dict[str, str]]:
+    """Whose it is, its shape and its checksums. Raises ValueError where this is no whole file."""
     status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no file")
     head = os.pread(descriptor, HEADER, 0)
-    if not stat.S_ISREG(status.st_mode) or not head.startswith(MAGIC):
-        return None
     check, _, rest = head[len(MAGIC) :].rstrip(b"\n").partition(b"\n")
-    if check.decode("ascii", "replace") != xxhash.xxh3_64_hexdigest(rest):
-        return None
+    if not head.startswith(MAGIC) or check != xxhash.xxh3_64_hexdigest(rest).encode():
+        raise ValueError("it has no header")
     told = json.loads(rest)
+    key = Key(**told["key"])
     shape = Shape(**told["shape"] | {"along": tuple(told["shape"]["along"])})
-    if told["key"] != asdict(key) or status.st_size != size(shape, key.dim):
-        return None
-    return shape, told["sums"]
+    if status.st_size != size(shape, key.dim):
+        raise ValueError("it is cut")
+    return key, shape, told["sums"]
 
 
 def _layout(shape: Shape, dim: int) -> dict[str, tuple[int, tuple[int, ...], str]]:

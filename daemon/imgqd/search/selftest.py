@@ -82,7 +82,7 @@ class SelfTest:
             return
         found = many(snapshot, queries, TOP)
         for hits, worst in zip(found, least, strict=True):
-            self._found += sum(score >= worst for _, score in hits)
+            self._found += sum(score >= float(worst) for _, score in hits)
             self._wanted += TOP
         self._queries += len(queries)
         self._deep = snapshot.deep
