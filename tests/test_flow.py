@@ -92,6 +92,9 @@ def test_what_is_no_picture_is_ignored_and_what_is_broken_is_listed(home: Home) 
     (error,) = home.json("errors")
     assert error["path"] == str(home.pictures / "broken.jpg")
     assert error["kind"] in ("damaged", "unsupported")
+    for text in ("", "another note"):
+        (home.pictures / "note.txt").write_text(text)
+        assert home.settle().index.ignored == 1
 
 
 def test_hidden_files_and_left_out_folders_are_not_seen(home: Home) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 YOUNG_S = 10.0
 STILL_S = 2.0
 EMPTY = Failure("damaged", "the file is empty")
+EMPTY_AGAIN_S = 0.05
 # A disk that does not answer, and a store that cannot be read, are asked again after so long.
 SILENT_AGAIN_S = 3.0
 STORE_AGAIN_S = 5.0
@@ -76,9 +77,8 @@ class Reader:
             self._put(Result(job, again=0.0))
             return
         stamp = Stamp.of(file.at_first)
-        if not stamp.size and is_picture_name(job.path):
-            # There may be a million of them.
-            self._refuse(job, Failed(job.path, stamp, EMPTY))
+        if not stamp.size and not is_sidecar_name(job.path):
+            self._empty(job, stamp)
             return
         trusted = _is_trusted(stamp)
         look = bench.look(file.descriptor, os.path.basename(job.path), stamp.size)
@@ -101,6 +101,14 @@ class Reader:
                 return
         notes = None if isinstance(said, Failure) else said
         self._put(Result(job, Ignored(job.path, stamp, notes, trusted)))
+
+    def _empty(self, job: Job, stamp: Stamp) -> None:
+        """There may be a million of them; those that are no pictures have no rows, and are counted by who
+        looks at their folder."""
+        if is_picture_name(job.path):
+            self._refuse(job, Failed(job.path, stamp, EMPTY))
+        else:
+            self._put(Result(job, Gone(job.path), again=EMPTY_AGAIN_S))
 
     def _hashed(self, bench: Bench, file: OpenFile, hashed: Hashed) -> None:
         give_way()
