@@ -19,7 +19,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ NAMES = (
 )  # fmt: skip
 FOLDERS = ("x", "X", "y z", "lost+found", unicodedata.normalize("NFD", "\u00fc"), "z")
 MOST_SAMPLED = 5
+NOTHING = oracle.Truth({}, frozenset(), {})
 # More than a look at everything, and what is young, take.
 WAIT_S = 60
 
@@ -55,15 +56,17 @@ class Plan:
 
 @dataclass(slots=True)
 class Stranger:
-    """root: the folder that is watched; outside: one that is not. kept: what lies on the disk that was
-    pulled, as it was then."""
+    """root: the folder that is watched; outside: one that is not. is_plugged: whether the disk is there;
+    kept: what lay on it when it was pulled, and others: how many files that are no pictures."""
 
     home: Home
     root: Path
     outside: Path
     dice: random.Random
     log: list[str] = field(default_factory=list)
-    kept: dict[bytes, str] = field(default_factory=dict)
+    is_plugged: bool = False
+    kept: oracle.Truth = NOTHING
+    others: int = 0
     _number: int = 0
 
     @property
@@ -91,12 +94,14 @@ class Stranger:
         """Pulls it or plugs it, while all is settled."""
         if not (self.outside / "disk" / "first.png").exists():
             return
-        if subprocess.run(["mountpoint", "-q", self.disk], check=False).returncode:
+        if not self.is_plugged:
             self._run("mount", "--bind", self.outside / "disk", self.disk)
-            self.kept = {}
+            self.kept, self.others = NOTHING, 0
         else:
-            self.kept = oracle.truth(self.disk).pictures
+            self.kept = oracle.truth(self.disk)
+            self.others = _others(self.disk, self.kept)
             self._run("umount", self.disk)
+        self.is_plugged = not self.is_plugged
 
     def one(self) -> None:
         """What cannot be done where the dice fell counts as done."""
@@ -105,7 +110,7 @@ class Stranger:
 
     def _folder(self) -> Path:
         folders = [Path(each) for each, _, _ in os.walk(self.root)]
-        if self.kept:
+        if not self.is_plugged:
             folders = [each for each in folders if not each.is_relative_to(self.disk)]
         return self.dice.choice([*sorted(folders), self.outside])
 
@@ -264,7 +269,7 @@ def run(plan: Plan, folder: Path, home: Home) -> Iterator[str]:
             for _ in range(plan.operations):
                 stranger.one()
             wrong = _wrong(stranger)
-            if not wrong and number % 3 == 0:
+            if not wrong:
                 stranger.turn_the_disk()
                 wrong = _wrong(stranger)
             if wrong:
@@ -286,20 +291,17 @@ def _wrong(stranger: Stranger) -> list[str]:
     files = oracle.listed(home)
     away = {file["path"]: file["hash"] for file in files if file["offline"]}
     here = {file["path"]: file["hash"] for file in files if not file["offline"]}
-    wrong = oracle.misjudged(home, expected)
-    if away != stranger.kept:
-        wrong.append(f"offline: {sorted(away.items() ^ stranger.kept.items())[:5]}")
+    kept = stranger.kept
+    broken = expected.broken | kept.broken
+    wrong = oracle.misjudged(home, replace(expected, broken=broken))
+    if away != kept.pictures:
+        wrong.append(f"offline: {sorted(away.items() ^ kept.pictures.items())[:5]}")
     if len(files) != len(away) + len(here):
         wrong.append("a file is listed twice")
     wrong += [f"differs {path!r}" for path, _ in here.items() ^ expected.pictures.items()]
     index = home.json("status")["index"]
-    counts = (
-        len(expected.pictures),
-        0,
-        len(expected.broken),
-        len(away),
-        _others(stranger, expected),
-    )
+    others = _others(stranger.root, expected) + stranger.others
+    counts = (len(expected.pictures), 0, len(broken), len(away), others)
     if (told := tuple(index[name] for name in _COUNTED)) != counts:
         wrong.append(f"{_COUNTED}: {told} in place of {counts}")
     for path in sorted(expected.pictures)[:: max(len(expected.pictures) // MOST_SAMPLED, 1)]:
@@ -310,9 +312,9 @@ def _wrong(stranger: Stranger) -> list[str]:
 _COUNTED = ("files", "pending", "failed", "offline", "ignored")
 
 
-def _others(stranger: Stranger, expected: oracle.Truth) -> int:
+def _others(folder: Path, expected: oracle.Truth) -> int:
     """How many files there are that are no pictures."""
-    return oracle.files(stranger.root) - len(expected.pictures) - len(expected.broken)
+    return oracle.files(folder) - len(expected.pictures) - len(expected.broken)
 
 
 def _misinformed(home: Home, path: bytes, expected: oracle.Truth) -> list[str]:
