@@ -24,6 +24,9 @@ MOST = 127
 SURE = 4.0
 # Products that are made at a time, of all queries together.
 _AT_ONCE = 1 << 24
+# From so many queries on codes are packed, so many rows at a time.
+_PACKED = 8
+_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,20 @@ def _products(queries: NDArray[np.int8], codes: NDArray[np.int8]) -> Iterator[ND
     count = max(_AT_ONCE // max(len(codes), 1), 1)
     for start in range(0, len(queries), count):
         some = queries[start : start + count]
-        if len(codes):
+        if not len(codes):
+            yield from np.empty((len(some), 0), np.float32)
+        elif len(some) < _PACKED:
             made: Any = numkong.cdist(some, codes, metric="dot", out_dtype="float32")
             yield from np.asarray(made)
         else:
-            yield from np.empty((len(some), 0), np.float32)
+            yield from _matrix(some, codes)
+
+
+def _matrix(queries: NDArray[np.int8], codes: NDArray[np.int8]) -> NDArray[np.float32]:
+    """The same for so many queries that a matrix product is worth packing the codes for it."""
+    products = np.empty((len(queries), len(codes)), np.float32)
+    for start in range(0, len(codes), _ROWS):
+        some = slice(start, start + _ROWS)
+        made: Any = numkong.dots_packed(queries, numkong.dots_pack(codes[some], "int8"))
+        products[:, some] = np.asarray(made)
+    return products
