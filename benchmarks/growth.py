@@ -32,7 +32,7 @@ from imgq import client, wire
 from imgq.paths import places
 from imgqd.library.recognition import glance
 from imgqd.models import card as cards
-from imgqd.records import Indexed, Metadata, Stamp
+from imgqd.records import Indexed, Metadata, Notes, Stamp
 from imgqd.store import Store
 
 IN_A_FOLDER = 1000
@@ -40,7 +40,7 @@ AT_ONCE = 5000
 QUERIES = 60
 INSERTS = 5
 PATIENCE_S = 200.0
-PHOTO = Metadata("JPEG", 4032, 3024, "2025-03-01T10:11:12", "Leica Q3")
+PHOTO = Metadata("JPEG", 4032, 3024, Notes(taken_at="2025-03-01T10:11:12", camera="Leica Q3"))
 
 
 @dataclass(frozen=True, slots=True)
