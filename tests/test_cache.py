@@ -21,6 +21,7 @@ from imgqd.records import Embedded, Gone, Indexed, Metadata, Stamp
 from imgqd.search import cache, segment
 from imgqd.search.care import Care
 from imgqd.search.rank import nearest
+from imgqd.search.resident import Snapshot
 from imgqd.search.selftest import SelfTest
 from imgqd.store import Identity, Store
 
@@ -195,6 +196,23 @@ def test_no_flipped_bit_makes_a_wrong_answer(store: Store, path: Path) -> None:
     for place in [*dice.integers(0, len(data), 20).tolist(), 3, 20, 200, segment.HEADER + 5]:
         path.write_bytes(flipped(data, place))
         assert answers(Index(store, loaded(store))) == right, place
+
+
+@pytest.mark.parametrize("section", ["ids", "sums", "steps", "codes", "mean", "axes", "along"])
+def test_one_flipped_bit_of_what_is_in_memory_is_too_many(
+    store: Store, path: Path, section: str
+) -> None:
+    shape = segment.shape_of(segment_snapshot(store))
+    start, _, _ = segment._layout(shape, DIM)[section]
+    path.write_bytes(flipped(path.read_bytes(), start + 9))
+    assert loaded(store).snapshot().vectors.file is None
+
+
+def segment_snapshot(store: Store) -> Snapshot:
+    """As the cache of the store was written."""
+    resident = loaded(store)
+    resident.refine()
+    return resident.snapshot()
 
 
 def flipped(data: bytes, place: int) -> bytes:
