@@ -8,7 +8,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# More than two cores have: most of a test is waiting.
+WORKERS ?= 3
 
 LOCK := .ci/requirements.lock
 # Of what a checkout installs, and of what builds it, the locked versions and no others.
