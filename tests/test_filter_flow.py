@@ -144,6 +144,7 @@ def test_all_that_info_tells(home: Home) -> None:
     )
     unknown = home.json("info", str(home.pictures / "no such.jpg"))
     assert unknown["state"] == "unknown"
+    assert (unknown["orientation"], unknown["keywords"]) == (None, [])
 
 
 NOTED = {

@@ -276,7 +276,7 @@ class Notes(Record):
     description: str | None = maybe(string(), default=None)
     keywords: tuple[str, ...] = many(string(), default=())
     rating: int | None = maybe(integer(-1, 5), default=None)
-    orientation: int = integer(1, 8, default=1)
+    orientation: int | None = maybe(integer(1, 8), default=None)
 
 
 class Info(Reply):
