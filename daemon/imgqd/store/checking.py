@@ -148,7 +148,7 @@ def _models(connection: apsw.Connection) -> list[Model]:
 
 def _dangling(connection: apsw.Connection) -> Iterator[Fault]:
     rows = connection.execute("PRAGMA foreign_key_check")
-    counts = Counter((table, parent) for table, _, parent, _ in rows)
+    counts = Counter((table, parent) for table, _, parent, _ in rows if table not in derived.TABLES)
     for (table, parent), count in counts.items():
         files = count if table == "files" else 0
         yield Fault(

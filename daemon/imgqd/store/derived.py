@@ -12,6 +12,7 @@ from imgqd.store.version3 import FILE_WORDS, FOLDER_WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TABLES = ("details", "texts", "folder_texts")
 WORDS = {"file_words": FILE_WORDS, "folder_words": FOLDER_WORDS}
 # the tables that FTS5 keeps an index in: it drops none without them
 FORM = 4  # the version of all that
