@@ -74,6 +74,19 @@ def test_a_color_tells_two_cars_apart(library: Home) -> None:
         assert cars[0].startswith(color)
 
 
+@pytest.mark.parametrize("query", ["red car", "sailing boat", "guitar", "trophy"])
+def test_an_answer_ends_where_the_pictures_do_not_match(library: Home, query: str) -> None:
+    found = names(library.search(query, auto=True, top=223))
+    assert 1 <= len(found) <= 10
+    assert query.split()[-1] in found[0]
+
+
+@pytest.mark.parametrize("query", ["abacus", "chess pawn", "floppy disk", "microscope"])
+def test_what_no_picture_shows_has_no_answer(library: Home, query: str) -> None:
+    done = library.imgq(query, "--min-score", "auto")
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
 def test_a_small_copy_finds_its_picture_first(library: Home) -> None:
     pictures = sorted(LIBRARY.rglob("*.jpg"))[::10]
     found = [names(like(smaller(path), top=1)) == [path.name] for path in pictures]

@@ -100,7 +100,7 @@ def test_indexed_file_is_known_with_its_picture_and_vector(store: Store) -> None
 
 def test_copy_of_a_known_picture_brings_no_vector_and_shows_nothing_new(store: Store) -> None:
     commit(store, indexed(b"/r/x.jpg", 3))
-    assert commit(store, reused(b"/r/copy.jpg", 3)) == Committed()
+    assert commit(store, reused(b"/r/copy.jpg", 3)) == Committed(arrived=2)
     assert paths(store) == {b"/r/x.jpg", b"/r/copy.jpg"}
 
 

@@ -46,6 +46,7 @@ STATUS = wire.Status(
 REQUESTS = [
     wire.Search(terms=[wire.Term(text="red"), wire.Term(picture=b"\xff", weight=-0.5)]),
     wire.Batch(options=wire.Search(terms=[], top=3), terms=[wire.BatchTerm(query=0, text="red")]),
+    wire.Follow(search=wire.Search(terms=[], min_score=0.5), origin=b"\xff", after=7),
     wire.AskStatus(),
     wire.AskStats(),
     wire.Add(paths=[b"/p/caf\xe9"]),
@@ -56,6 +57,7 @@ REQUESTS = [
     wire.Check(paths=[b"/p"], repair=True),
     wire.AskErrors(),
     wire.Retry(),
+    wire.Dupes(within=[b"/p"], near=1),
     wire.AskInfo(path=b"/p" * (1 << 15)),
     wire.AskFiles(),
     wire.Reindex(),
@@ -69,6 +71,8 @@ REQUESTS = [
 REPLIES = [
     wire.Fault(exit_code=4, message="no"),
     wire.Hits(model="fast", took_ms=7.9, index=FRESH, hits=(HIT,) * wire.HITS_A_REPLY),
+    wire.Arrivals(origin=b"\xff", last=7, arrivals=[wire.Arrival(seq=7, score=None, **SEEN)]),
+    wire.Duplicates(files=[wire.Duplicate(group=0, kind="near", alike=0.98, **SEEN)]),
     STATUS,
     wire.Stats(
         version="1",

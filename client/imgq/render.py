@@ -69,6 +69,11 @@ def hit_object(rank: int, hit: wire.Hit) -> dict[str, Any]:
     return {"rank": rank, "score": round(hit.score, 4), **seen_object(hit)}
 
 
+def arrival_object(arrival: wire.Arrival) -> dict[str, Any]:
+    score = None if arrival.score is None else round(arrival.score, 4)
+    return {"seq": arrival.seq, "score": score, **seen_object(arrival)}
+
+
 def seen_object(seen: wire.Seen) -> dict[str, Any]:
     """A file in the fields and the order of the contract."""
     plain = seen.plain()

@@ -16,6 +16,8 @@ from imgqd.library.admission import require_foreign, require_watched
 from imgqd.library.compare import is_nothing
 from imgqd.pieces import in_pieces, rows
 from imgqd.records import is_regular
+from imgqd.search.following import Follower
+from imgqd.serve.job import Later
 from imgqd.stats import stats
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 MENDED_S = 20.0
 
 
-def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
+def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Later]:
     """The replies to a request, made one by one as they are taken. Where the index turns out to be
     damaged, they are those of the one that is made in its place."""
     try:
@@ -40,7 +42,7 @@ def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
     yield from replies
 
 
-def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
+def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Later]:
     if daemon.life.orders.is_ending and not isinstance(request, wire.Stop):
         raise Refused("the daemon is ending", "`imgq start` starts it again")
     match request:
@@ -48,6 +50,8 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             return _search(daemon, request, lambda: daemon.searcher.hits(request))
         case wire.Batch(options=options):
             return _search(daemon, options, lambda: daemon.searcher.batch(request))
+        case wire.Follow():
+            return Follower(daemon.index, daemon.searcher, request).replies()
         case wire.AskStatus():
             return iter([daemon.status()])
         case wire.AskStats():
@@ -71,6 +75,8 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply]:
             return _taken(daemon, daemon.index.store.retry(None))
         case wire.Reindex(paths=paths):
             return _reindex(daemon, [os.path.normpath(path) for path in paths])
+        case wire.Dupes():
+            return _dupes(daemon, request)
         case wire.AskInfo(path=path):
             return iter([_info(daemon, path)])
         case wire.AskFiles():
@@ -195,6 +201,14 @@ def _is_empty(daemon: Daemon, path: bytes) -> bool:
 def _errors(daemon: Daemon) -> Iterator[wire.Reply]:
     found = map(shown.file_error, rows(daemon.index.store.errors))
     return (wire.Errors(errors=piece) for piece in in_pieces(found))
+
+
+def _dupes(daemon: Daemon, request: wire.Dupes) -> Iterator[wire.Reply]:
+    within = [os.path.normpath(path) for path in request.within]
+    require_watched(within, daemon.roots.paths())
+    found = daemon.dupes.groups(within, request.near)
+    rows = chain.from_iterable(shown.duplicates(*each) for each in enumerate(found))
+    return (wire.Duplicates(files=piece) for piece in in_pieces(rows, wire.HITS_A_REPLY))
 
 
 def _files(daemon: Daemon) -> Iterator[wire.Reply]:

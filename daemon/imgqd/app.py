@@ -115,6 +115,7 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     daemon = parts.assembled(card, index, Life(settings, where, orders, lock))
 
     server = Server(where.socket, lambda request: answers.answer(daemon, request))
+    index.tell_arrival = server.tell_news
     server.start()
     stack.callback(server.stop)
 

@@ -14,6 +14,7 @@ from imgqd.backlog import Backlog
 from imgqd.check import Checker
 from imgqd.config import Settings
 from imgqd.courtesy import Courtesy
+from imgqd.dupes import Dupes
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.indexer import Indexer
@@ -70,6 +71,7 @@ class Daemon:
     checker: Checker
     thumbnails: Thumbnails
     courtesy: Courtesy
+    dupes: Dupes
 
     def is_well(self) -> bool:
         """Whether all that works is alive, and the store can be read: what a service manager's watchdog

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
@@ -49,6 +49,9 @@ class Index:
         self.resident = resident
         self.full: StoreFull | None = None
         self.commits = self.renewals = 0
+        # The last picture that arrived and can be found, and who wants to know of the next.
+        self.arrived = store.last_arrival()
+        self.tell_arrival: Callable[[], None] = lambda: None
         self._renewed = (renewed, time.monotonic())
         self._counts = Counts()
         self._counted_until = 0.0
@@ -91,6 +94,9 @@ class Index:
                 self.resident.add(ids, np.stack([added.vector for added in committed.added]))
             self.show(committed.shown)
             self.changed.set()
+            if committed.arrived is not None:
+                self.arrived = committed.arrived
+                self.tell_arrival()
             return committed
 
     def hide(self, pictures: Iterable[int]) -> None:
@@ -153,6 +159,7 @@ class Index:
         with self.lock:
             renewed = self.store.renew()
             self._load()
+            self.arrived = self.store.last_arrival()
             self._renewed = (renewed, time.monotonic())
             self.renewals += 1
             _tell(renewed)

@@ -16,6 +16,7 @@ from imgqd.check import Checker
 from imgqd.config import Settings
 from imgqd.courtesy import Courtesy
 from imgqd.daemon import Daemon, Life
+from imgqd.dupes import Dupes
 from imgqd.embedder.embedder import Embedder, EmbedderOptions
 from imgqd.embedder.memory import Memory
 from imgqd.embedder.pipeline import Pipeline, Plant
@@ -80,6 +81,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
             index.store, pipeline.submit, Drawer(Path(life.places.data, "thumbnails"))
         ),
         courtesy=Courtesy(settings, os.path.join(life.places.data, "paused"), pipeline),
+        dupes=Dupes(index),
     )
 
 

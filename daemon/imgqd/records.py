@@ -21,6 +21,10 @@ MOST_ATTEMPTS = 2
 # The version of what a decoder reads beside the model's pixels: pictures of an older one are read again.
 METADATA = 1
 
+# Of a picture's tiny copy: pixels of luma, and of either chroma, across and down.
+IMPRINT_SIDE, CHROMA_SIDE = 16, 4
+IMPRINT_BYTES = IMPRINT_SIDE**2 + 2 * CHROMA_SIDE**2
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -73,7 +77,8 @@ class Metadata:
     """What a decoder reads of a picture beside what the model sees of it.
 
     width, height: of the upright picture; orientation: EXIF's, how it lies in the file. pixels: a hash of
-    all its upright pixels, equal for the same picture in another file; None where it was not taken.
+    all its upright pixels, equal for the same picture in another file; imprint: a tiny copy of it, nearly
+    equal for another size or quality (`pictures.sameness`); None where they were not taken.
     """
 
     format: str
@@ -82,6 +87,7 @@ class Metadata:
     notes: Notes = Notes()
     orientation: int = 1
     pixels: bytes | None = None
+    imprint: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgq import wire
 from imgqd.check import Finding
-from imgqd.store import Exported, FailedFile, FileInfo, FileLine, Picture, Shown
+from imgqd.store import Arrived, Exported, FailedFile, FileInfo, FileLine, Picture, Shown
+
+if TYPE_CHECKING:
+    from imgqd.dupes import Group
 
 # More paths of one picture than these are not told one by one.
 MOST_COPIES = 1000
@@ -19,6 +22,10 @@ MOST_COPIES_BYTES = 4 << 20
 
 def hit(shown: Shown, score: float, query: int = 0) -> wire.Hit:
     return wire.Hit(score=score, query=query, **_fields(shown))
+
+
+def arrival(arrived: Arrived, score: float | None) -> wire.Arrival:
+    return wire.Arrival(seq=arrived.seq, score=score, **_fields(arrived.shown))
 
 
 def seen(shown: Shown) -> wire.Seen:
@@ -45,6 +52,13 @@ def file_error(failed: FailedFile) -> wire.FileError:
         first_seen=utc(ledger.first_seen),
         last_seen=utc(ledger.last_seen),
     )
+
+
+def duplicates(number: int, group: Group) -> Iterator[wire.Duplicate]:
+    """The files of a group, the one to keep first."""
+    files = [(group.keeper, 1.0), *((extra.shown, min(extra.alike, 1.0)) for extra in group.extras)]
+    for shown, alike in files:
+        yield wire.Duplicate(group=number, kind=group.kind, alike=alike, **_fields(shown))
 
 
 def finding(found: Finding) -> wire.Finding:

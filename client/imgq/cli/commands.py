@@ -24,6 +24,8 @@ _MODULES = {
     "remove": "roots",
     "roots": "roots",
     "errors": "files",
+    "dupes": "dupes",
+    "follow": "follow",
     "info": "files",
     "files": "files",
     "reindex": "files",

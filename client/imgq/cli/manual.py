@@ -40,6 +40,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "answer": {
         "--top": "At most so many hits, 1 to 100,000, in place of 20.",
+        "--min-score": "Only what has that score; `auto` finds one by the query's own background.",
         "--json": "One JSON object.",
         "--jsonl": "JSON, a hit a line.",
         "--paths": "Paths alone, a line each.",

@@ -6,6 +6,10 @@ from imgq import query, wire
 from imgq.client import TIMEOUT
 from imgq.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 # Each option with what it takes: None for nothing, else the word that stands for its value.
 TAKES: dict[str, str | None] = {
     "--top": "N",
@@ -28,6 +32,7 @@ TAKES: dict[str, str | None] = {
     "--text": "WORDS",
     "--all": None,
     "--exact": None,
+    "--min-score": "X",
     "--wait": None,
     "--json": None,
     "--jsonl": None,
@@ -102,6 +107,11 @@ class Asked:
     def timeout(self) -> float:
         return seconds(self._last("--timeout", str(TIMEOUT)))
 
+    @property
+    def min_score(self) -> dict[str, Any]:
+        """As the fields of a search."""
+        return min_score(self.values["--min-score"][-1]) if "--min-score" in self.values else {}
+
     def all(self, option: str) -> list[str]:
         return self.values.get(option, [])
 
@@ -126,6 +136,19 @@ def seconds(written: str) -> float:
     if not 0 <= value <= 86400:
         raise UsageError(f"--timeout takes seconds, 0 to 86400, not {written!r}")
     return value
+
+
+def min_score(written: str) -> dict[str, Any]:
+    """A number, or `auto`, as the fields of a search."""
+    if written == "auto":
+        return {"auto": True}
+    try:
+        value = float(written)
+    except ValueError:
+        value = 2.0
+    if not -1 <= value <= 1:
+        raise UsageError(f"--min-score takes a number from -1 to 1, or auto, not {written!r}")
+    return {"min_score": value}
 
 
 def parse(arguments: list[str]) -> Asked:

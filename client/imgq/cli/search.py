@@ -69,6 +69,7 @@ def request(asked: Asked, wanted: Iterable[query.Wanted]) -> wire.Search:
         filter=asked.filter,
         offline="--all" in asked.flags,
         exact="--exact" in asked.flags,
+        **asked.min_score,
         timeout=asked.timeout,
     )
 

@@ -84,6 +84,40 @@ class Hits(Reply):
     hits: tuple[Hit, ...] = many(record(Hit), most=HITS_A_REPLY)
 
 
+class Arrival(Seen):
+    """A file that came to show what it shows: its sequence number, and its score where something was
+    asked for."""
+
+    seq: int = integer()
+    score: float | None = maybe(real(), default=None)
+
+
+class Arrivals(Reply):
+    """What arrived since the reply before, up to the number `last` of the index `origin`; nothing as a
+    sign of life. gap: whether something may have arrived that is told by nobody any more."""
+
+    origin: bytes = binary(most=64)
+    last: int = integer()
+    gap: bool = boolean(default=False)
+    arrivals: tuple[Arrival, ...] = many(record(Arrival), most=HITS_A_REPLY)
+
+
+class Duplicate(Seen):
+    """A file of a group, whose keeper is the first of it. kind: why the group is one; alike: 1 for the
+    same."""
+
+    group: int = integer()
+    kind: str = choice("bytes", "pixels", "near")
+    alike: float = real(0, 1)
+
+
+class Duplicates(Reply):
+    """Files of groups, each group whole before the next. Taking all but the first of every group away
+    leaves each picture once."""
+
+    files: tuple[Duplicate, ...] = many(record(Duplicate), most=HITS_A_REPLY)
+
+
 class Process(Record):
     role: str = string()
     pid: int = integer()

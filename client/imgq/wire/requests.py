@@ -23,6 +23,7 @@ MOST_PATHS = 4096
 MOST_QUERIES = 2000
 MOST_SECONDS = 1 << 62
 MOST_WORDS = 1000
+NEAR = 0.99
 
 
 class Request(Record):
@@ -89,7 +90,8 @@ class Filter(Record):
 
 class Search(Request):
     """Answered by `Hits`, in pieces. Without terms the words of the filter rank. exact: out of the store
-    itself, which takes longer."""
+    itself, which takes longer. Hits have at least the score `min_score`; auto: at least one that is told
+    from the query's own background."""
 
     patient = True
     terms: tuple[Term, ...] = many(record(Term), most=64)
@@ -97,6 +99,8 @@ class Search(Request):
     filter: Filter = record(Filter, default=Filter())
     offline: bool = boolean(default=False)
     exact: bool = boolean(default=False)
+    min_score: float | None = maybe(real(), default=None)
+    auto: bool = boolean(default=False)
     timeout: float = real(0, 86400, default=30.0)
 
 
@@ -115,6 +119,17 @@ class Batch(Request):
     options: Search = record(Search)
     terms: tuple[BatchTerm, ...] = many(record(BatchTerm), most=MOST_QUERIES)
     first: int = integer(1, default=1)
+
+
+class Follow(Request):
+    """Tells the files that come to show another picture than before and are found by a search, which may
+    be for anything: then it has no terms. From the number `after` of the index `origin` on, from now on
+    without. Answered by `Arrivals`, without an end."""
+
+    patient = True
+    search: Search = record(Search)
+    origin: bytes | None = maybe(binary(most=64), default=None)
+    after: int | None = maybe(integer(), default=None)
 
 
 class AskStatus(Request):
@@ -170,6 +185,15 @@ class AskErrors(Request):
 
 class Retry(Request):
     """Takes every file that could not be indexed again. Answered by `Taken`."""
+
+
+class Dupes(Request):
+    """Looks for files that show the same picture, under the folders, if there are any; near: how alike
+    those are that nearly do, 1 for none of them. Answered by `Duplicates`, in pieces."""
+
+    slow = True
+    within: tuple[bytes, ...] = many(pathname(), most=64, default=())
+    near: float = real(0.01, 1, default=NEAR)
 
 
 class AskInfo(Request):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from PIL import Image
@@ -12,6 +12,7 @@ from imgqd.pictures.limits import Limits
 from imgqd.pictures.metadata import metadata
 from imgqd.pictures.opening import identify, opened
 from imgqd.pictures.refusal import refusal
+from imgqd.pictures.sameness import imprint, pixels
 from imgqd.pictures.scaling import scaled
 from imgqd.records import Failure, Metadata, PixelSpec
 
@@ -38,7 +39,8 @@ def decode(file: BinaryIO, spec: PixelSpec, limits: Limits) -> Decoded | Failure
         with opened(file, format, limits) as picture:
             plan = layout(spec, picture.width, picture.height)
             image = scaled(picture, plan, _resampling(spec))
-            return Decoded(_framed(image, plan, spec).tobytes(), metadata(picture))
+            found = replace(metadata(picture), pixels=pixels(picture), imprint=imprint(image))
+            return Decoded(_framed(image, plan, spec).tobytes(), found)
     except Exception as error:  # a decoder may raise anything; the caller is told
         return refusal(error, format, limits)
 

@@ -21,7 +21,7 @@ from imgqd.pictures.formats import FORMATS
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.text import one_line
 from imgqd.pictures.told import Nonsense, read_notes
-from imgqd.records import Failure, FailureKind, Metadata, Notes, PixelSpec
+from imgqd.records import IMPRINT_BYTES, Failure, FailureKind, Metadata, Notes, PixelSpec
 
 Message = dict[str, Any]
 
@@ -111,7 +111,8 @@ def read_decoded(message: Message) -> Metadata | Failure:
         height=_side(told.get("height")),
         notes=read_notes(told.get("notes")),
         orientation=_orientation(told.get("orientation")),
-        pixels=_pixels(told.get("pixels")),
+        pixels=_bytes(told.get("pixels"), HASH_BYTES),
+        imprint=_bytes(told.get("imprint"), IMPRINT_BYTES),
     )
 
 
@@ -163,7 +164,7 @@ def _orientation(value: object) -> int:
     return value
 
 
-def _pixels(value: object) -> bytes | None:
-    if value is not None and not (isinstance(value, bytes) and len(value) == HASH_BYTES):
-        raise Nonsense("a hash that is none")
+def _bytes(value: object, count: int) -> bytes | None:
+    if value is not None and not (isinstance(value, bytes) and len(value) == count):
+        raise Nonsense("a hash or a copy that is none")
     return value

@@ -17,7 +17,7 @@ from imgqd.pictures.opening import Opened
 # embedding's cosine to that of the whole picture stays above .9999, in a fifth of the time.
 DRAFT = 2
 
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -38,7 +38,7 @@ def scaled(
     Transparency is dropped otherwise, and before resizing, as by open_clip's own loader
     (`.convert("RGB")`).
     """
-    turn = _UPRIGHT.get(picture.orientation)
+    turn = UPRIGHT.get(picture.orientation)
     whole, seen, size = (picture.width, picture.height), layout.seen, layout.size
     if picture.turned:
         whole, seen, size = whole[::-1], seen[::-1], size[::-1]

@@ -37,6 +37,15 @@ def scope(store: Store, request: wire.Search, *, away: bool) -> Scope:
     return Scope(passed.pictures, lambda shown: passed.holds(shown.file))
 
 
+def passing(store: Store, request: wire.Search) -> Callable[[Shown], bool]:
+    """The same for whoever looks at files one by one."""
+    filter = normal(request.filter)
+    if filter == wire.Filter(within=filter.within):
+        return _under(filter.within, request.offline)
+    passed = store.passed(filter, offline=request.offline)
+    return lambda shown: passed.holds(shown.file)
+
+
 def normal(filter: wire.Filter) -> wire.Filter:
     """The same, its folders as paths are written in the store."""
     within = tuple(map(os.path.normpath, filter.within))
@@ -44,12 +53,17 @@ def normal(filter: wire.Filter) -> wire.Filter:
 
 
 def _in_folders(store: Store, folders: tuple[bytes, ...], offline: bool, hides: bool) -> Scope:
+    holds = _under(folders, offline)
+    if not folders:
+        return Scope(store.showing(None) if hides else None, holds)
+    found = [store.showing(folder, offline=offline) for folder in folders]
+    return Scope(np.unique(np.concatenate(found)), holds)
+
+
+def _under(folders: tuple[bytes, ...], offline: bool) -> Callable[[Shown], bool]:
     def holds(shown: Shown) -> bool:
         if shown.offline and not offline:
             return False
         return not folders or any(under(shown.path, folder) for folder in folders)
 
-    if not folders:
-        return Scope(store.showing(None) if hides else None, holds)
-    found = [store.showing(folder, offline=offline) for folder in folders]
-    return Scope(np.unique(np.concatenate(found)), holds)
+    return holds

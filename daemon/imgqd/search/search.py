@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from imgq.errors import UsageError
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.library.roots import Roots
+from imgqd.search import cutoff
 from imgqd.search.exact import many_stored
 from imgqd.search.filters import Scope, normal, scope
 from imgqd.search.meaning import Meaning, Meant
@@ -40,6 +42,7 @@ class Searcher:
     def __init__(self, index: Index, roots: Roots, texts: TextTower, pipeline: Pipeline) -> None:
         self._index = index
         self._roots = roots
+        self._texts = texts
         self._meaning = Meaning(texts, pipeline)
         self.selftest = SelfTest()
         self.times = Times()
@@ -83,10 +86,27 @@ class Searcher:
         asked = np.stack([each.vector for each in meant]), request.top, may.pictures, own
         with self.times.timed("rank", len(meant)):
             if request.exact:
-                return many_stored(store, *asked)
-            for each in meant[:SAMPLES]:
-                self.selftest.saw(each.vector)
-            return many(self._index.resident.snapshot(), *asked)
+                found = many_stored(store, *asked)
+            else:
+                for each in meant[:SAMPLES]:
+                    self.selftest.saw(each.vector)
+                found = many(self._index.resident.snapshot(), *asked)
+            return [self._cut(request, *each) for each in zip(meant, found, strict=True)]
+
+    def _cut(self, request: wire.Search, meant: Meant, found: Found) -> Found:
+        least = self.least(request, meant)
+        return [(picture, score) for picture, score in found if score >= least]
+
+    def meant(self, request: wire.Search) -> Meant | None:
+        """What is asked for; None where anything is."""
+        return self._meaning.of(request.terms, request.timeout) if request.terms else None
+
+    def least(self, request: wire.Search, meant: Meant) -> float:
+        """The score that a picture must have to be in the answer."""
+        if request.auto:
+            snapshot, sense = self._index.resident.snapshot(), self._texts.sense
+            return cutoff.least(snapshot, meant.vector, sense, by_picture=bool(meant.own))
+        return -math.inf if request.min_score is None else request.min_score
 
     def _by_words(self, request: wire.Search) -> Iterator[wire.Hit]:
         """The files that the words of the filter are found in, by how well they fit."""

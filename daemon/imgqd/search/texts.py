@@ -6,11 +6,13 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from imgq.errors import Failure, Refused, TimedOut
 from imgqd.models.card import Card
+from imgqd.models.sense import Sense, sense
 from imgqd.models.text import Texts, open_text_tower
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,11 @@ class TextTower(threading.Thread):
                 (isinstance(error, Failure) and error.hint) or "`imgq logs` tells more",
             )
         self._loaded.set()
+
+    @cached_property
+    def sense(self) -> Sense:
+        """What the model has learned of its own scores."""
+        return sense(self._card)
 
     @property
     def state(self) -> str:

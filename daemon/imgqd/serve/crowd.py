@@ -49,8 +49,8 @@ class Crowd:
 
     def turn(self, patience: float | None = None) -> None:
         """Waits until somebody wants something, and attends to them; patience: seconds, at most."""
-        if patience is None and self._expects:
-            patience = _SWEEP_S
+        if self._expects:
+            patience = _SWEEP_S if patience is None else min(patience, _SWEEP_S)
         if ready := self._selector.select(patience):
             with precedence.taken():
                 for key, events in ready:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from imgq import wire
@@ -21,7 +22,14 @@ _BUSY = wire.Fault(
     exit_code=4, message="the daemon has too many requests", hint="try again in a moment"
 )
 
-Answer = Callable[[wire.Request], Iterator[wire.Reply]]
+
+class Later(Enum):
+    """In place of a reply: there is none yet. It is asked for again when there is news."""
+
+    LATER = auto()
+
+
+Answer = Callable[[wire.Request], Iterator[wire.Reply | Later]]
 
 
 class Job:
@@ -35,17 +43,24 @@ class Job:
         self.number = 0
         # Seconds of a core.
         self.cost = 0.0
+        # How many news there had been when it was last looked at.
+        self.heard = 0
         self._frame: bytes | None = frame
         self._answer = answer
-        self._replies: Iterator[wire.Reply] = iter(())
-        self._next: wire.Reply | None = None
+        self._replies: Iterator[wire.Reply | Later] = iter(())
+        self._next: wire.Reply | Later | None = None
 
-    def next(self) -> tuple[bytes, bool]:
-        """The next reply, packed, and whether others follow; a failure is the last."""
+    def next(self) -> tuple[bytes | None, bool]:
+        """The next reply, packed, and whether others follow; a failure is the last. None where there is
+        no reply yet."""
         try:
             if self._frame is not None:
                 self._begin()
+            elif self._next is Later.LATER:
+                self._next = next(self._replies, None)
             reply = self._next
+            if reply is Later.LATER:
+                return None, True
             if reply is None:
                 raise Failure("the request was answered with nothing")
             self._next = next(self._replies, None)

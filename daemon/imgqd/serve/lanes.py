@@ -30,14 +30,15 @@ _SLOW = _heads(name for name, cls in wire.REQUESTS.items() if cls.slow)
 _HEAD = 1 + 1 + 5 + max(len(name) + 1 for name in wire.REQUESTS)
 
 Lane = queue.Queue[Job | None]
-Done = Callable[[Job, bytes, bool], None]
+Done = Callable[[Job, bytes | None, bool], None]
 
 
 class Lanes:
     """Three pools, each with a queue of its own."""
 
     def __init__(self, done: Done) -> None:
-        """done: is called, by any of the threads, with a job's next reply, and whether others follow."""
+        """done: is called, by any of the threads, with a job's next reply, if there is one by now, and
+        whether others follow."""
         self._done = done
         self._running = True
         self._prompt = self._opened(PROMPT_THREADS)

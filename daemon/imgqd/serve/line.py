@@ -53,6 +53,11 @@ class Line:
         self._rests = min(self._rests + 1, LONGEST_REST) if self._waiting else 0
         self._rests_until = now + self._rests * job.cost
 
+    def lighten(self, job: Job) -> None:
+        """What it asked has been taken in, and is held no longer."""
+        self.held -= job.size
+        job.size = 0
+
     def is_heard(self, now: float) -> bool:
         """Whether another may join."""
         return now >= self._deaf_until

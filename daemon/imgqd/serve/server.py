@@ -21,6 +21,7 @@ from imgqd.serve import door
 from imgqd.serve.crowd import Crowd
 from imgqd.serve.job import Answer, Job
 from imgqd.serve.lanes import Lanes
+from imgqd.serve.parking import Parking
 from imgqd.serve.peer import Peer
 from imgqd.serve.zmtp import Stranger
 
@@ -41,7 +42,8 @@ class Server:
     def __init__(self, path: str, answer: Answer) -> None:
         self._path = path
         self._answer = answer
-        self._done: queue.SimpleQueue[tuple[Job, bytes, bool]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Job, bytes | None, bool]] = queue.SimpleQueue()
+        self._parking = Parking()
         self._resting: dict[Peer, float] = {}
         self._running = True
         self._thread = threading.Thread(target=self._move_bytes, name="socket", daemon=True)
@@ -68,6 +70,11 @@ class Server:
         self._crowd.close()
         door.close(self._door, self._path)
 
+    def tell_news(self) -> None:
+        """Has those looked at again that wait for news; from any thread."""
+        self._parking.news += 1
+        self._wake()
+
     def _move_bytes(self) -> None:
         while self._running:
             self._turn()
@@ -79,19 +86,28 @@ class Server:
         return not self._done.empty() or any(peer.unread for peer in self._crowd)
 
     def _turn(self, patience: float | None = None) -> None:
-        if self._resting:
-            patience = max(min(self._resting.values()) - time.monotonic(), 0.0)
+        due = min(*self._resting.values(), self._parking.due(), math.inf)
+        if due < math.inf:
+            patience = max(due - time.monotonic(), 0.0)
         self._crowd.turn(patience)
         while not self._done.empty():
             self._deliver(*self._done.get())
         now = time.monotonic()
         for peer in [peer for peer, until in self._resting.items() if until <= now]:
             self._attend(peer)
+        for job in self._parking.leave(now):
+            self._look_again(job)
 
-    def _deliver(self, job: Job, frame: bytes, more: bool) -> None:
-        if not job.peer.is_gone:
+    def _deliver(self, job: Job, frame: bytes | None, more: bool) -> None:
+        if job.peer.is_gone:
+            return
+        if frame is not None:
             job.peer.send(frame, job, more)
-            self._attend(job.peer)
+        elif self._parking.take(job):
+            job.peer.line.lighten(job)
+        else:
+            job.peer.send(job.refused(), job)
+        self._attend(job.peer)
 
     def _attend(self, peer: Peer, events: int = 0) -> None:
         """Does all that can be done for a client now."""
@@ -123,10 +139,18 @@ class Server:
             self._think(turn)
 
     def _think(self, job: Job) -> None:
+        job.heard = self._parking.news
         try:
             self._lanes.put(job)
         except queue.Full:
             job.peer.send(job.refused(), job)
+
+    def _look_again(self, job: Job) -> None:
+        job.heard = self._parking.news
+        try:
+            self._lanes.put(job)
+        except queue.Full:
+            self._parking.take(job)
 
     def _send(self, peer: Peer) -> bool:
         """Whether anything that waited has left whole."""
@@ -158,7 +182,7 @@ class Server:
             peer.granted = peer.claimed
         return True
 
-    def _tell(self, job: Job, frame: bytes, more: bool) -> None:
+    def _tell(self, job: Job, frame: bytes | None, more: bool) -> None:
         self._done.put((job, frame, more))
         self._wake()
 

@@ -3,6 +3,7 @@
 from imgqd.store.files import Listed
 from imgqd.store.records import (
     Added,
+    Arrived,
     Block,
     Committed,
     Counts,
@@ -13,6 +14,7 @@ from imgqd.store.records import (
     FileLine,
     FileState,
     Identity,
+    Imprints,
     LedgerEntry,
     Model,
     Picture,
@@ -27,6 +29,7 @@ from imgqd.store.store import Store
 
 __all__ = [
     "Added",
+    "Arrived",
     "Block",
     "Committed",
     "Counts",
@@ -37,6 +40,7 @@ __all__ = [
     "FileLine",
     "FileState",
     "Identity",
+    "Imprints",
     "LedgerEntry",
     "Listed",
     "Model",

@@ -16,7 +16,7 @@ from imgqd.store.files import ROW, row
 from imgqd.store.folders import UNDER, join, under
 from imgqd.store.lookup import numbers
 from imgqd.store.pictures import COLUMNS, ledger_entry, picture
-from imgqd.store.records import Exported, FailedFile, FileInfo, FileLine, Shown
+from imgqd.store.records import Arrived, Exported, FailedFile, FileInfo, FileLine, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,9 @@ CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = f
 LEFT JOIN details ON details.file = files.id LEFT JOIN sidecars ON sidecars.file = details.sidecar
 """
 PLACE = 9 + len(COLUMNS.split(","))  # of the sidecar among the columns
+ARRIVED = f"""
+{SHOWN} files {OF_FILES} WHERE arrived > ? AND arrived <= ? ORDER BY arrived LIMIT ?
+""".replace("SELECT", "SELECT arrived,", 1)
 FAILED = """
 SELECT files.id, folders.path, name, roots.state = 'offline',
     failures.kind, reason, attempts, first_seen, last_seen, decoder
@@ -137,6 +140,19 @@ class Listings(Embeddings):
                 FailedFile(id, join(folder, name), bool(offline), ledger_entry(entry))
                 for id, folder, name, offline, *entry in found
             ]
+
+    def last_arrival(self) -> int:
+        """The number of the latest arrival, 0 before the first."""
+        with self._database.read() as connection:
+            return int(connection.execute("SELECT last FROM arrivals").get)
+
+    def arrivals(self, after: int, last: int, limit: int = 1000) -> list[Arrived]:
+        """The files that came to show what they show, and what they did not show before, with numbers
+        above `after` and up to `last`, in that order. A file that has moved since is told by its new
+        path; one that is gone is not."""
+        with self._database.read() as connection:
+            found = connection.execute(ARRIVED, (after, last, limit))
+            return [Arrived(seq, _shown(tuple(columns))) for seq, *columns in found]
 
     def export(self, after: int = 0, limit: int = 1000) -> list[Exported]:
         """A page of the files that have an embedding, with it, from the one after the cursor

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 OF_PICTURES = ("hash", "format", "width", "height", "orientation", "pixels", *notes.NAMES)
 COLUMNS = ", ".join(f"pictures.{name}" for name in ("id", *OF_PICTURES))
+# what only a look for copies reads is not among them
+KEPT = (*OF_PICTURES, "imprint", "noted")
 PUT = f"""
-INSERT INTO pictures({", ".join(OF_PICTURES)}, noted, orphaned_at)
-VALUES ({", ".join("?" for _ in OF_PICTURES)}, ?, ?)
-ON CONFLICT(hash) DO UPDATE SET
-    {", ".join(f"{name} = excluded.{name}" for name in (*OF_PICTURES[1:], "noted"))}
+INSERT INTO pictures({", ".join(KEPT)}, orphaned_at) VALUES ({", ".join("?" for _ in KEPT)}, ?)
+ON CONFLICT(hash) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in KEPT[1:])}
 RETURNING id
 """
 
@@ -90,7 +90,8 @@ def find_picture(connection: apsw.Connection, hash: bytes) -> int | None:
 def put_picture(connection: apsw.Connection, hash: bytes, metadata: Metadata, now: float) -> int:
     """Records a picture, or its metadata anew. A new one is an orphan until a file is seen to show
     it."""
-    id: int = connection.execute(PUT, (*columns(hash, metadata), METADATA, now)).get
+    values = (*columns(hash, metadata), metadata.imprint, METADATA, now)
+    id: int = connection.execute(PUT, values).get
     return id
 
 

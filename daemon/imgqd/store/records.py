@@ -120,6 +120,14 @@ class FileLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """A file that came to show another picture than before; `seq` is its place among all such."""
+
+    seq: int
+    shown: Shown
+
+
+@dataclass(frozen=True, slots=True)
 class FailedFile:
     """A file of the ledger; `file` is the cursor of a listing."""
 
@@ -216,7 +224,8 @@ class Committed:
     hidden: no file shows them any more; again: paths that are to be looked at again, for they could
     not be recorded as told (the picture, or a move's source, is unknown by now), or another link of
     the file is gone; rejected: recorded as
-    failures because their vector was not of unit norm or not of the model's length.
+    failures because their vector was not of unit norm or not of the model's length; arrived: the number
+    of the last picture that arrived with it, None where none did.
     """
 
     added: list[Added] = field(default_factory=list)
@@ -224,6 +233,20 @@ class Committed:
     hidden: list[int] = field(default_factory=list)
     again: list[bytes] = field(default_factory=list)
     rejected: list[Failed] = field(default_factory=list)
+    arrived: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imprints:
+    """Tiny copies of pictures. ids: int64, (n,); values: uint8, (n, IMPRINT_BYTES), as
+    `pictures.sameness` makes them; sizes: int64, (n, 2), width and height of the pictures."""
+
+    ids: NDArray[np.int64]
+    values: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

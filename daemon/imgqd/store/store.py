@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from imgqd.store import place
 from imgqd.store.checking import Checking
 from imgqd.store.commit import Commits
+from imgqd.store.copies import Copies
 from imgqd.store.counting import Counting
 from imgqd.store.database import Database
 from imgqd.store.faults import translated
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from imgqd.store.records import Renewed
 
 
-class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Counting):
+class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Copies, Counting):
     """The index on disk. Every method may be called from any thread; those that change something
     wait for each other, those that read wait for nobody.
 
@@ -67,6 +68,11 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Count
     def path(self) -> Path:
         """Where the database lies."""
         return self._database.path
+
+    @property
+    def origin(self) -> bytes:
+        """What tells this index, and so the numbers of its arrivals, from every other."""
+        return self._database.origin
 
     @property
     def damage(self) -> threading.Event:

@@ -1,5 +1,5 @@
-"""Version 3: all that is written of a picture or beside it, what filters and words are looked up in, and a
-hash of the picture's pixels."""
+"""Version 3: all that is written of a picture or beside it, what filters and words are looked up in, a
+hash of the picture's pixels and a tiny copy of it, and when files came."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import apsw
 
 # noted: which version of `records.METADATA` read it; the older are read again. pixels: a hash of the
-# upright pixels
+# upright pixels; imprint: a tiny copy (both as in `pictures.sameness`)
 PICTURES = """
 ALTER TABLE pictures ADD COLUMN taken_from TEXT;
 ALTER TABLE pictures ADD COLUMN title TEXT;
@@ -24,11 +24,21 @@ ALTER TABLE pictures ADD COLUMN iso INTEGER;
 ALTER TABLE pictures ADD COLUMN focal_length REAL;
 ALTER TABLE pictures ADD COLUMN orientation INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE pictures ADD COLUMN pixels BLOB;
+ALTER TABLE pictures ADD COLUMN imprint BLOB;
 ALTER TABLE pictures ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
 UPDATE pictures SET taken_from = 'exif' WHERE taken_at IS NOT NULL;
 
 CREATE INDEX pictures_noted ON pictures(noted);
 CREATE INDEX pictures_pixels ON pictures(pixels) WHERE pixels IS NOT NULL;
+"""
+
+# arrived: since when, as a number of `arrivals`, the file shows what it shows; NULL where it did before
+# there were any. last: the latest of them; none is given twice
+ARRIVALS = """
+CREATE TABLE arrivals(last INTEGER NOT NULL);
+INSERT INTO arrivals VALUES (0);
+ALTER TABLE files ADD COLUMN arrived INTEGER;
+CREATE INDEX files_arrived ON files(arrived) WHERE arrived IS NOT NULL;
 """
 
 # a sidecar is a file that is no picture; which pictures it belongs to is in its name
@@ -136,7 +146,7 @@ END;
 
 
 def migrate(connection: apsw.Connection) -> None:
-    _run(connection, PICTURES + SIDECARS + DETAILS + TEXTS)
+    _run(connection, PICTURES + ARRIVALS + SIDECARS + DETAILS + TEXTS)
     names.derive(connection)
     details.derive(connection)
     _run(connection, INDEXES)

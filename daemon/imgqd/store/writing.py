@@ -43,6 +43,7 @@ class Writing:
         self.now = now
         self.embedded: dict[int, NDArray[np.float32]] = {}
         self.again: list[bytes] = []
+        self._arrived: int | None = None
         self._touched: set[int] = set()
         self._files: set[int] = set()
         self._named: set[tuple[int, bytes]] = set()
@@ -104,6 +105,10 @@ class Writing:
             " picture = ?, trusted = ? WHERE id = ?",
             (*columns(stamp), picture, trusted, id),
         )
+        if picture is not None and picture != before:
+            self.connection.execute(
+                "UPDATE files SET arrived = ? WHERE id = ?", (self._arrival(), id)
+            )
         return int(id)
 
     def _insert(self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool) -> int | None:
@@ -114,8 +119,8 @@ class Writing:
         self._touch(picture)
         self.connection.execute(
             "INSERT INTO files(folder, name, size, mtime_ns, ctime_ns, inode, device,"
-            " picture, trusted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (folder, name, *columns(stamp), picture, trusted),
+            " picture, trusted, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (folder, name, *columns(stamp), picture, trusted, picture and self._arrival()),
         )
         file = self.connection.last_insert_rowid()
         self._note(file, path)
@@ -142,6 +147,13 @@ class Writing:
             self.note_name(before, old)
             self.note_name(folder, name)
         return id is not None
+
+    def _arrival(self) -> int:
+        """The number of a picture that arrives; none is given twice."""
+        if self._arrived is None:
+            self._arrived = int(self.connection.execute("SELECT last FROM arrivals").get)
+        self._arrived += 1
+        return self._arrived
 
     def take_away(self, path: bytes, stamp: Stamp) -> int | None:
         """Takes the name from a file's row, so that another can have it; the row's id, if it is
@@ -245,8 +257,10 @@ class Writing:
         for named in self._named:
             self._files.update(sidecars.pictures_of(self.connection, *named))
         details.derive(self.connection, sorted(self._files))
+        if self._arrived is not None:
+            self.connection.execute("UPDATE arrivals SET last = ?", (self._arrived,))
         self.again += self._other_links()
-        committed = Committed(again=self.again)
+        committed = Committed(again=self.again, arrived=self._arrived)
         for picture in sorted(self._touched | self.embedded.keys()):
             self._settle(picture, committed)
         return committed

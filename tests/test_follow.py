@@ -1,0 +1,252 @@
+"""`imgq follow`: a line for each picture that arrives, over a real socket, as it arrives."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+import fake_embedder
+from conftest import PATIENCE_S, Home, until
+from imgq import client, wire
+from library import rgb
+from pictures import jpeg
+
+BURST = 60
+
+
+class Following:
+    """`imgq follow`, running; its lines as they come."""
+
+    def __init__(self, home: Home, *words: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "imgq", "follow", *words],
+            env=home.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.said: list[str] = []
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._readers = [
+            threading.Thread(target=self._read, args=each)
+            for each in ((self.process.stdout, self._lines.put), (self.process.stderr, self._hear))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, pipe: IO[bytes], take: Callable[[bytes], object]) -> None:
+        with pipe:
+            for line in pipe:
+                take(line)
+
+    def _hear(self, line: bytes) -> None:
+        self.said.append(line.decode())
+
+    def line(self) -> str:
+        return self._lines.get(timeout=PATIENCE_S).decode().rstrip("\n")
+
+    def object(self) -> dict[str, object]:
+        told: dict[str, object] = json.loads(self.line())
+        return told
+
+    @property
+    def is_silent(self) -> bool:
+        return self._lines.empty()
+
+    def interrupt(self) -> int:
+        """The exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE_S)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    folder = tmp_path_factory.mktemp("follow")
+    home = Home(folder, fake_embedder.environment(folder / "embedded"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+        patch.delenv("IMGQ_SOCKET", raising=False)
+        for number, color in enumerate(("green", "blue", "yellow", "purple") * 3):
+            jpeg(home.pictures / "old" / f"{number}.jpg", rgb(color), size=(8 + number, 8))
+        home.start()
+        try:
+            home.watch()
+            home.settle()
+            yield home
+        finally:
+            home.kill()
+
+
+@contextmanager
+def following(home: Home, *words: str) -> Iterator[Following]:
+    """What arrives from here on is told, be it before the client is up."""
+    follower = Following(home, "--since", str(last(home)), *words)
+    try:
+        yield follower
+    finally:
+        follower.close()
+
+
+def followed(**search: object) -> Iterator[wire.Reply]:
+    return client.stream(wire.Follow(search=wire.Search(terms=(), **search)), PATIENCE_S)
+
+
+def last(home: Home) -> int:
+    """The sequence number of the last arrival."""
+    reply = next(followed())
+    assert isinstance(reply, wire.Arrivals)
+    return reply.last
+
+
+def arrive(home: Home, name: str, color: str = "red", side: int = 9) -> str:
+    """The path of a new picture that is settled."""
+    path = jpeg(home.pictures / name, rgb(color), size=(side, 8))
+    home.settle()
+    return os.fspath(path)
+
+
+def test_a_line_for_each_that_arrives_and_it_can_be_found_by_then(home: Home) -> None:
+    with following(home) as follower:
+        path = jpeg(home.pictures / "first.jpg", rgb("red"), size=(21, 8))
+        assert follower.line() == os.fspath(path)
+        assert path in home.indexed()
+        assert os.fsencode(path) in [hit.path for hit in home.search("red")]
+
+
+def test_only_what_matches_and_what_is_under_the_folder(home: Home) -> None:
+    with following(home, "red", "--in", str(home.pictures / "in")) as follower:
+        arrive(home, "in/blue.jpg", "blue", 22)
+        arrive(home, "out/red.jpg", "red", 23)
+        wanted = arrive(home, "in/red.jpg", "red", 24)
+        score, path = follower.line().split("\t")
+        assert (path, float(score) > 0.9) == (wanted, True)
+    with following(home, "red", "--min-score", "-1", "--json") as follower:
+        wanted = arrive(home, "in/blue again.jpg", "blue", 25)
+        told = follower.object()
+        assert (told["path"], told["width"], told["offline"]) == (wanted, 25, False)
+        assert isinstance(told["score"], float)
+        assert told["score"] < 0.9
+
+
+def test_moves_and_touches_are_no_arrivals_copies_and_changes_are(home: Home) -> None:
+    arrive(home, "here.jpg", side=26)
+    with following(home, "--json") as follower:
+        (home.pictures / "here.jpg").rename(home.pictures / "there.jpg")
+        (home.pictures / "old").rename(home.pictures / "older")
+        os.utime(home.pictures / "there.jpg", (1, 1))
+        home.settle()
+        shutil.copy(home.pictures / "there.jpg", home.pictures / "copy.jpg")
+        home.settle()
+        arrive(home, "there.jpg", "blue", 27)
+        told = [follower.object(), follower.object()]
+        assert [os.path.basename(str(each["path"])) for each in told] == ["copy.jpg", "there.jpg"]
+        assert told[0]["seq"] < told[1]["seq"]  # type: ignore[operator]
+
+
+def test_many_come_once_each_and_in_order(home: Home) -> None:
+    with following(home, "--json") as follower:
+        paths = {
+            os.fspath(jpeg(home.pictures / "burst" / f"{n}.jpg", n, size=(16, 16)))
+            for n in range(BURST)
+        }
+        told = [follower.object() for _ in paths]
+        assert {each["path"] for each in told} == paths
+        numbers = [each["seq"] for each in told]
+        assert numbers == sorted(set(numbers))  # type: ignore[type-var]
+
+
+def test_nothing_is_missed_or_told_twice_while_the_daemon_is_away(home: Home) -> None:
+    with following(home) as follower:
+        before = arrive(home, "before.jpg", side=28)
+        assert follower.line() == before
+        home.kill()
+        until(lambda: any("waiting" in said for said in follower.said), "the loss is said")
+        path = jpeg(home.pictures / "meanwhile.jpg", rgb("red"), size=(29, 8))
+        home.start()
+        assert follower.line() == os.fspath(path)
+        after = arrive(home, "after.jpg", side=30)
+        assert follower.line() == after
+        assert not any("gap" in said for said in follower.said)
+
+
+def test_a_gap_is_said(home: Home) -> None:
+    follower = Following(home, "--since", str(last(home) + 1000))
+    try:
+        until(lambda: any("there is a gap" in said for said in follower.said), "the gap is said")
+        assert follower.interrupt() == 130
+    finally:
+        follower.close()
+    request = wire.Follow(search=wire.Search(terms=()), origin=b"another", after=0)
+    reply = next(client.stream(request, PATIENCE_S))
+    assert isinstance(reply, wire.Arrivals)
+    assert (reply.gap, reply.last, reply.arrivals) == (True, last(home), ())
+
+
+def test_an_interrupt_and_a_closed_pipe_have_their_exit_codes(home: Home) -> None:
+    with following(home) as follower:
+        arrive(home, "interrupt.jpg", side=31)
+        follower.line()
+        assert follower.interrupt() == 130
+    reading, writing = os.pipe()
+    words = [sys.executable, "-m", "imgq", "follow", "--since", str(last(home))]
+    process = subprocess.Popen(words, env=home.environment, stdout=writing)
+    os.close(writing)
+    os.close(reading)
+    assert process.wait(PATIENCE_S) == 141
+
+
+def test_followers_hold_up_nobody(home: Home) -> None:
+    followers = [followed() for _ in range(40)]
+    for follower in followers:
+        next(follower)
+    path = os.fsencode(arrive(home, "for all.jpg", side=32))
+    assert home.search("red", timeout=10.0)
+    for follower in followers:
+        assert [arrival.path for arrival in told(follower)] == [path]
+
+
+def told(follower: Iterator[wire.Reply]) -> list[wire.Arrival]:
+    """The next that is told."""
+    for reply in follower:
+        assert isinstance(reply, wire.Arrivals)
+        if reply.arrivals:
+            return list(reply.arrivals)
+    raise AssertionError("it came to an end")
+
+
+@pytest.mark.parametrize(
+    "words", [["--since", "-1"], ["--since", "x"], ["red", "--min-score", "much"], ["-", "red"]]
+)
+def test_what_cannot_be_followed_is_said(home: Home, words: list[str]) -> None:
+    done = home.imgq("follow", *words)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"imgq: ")
+
+
+def test_without_a_daemon_it_says_so(home: Home, tmp_path: Path) -> None:
+    environment = home.environment | {"IMGQ_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "imgq", "follow"],
+        env=environment,
+        capture_output=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 3
