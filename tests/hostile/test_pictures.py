@@ -147,7 +147,9 @@ def test_fault_53_endless_scans_end_at_the_deadline(tmp_path: Path) -> None:
 def test_fault_54_a_phones_200_megapixels_are_seen(tmp_path: Path, decoder: Decoder) -> None:
     path = tmp_path / "phone.jpg"
     path.write_bytes(bombs.jpeg(16320, 12240))
-    assert decoded(decoder, path) == Metadata("JPEG", 16320, 12240)
+    found = decoded(decoder, path)
+    assert isinstance(found, Metadata)
+    assert (found.format, found.width, found.height) == ("JPEG", 16320, 12240)
     assert psutil.Process(decoder.pid).memory_info().rss < 150 << 20
     path.write_bytes(bombs.jpeg(16320, 12260))
     refused = decoded(decoder, path)
