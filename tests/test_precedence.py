@@ -12,7 +12,7 @@ import pytest
 
 from imgq import wire
 from imgqd import precedence
-from imgqd.precedence import LONGEST_S, Precedence
+from imgqd.precedence import LINGER_S, LONGEST_S, SHORT_S, Precedence
 from imgqd.serve.lanes import Lanes
 
 PATIENCE_S = 30.0
@@ -22,9 +22,10 @@ class Clock:
     """Waiting takes as long as it may, on a clock of its own."""
 
     def __init__(self, of: Precedence, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 0.0
+        self.now = 100.0
         self.waits: list[float] = []
         monkeypatch.setattr("imgqd.precedence.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("imgqd.precedence.time.sleep", self.wait)
         monkeypatch.setattr(of._free, "wait", self.wait)
 
     def wait(self, seconds: float) -> None:
@@ -47,16 +48,42 @@ def test_work_waits_only_while_a_question_is_answered(monkeypatch: pytest.Monkey
     assert clock.waits == [LONGEST_S]
 
 
+def test_work_waits_a_moment_longer_for_what_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    precedence = Precedence()
+    clock = Clock(precedence, monkeypatch)
+    monkeypatch.setattr(precedence._free, "wait", lambda _: None)
+    with precedence.taken():
+        pass
+    clock.now += LINGER_S / 3
+    precedence.give_way()
+    assert clock.waits == [pytest.approx(LINGER_S * 2 / 3)]
+    clock.now += LINGER_S
+    precedence.give_way()
+    assert len(clock.waits) == 1
+
+
 def test_questions_without_a_pause_leave_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     precedence = Precedence()
     clock = Clock(precedence, monkeypatch)
     worked = 0
-    with precedence.taken():
-        while clock.now < 10.0:
+    while clock.now < 110.0:
+        with precedence.taken():
             precedence.give_way()
             clock.now += 0.001
             worked += 1
     assert worked * 0.001 == pytest.approx(5.0, rel=0.1)
+
+
+def test_work_does_not_stop_for_what_waits_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    precedence = Precedence()
+    clock = Clock(precedence, monkeypatch)
+    with precedence.taken():
+        clock.now += SHORT_S + 0.01
+        precedence.give_way()
+        assert clock.waits == []
+        with precedence.taken():
+            precedence.give_way()
+        assert clock.waits == [LONGEST_S]
 
 
 def test_work_goes_on_as_soon_as_the_last_question_is_answered() -> None:
