@@ -69,19 +69,18 @@ def garbage(path: str, held: ExitStack) -> Callable[[], None]:
 
 
 def flood(path: str, held: ExitStack) -> Callable[[], None]:
-    """5,000 searches at once, and again when they are answered."""
+    """5,000 searches at once on one connection, and again when all are answered."""
+    dealer = Dealer(path, soon())
+    held.callback(dealer.close)
 
     def again() -> None:
-        dealer = Dealer(path, soon())
-        dealer._socket.setblocking(False)
-        left, unread = memoryview(SEARCH * 5000), True
-        while left or unread:
-            with suppress(BlockingIOError):
-                left = left[dealer._socket.send(left) :]
-            unread = False
-            with suppress(BlockingIOError):
-                unread = bool(dealer._socket.recv(1 << 20))
-        dealer.close()
+        sending = threading.Thread(target=dealer._socket.sendall, args=(SEARCH * 5000,))
+        sending.start()
+        answered = 0
+        while answered < 5000:
+            _, more, _ = wire.unpack_reply(dealer.receive(soon(), wire.MOST_REPLY))
+            answered += not more
+        sending.join()
 
     return again
 

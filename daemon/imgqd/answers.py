@@ -83,6 +83,8 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Late
             return _files(daemon)
         case wire.Export():
             return _export(daemon)
+        case wire.AskThumbnails(paths=()):
+            raise UsageError("thumbnails of nothing were asked for", "name a path")
         case wire.AskThumbnails(paths=paths, longest=longest, form=form):
             drawn = daemon.thumbnails.drawn(paths, longest, form)
             return (wire.Thumbnail(picture=picture) for picture in drawn)

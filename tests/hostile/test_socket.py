@@ -213,6 +213,11 @@ def test_fault_66_messages_of_many_frames_and_of_too_many_bytes(home: Home) -> N
     assert is_running(home)
 
 
+def test_fault_66_a_request_for_nothing_at_all(home: Home) -> None:
+    with closing(Client(address(home))) as asking:
+        assert asking.fault(wire.pack_request(wire.AskThumbnails(paths=()), 1)).exit_code == 2
+
+
 def test_fault_66_nonsense_message_after_message(home: Home) -> None:
     """A few of what fuzz.py sends a hundred thousand of."""
     plan = fuzz.Plan(seed=66, messages=3000)
