@@ -39,6 +39,7 @@ def dupes(near: float, within: tuple[str, ...], as_json: bool, null: bool) -> No
     bytes    the files have the same bytes
     pixels   other bytes, and the same pixels when upright
     near     another size, quality or format of one picture
+
     Of each group one file is suggested to be kept, and the others are extras; each group counts
     one file of a stricter one. Nothing is ever deleted.
     """

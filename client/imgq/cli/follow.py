@@ -28,8 +28,9 @@ PAUSE_S = 0.3
 @click.option(
     "--min-score",
     default="auto",
-    metavar="X",
-    help="The score that makes a match, or auto: it is found.",
+    show_default=True,
+    metavar="X|auto",
+    help="The score that makes a match.",
 )
 @click.option(
     "--since", type=click.IntRange(0), metavar="SEQ", help="Begin with what came after that one."

@@ -32,7 +32,7 @@ TAKES: dict[str, str | None] = {
     "--text": "WORDS",
     "--all": None,
     "--exact": None,
-    "--min-score": "X",
+    "--min-score": "X|auto",
     "--wait": None,
     "--json": None,
     "--jsonl": None,
