@@ -16,6 +16,12 @@ from dataclasses import dataclass, field
 
 PATIENCE_S = 60.0
 DA1 = b"\x1b[c"
+# A terminal that controls the process, as a shell's does, tells it of Ctrl-C.
+_CONTROLLED = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 # What the terminal that the tests run on says of itself.
 TOLD = {"NO_COLOR", "COLORTERM", "TERM_PROGRAM", "LC_TERMINAL"}
 
@@ -38,7 +44,7 @@ class Terminal:
     ) -> subprocess.Popen[bytes]:
         plain = {name: value for name, value in environment.items() if name not in TOLD}
         return subprocess.Popen(
-            [sys.executable, "-m", "imgq", *words],
+            [sys.executable, "-c", _CONTROLLED, sys.executable, "-m", "imgq", *words],
             env={**plain, "TERM": "xterm-256color", **told},
             stdin=self.theirs,
             stdout=self.theirs,

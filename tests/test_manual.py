@@ -56,6 +56,17 @@ def test_roff_finds_nothing_wrong(tmp_path: Path) -> None:
     assert [line for line in done.stdout.splitlines() if "missing date" not in line] == []
 
 
+def test_the_options_of_the_contract_are_told_of() -> None:
+    """Those that a search has; in its help, on its page, and in what a person reads first."""
+    contract = """--top --like --not --in --after --before --camera --lens --ext --near --size
+    --orientation --rating --text --all --exact --wait --batch --json --jsonl --paths --null --html
+    --open --preview --timeout --negative --negative-weight --weights""".split()  # noqa: SIM905 - as words they are read more easily
+    page = PAGES["imgq-search.1"].replace("\\-", "-")
+    for option in contract:
+        assert option in manual.help_text()
+        assert option in page
+
+
 def test_text_is_no_order_to_roff() -> None:
     assert manpage._escaped(".x\n'y - \\z") == "\\&.x\n\\&'y \\- \\ez"
 

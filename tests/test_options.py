@@ -97,6 +97,11 @@ def test_a_timeout_has_its_range(written: str) -> None:
         _ = parse(["--timeout", written]).timeout
 
 
+def test_a_number_may_have_more_digits_than_python_reads() -> None:
+    with pytest.raises(UsageError, match="1 to 100000"):
+        _ = parse(["--top", "9" * 5000]).top
+
+
 def test_the_ends_of_the_ranges() -> None:
     asked = parse(["--top", "100000", "--timeout", "86400"])
     assert (asked.top, asked.timeout) == (100_000, 86400.0)

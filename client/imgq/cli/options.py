@@ -70,9 +70,11 @@ class Asked:
     @property
     def top(self) -> int:
         written = self._last("--top", "20")
-        if not written.isascii() or not written.isdigit() or not 1 <= int(written) <= wire.MOST_TOP:
+        # Python makes no number of more than some thousand digits.
+        is_number = written.isascii() and written.isdigit() and len(written) < 20
+        if not is_number or not 1 <= int(written) <= wire.MOST_TOP:
             raise UsageError(
-                f"--top takes a whole number from 1 to {wire.MOST_TOP}, not {written!r}"
+                f"--top takes a whole number from 1 to {wire.MOST_TOP}, not {written[:40]!r}"
             )
         return int(written)
 

@@ -21,7 +21,7 @@ def search(arguments: list[str]) -> int:
     """Asks, prints the answer, returns the exit code."""
     asked = options.parse(arguments)
     if "--help" in asked.flags:
-        return _help(asked.optional.get("--help"))
+        return show_help(asked.optional.get("--help"))
     if asked.all("--batch"):
         from imgq.cli import batch
 
@@ -36,7 +36,7 @@ def search(arguments: list[str]) -> int:
     return 0 if hits else 1
 
 
-def _help(option: str | None) -> int:
+def show_help(option: str | None) -> int:
     from imgq.cli import manual
 
     sys.stdout.write(manual.about(option) if option else manual.help_text())

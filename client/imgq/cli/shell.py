@@ -89,10 +89,19 @@ class Session:
 
     def _search(self, words: tuple[str, ...]) -> None:
         asked = options.parse(list(words))
-        if asked.words or _SUBJECTS & asked.values.keys():
+        if asked.all("--batch"):
+            raise UsageError(
+                "a shell takes a query at a time", "`imgq --batch FILE`, outside of it"
+            )
+        if "--help" in asked.flags:
+            search.show_help(asked.optional.get("--help"))
+        elif asked.words or _SUBJECTS & asked.values.keys():
             self._ask(words)
-            return
-        # What cannot be is said now, and not with the next query.
+        else:
+            self._hold(words)
+
+    def _hold(self, words: tuple[str, ...]) -> None:
+        """What cannot be is said now, and not with the next query."""
         held = [*self._held, *words]
         search.request(options.parse([*held, "x"]), ())
         self._held = held
