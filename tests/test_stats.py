@@ -100,7 +100,9 @@ def test_the_daemon_tells_what_it_has_done(home: Home) -> None:
     assert list(told) == list(STATS.plain())
     indexing = {stage["stage"]: stage for stage in told["indexing"]}
     assert list(indexing) == list(PIPELINE)
-    assert {name: stage["count"] for name, stage in indexing.items()} == dict.fromkeys(PIPELINE, 3)
+    # A file as young as these may be read, and recorded, once more.
+    assert indexing["decode"]["count"] == indexing["embed"]["count"] == 3
+    assert all(stage["count"] >= 3 for stage in indexing.values())
     assert all(stage["seconds"] > 0 for stage in indexing.values())
     search = {stage["stage"]: stage for stage in told["search"]}
     assert {name: stage["count"] for name, stage in search.items()} == dict.fromkeys(SEARCH, 3)
