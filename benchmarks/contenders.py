@@ -186,5 +186,5 @@ CONTENDERS = (
     Contender("FAISS PQ fast scan", fast_scan, most=100_000),
     Contender("LanceDB flat", lance_flat, most=100_000),
     Contender("LanceDB IVF_HNSW_SQ", lance_indexed, most=100_000),
-    Contender("Chroma", chroma, most=100_000),
+    Contender("Chroma", chroma, most=10_000),
 )
