@@ -84,6 +84,8 @@ class FakeTower:
     device = "cpu"
     precision = "f32"
     batch = 16
+    engine = "fake"
+    trouble = None
 
     def __init__(self, configuration: Configuration) -> None:
         self.dim = configuration.card.dim

@@ -71,7 +71,7 @@ def test_status_has_the_fields_of_the_contract(home: Home) -> None:
     assert home.daemon
     assert (status["version"], status["pid"]) == (__version__, home.daemon.pid)
     assert (status["state"], status["settled"], status["degraded"]) == ("idle", True, [])
-    assert list(status["model"]) == ["name", "dim", "device", "precision", "state"]
+    assert list(status["model"]) == ["name", "dim", "device", "precision", "engine", "state"]
     assert status["model"]["name"] == "builtin"
     index = status["index"]
     files = len(home.indexed())

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imgqd.embedder import device
+from imgqd.embedder import device, machine
 from imgqd.embedder.device import Device
 from imgqd.embedder.embedder import Embedder, EmbedderFailed, EmbedderOptions
 from imgqd.embedder.tower import CannotLoad
@@ -39,6 +39,7 @@ class TestDevice:
             ("avx2 avx512f avx512_bf16", "bf16"),
             ("avx2 amx_bf16 amx_tile", "bf16"),
             ("avx2 avx512f", "f32"),
+            ("asimd i8mm bf16", "bf16"),
         ],
     )
     def test_of_a_cpu_takes_bf16_where_it_multiplies_it(
@@ -46,7 +47,7 @@ class TestDevice:
     ) -> None:
         cpuinfo = tmp_path / "cpuinfo"
         cpuinfo.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")
-        monkeypatch.setattr(device, "_CPUINFO", cpuinfo)
+        monkeypatch.setattr(machine, "_CPUINFO", cpuinfo)
         assert device.choose("cpu", "auto").precision == precision
 
     def test_takes_more_of_smaller_pictures(self) -> None:

@@ -45,7 +45,7 @@ class Settings:
     model: str = _setting("fast", "a preset of `imgq model list`, or ARCHITECTURE/TAG of open_clip")
     device: str = _setting("auto", "where pictures are embedded", choices=DEVICES)
     precision: str = _setting("auto", "of the image tower's arithmetic", choices=PRECISIONS)
-    batch_size: int = _setting(0, "pictures a forward pass; 0 finds it", least=0, most=4096)
+    batch_size: int = _setting(0, "pictures a forward pass; 0 measures it", least=0, most=4096)
     decoders: int = _setting(0, "decoder processes; 0 is one a core", least=0, most=64)
     exclude: tuple[str, ...] = _setting((), "patterns as in .gitignore, below each folder")
     follow_symlinks: bool = _setting(False, "whether links below a folder are followed")

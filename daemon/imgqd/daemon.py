@@ -172,5 +172,6 @@ class Daemon:
             dim=self.card.dim,
             device=ready.device if ready else None,
             precision=ready.precision if ready else None,
+            engine=ready.engine if ready else None,
             state=state,
         )

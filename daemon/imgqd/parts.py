@@ -45,7 +45,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
     settings = life.settings
     dirty, backlog, roots = Dirty(), Backlog(), Roots(index)
     texts = TextTower(card, exact=settings.precision == "f32")
-    pipeline = Pipeline(_plant(card, settings), _memory(index.store, roots, settings))
+    pipeline = Pipeline(_plant(card, life), _memory(index.store, roots, settings))
     rules = Rules(settings.exclude, life.places.own, settings.raw_beside_jpeg)
     library = Library(
         roots,
@@ -105,9 +105,14 @@ def card_of(where: Places, name: str) -> Card:
     return found
 
 
-def _plant(card: Card, settings: Settings) -> Plant:
+def _plant(card: Card, life: Life) -> Plant:
+    settings = life.settings
     options = EmbedderOptions(
-        device=settings.device, precision=settings.precision, batch=settings.batch_size or None
+        device=settings.device,
+        precision=settings.precision,
+        # One pass while another is recorded.
+        batch=2 * settings.batch_size or None,
+        engines=os.path.join(life.places.models, "engines"),
     )
     limits = Limits(
         max_megapixels=settings.max_megapixels,

@@ -67,6 +67,13 @@ def _of_the_model(daemon: Daemon) -> Iterator[wire.Trouble]:
             message=f"pictures cannot be embedded: {daemon.pipeline.batches.trouble}",
             remedy="it is tried again; `imgq logs` tells more",
         )
+    ready = daemon.pipeline.batches.ready
+    if ready is not None and ready.trouble:
+        yield wire.Trouble(
+            code="engine",
+            message=f"pictures are embedded more slowly than they could be: {ready.trouble}",
+            remedy="`imgq logs` tells more; it is measured anew when torch or onnxruntime is updated",
+        )
 
 
 def _of_the_decoders(daemon: Daemon) -> Iterator[wire.Trouble]:

@@ -58,7 +58,7 @@ def test_a_model_is_loaded_and_used_without_a_pickle_and_without_a_network() -> 
     """By the interpreter's own account, whatever the libraries are called."""
     code = (
         "import sys, numpy as np\n"
-        "from imgqd.embedder import image, tower\n"
+        "from imgqd.embedder import engines, tower\n"
         "from imgqd.models import card, text\n"
         "import torch, open_clip\n"
         "met = []\n"
@@ -66,7 +66,7 @@ def test_a_model_is_loaded_and_used_without_a_pickle_and_without_a_network() -> 
         "sys.addaudithook(lambda event, _: met.append(event) if event.startswith(suspect) else None)\n"
         "made = card.builtin()\n"
         "texts = text.TextTower(made).embed(['a red car'])\n"
-        "pictures = image.open_image_tower(tower.Configuration(made, 'cpu', 'f32'))\n"
+        "pictures = engines.open_image_tower(tower.Configuration(made, 'cpu', 'f32'))\n"
         "pictures.embed(np.zeros((1, made.pixels.height, made.pixels.width, 3), np.uint8))\n"
         "print(met)\n"
         "import pickle, socket; pickle.loads(pickle.dumps(Exception())); socket.socket().close()\n"

@@ -57,7 +57,7 @@ def lines(now: wire.Status) -> list[str]:
 
 
 def _model(model: wire.ModelState) -> str:
-    on = f" on {model.device}, {model.precision}" if model.device else ""
+    on = f" on {model.device}, {model.precision} by {model.engine}" if model.device else ""
     first = " (small, for a first try; `imgq model list` has the real ones)"
     return f"{model.name}, {model.dim} dimensions{on}, {model.state}{first * (model.name == 'builtin')}"
 

@@ -130,6 +130,7 @@ class ModelState(Record):
     dim: int = integer()
     device: str | None = maybe(string(), default=None)
     precision: str | None = maybe(string(), default=None)
+    engine: str | None = maybe(string(), default=None)
     state: str = choice("loading", "ready", "unloaded", "failed")
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+from imgqd.embedder import machine
 from imgqd.embedder.tower import CannotLoad
 from imgqd.records import PixelSpec
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# Pixels a forward pass: 16, 32 and 128 pictures of 256 x 256, more of smaller ones. A CPU gains
-# nothing beyond that, and whoever waits for a vector waits for the whole batch.
+# Pixels in two forward passes: 16, 32 and 128 pictures of 256 x 256, more of smaller ones, where it is not
+# measured how many are best. Whoever waits for a vector waits for a whole pass.
 _PIXELS = {"cpu": 1 << 20, "mps": 2 << 20, "cuda": 8 << 20}
 _LEAST_BATCH, _LARGEST_BATCH = 8, 128
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Device:
         return DTYPES[self.precision]
 
     def batch(self, spec: PixelSpec) -> int:
-        """How many pictures of that size to embed at a time."""
+        """How many pictures of that size to embed in two passes."""
         fitting = _PIXELS[self.kind] // (spec.width * spec.height)
         return min(max(fitting, _LEAST_BATCH), _LARGEST_BATCH)
 
@@ -53,13 +50,7 @@ def choose(device: str, precision: str) -> Device:
 
 def use_cores(threads: int | None) -> None:
     """Has torch use that many threads; None is all cores that this process may use."""
-    torch.set_num_threads(threads or _cores())
-
-
-def _cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    torch.set_num_threads(threads or machine.cores())
 
 
 def _there() -> list[str]:
@@ -79,14 +70,4 @@ def _best_precision(kind: str) -> str:
         return "bf16" if new_enough else "fp16"
     if kind == "mps":
         return "fp16"
-    return "bf16" if _cpu_has_bf16() else "f32"
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 itself: three times as fast as f32 then, else slower."""
-    try:
-        flags = _CPUINFO.read_text()
-    except OSError:
-        return False
-    words = set(next((line for line in flags.splitlines() if line.startswith("flags")), "").split())
-    return bool(words & {"avx512_bf16", "amx_bf16"})
+    return "bf16" if machine.has_bf16() else "f32"

@@ -61,6 +61,7 @@ class EmbedderOptions:
     batch: int | None = None
     threads: int | None = None
     nice: int = 10
+    engines: str | None = None
     timeout: float = 600.0
     command: tuple[str, ...] | None = None
 
@@ -84,7 +85,13 @@ class Embedder:
         self._listener.start()
         self._batch: int | None = None
         configuration = Configuration(
-            card, options.device, options.precision, options.batch, options.threads, options.nice
+            card=card,
+            device=options.device,
+            precision=options.precision,
+            batch=options.batch,
+            threads=options.threads,
+            nice=options.nice,
+            engines=options.engines,
         )
         self._send({"configure": configuration.as_map()})
 

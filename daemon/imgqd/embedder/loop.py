@@ -58,7 +58,14 @@ def _configured(channel: Channel, open_tower: OpenTower) -> Worker | None:
         channel.send({"failed": str(error)})
         return None
     worker = Worker(tower, configuration.card.pixels, configuration.batch or tower.batch)
-    ready = Ready(tower.dim, tower.device, tower.precision, worker.batch)
+    ready = Ready(
+        dim=tower.dim,
+        device=tower.device,
+        precision=tower.precision,
+        batch=worker.batch,
+        engine=tower.engine,
+        trouble=tower.trouble,
+    )
     channel.send({"ready": asdict(ready)})
     return worker
 

@@ -30,8 +30,8 @@ def _die_with_the_daemon() -> None:
 
 
 def _open(configuration: Configuration) -> Tower:
-    # torch comes in only now, below the priority that was asked for.
-    from imgqd.embedder.image import open_image_tower
+    # torch comes in only now, below the priority that was asked for, and only where it is the engine.
+    from imgqd.embedder.engines import open_image_tower
 
     return open_image_tower(configuration)
 

@@ -20,7 +20,11 @@ class CannotLoad(Exception):
 
 
 class Tower(Protocol):
-    """An image tower on its device. `batch`: how many pictures it would take at a time."""
+    """An image tower on its device.
+
+    batch: how many pictures it would take in two passes. engine: the library that computes. trouble: why
+    that is not the fastest that could be, for a person.
+    """
 
     @property
     def dim(self) -> int: ...
@@ -30,6 +34,10 @@ class Tower(Protocol):
     def precision(self) -> str: ...
     @property
     def batch(self) -> int: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def trouble(self) -> str | None: ...
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (n, height, width, 3), RGB, to float32 (n, dim), unit norm. Raises OutOfMemory."""
@@ -40,8 +48,9 @@ class Tower(Protocol):
 class Configuration:
     """What the process is told first.
 
-    device: auto, cpu, cuda or mps. precision: auto, f32, bf16 or fp16. batch: pictures a forward
-    pass, threads: of a CPU; both are found where they are None. nice: added to the daemon's own.
+    device: auto, cpu, cuda or mps. precision: auto, f32, bf16 or fp16. batch: pictures in two forward
+    passes, threads: of a CPU; both are found where they are None. nice: added to the daemon's own.
+    engines: the folder that remembers which engine is the fastest; None where that is not to be found out.
     """
 
     card: Card
@@ -50,6 +59,7 @@ class Configuration:
     batch: int | None = None
     threads: int | None = None
     nice: int = 10
+    engines: str | None = None
 
     def as_map(self) -> dict[str, Any]:
         return asdict(self)
@@ -67,6 +77,8 @@ class Ready:
     device: str
     precision: str
     batch: int
+    engine: str = "torch"
+    trouble: str | None = None
 
 
 OpenTower = Callable[[Configuration], Tower]

@@ -1,0 +1,96 @@
+"""Which engine is the fastest for a model on this machine, remembered beside the models. No torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from imgqd.embedder import machine
+from imgqd.embedder.tower import Configuration
+
+VERSION = 1
+# A measurement that ends its process twice (for want of memory, say) is not begun again.
+MOST_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """engine: torch or onnxruntime. batch: pictures in two passes. trouble: why a faster engine may have
+    been passed over, for a person; None where none was."""
+
+    engine: str
+    precision: str
+    batch: int
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """attempts: measurements begun without one that ended. graph_bytes: the size of the graph that is kept
+    for onnxruntime, 0 where none is."""
+
+    choice: Choice | None
+    attempts: int
+    graph_bytes: int
+
+
+class Choices:
+    """A model's place in the folder of engines: what was chosen, and onnxruntime's graph of its tower.
+
+    A file of another machine, of other versions of the libraries or of other settings counts as none.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        assert configuration.engines is not None
+        self._folder = Path(configuration.engines)
+        self._key = [
+            configuration.card.identity,
+            configuration.device,
+            configuration.precision,
+            configuration.batch,
+            configuration.threads or machine.cores(),
+            *machine.described(),
+        ]
+        stem = configuration.card.identity.rpartition("@")[2]
+        self.graph = self._folder / f"{stem}.onnx"
+        self._file = self._folder / f"{stem}.json"
+
+    def remembered(self) -> Remembered:
+        try:
+            content = json.loads(self._file.read_bytes())
+            if content["version"] != VERSION or content["key"] != self._key:
+                raise ValueError
+            choice = content["choice"] and Choice(**content["choice"])
+            found = Remembered(choice, int(content["attempts"]), int(content["graph_bytes"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return Remembered(None, 0, 0)
+        return found if self._is_whole(found) else Remembered(None, found.attempts, 0)
+
+    def begin(self, attempts: int) -> None:
+        """A measurement begins, after so many that did not end. Raises OSError."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.graph.unlink(missing_ok=True)
+        self._write(Remembered(None, attempts + 1, 0))
+
+    def keep(self, choice: Choice) -> None:
+        """Raises OSError."""
+        if choice.engine == "torch":
+            self.graph.unlink(missing_ok=True)
+        size = self.graph.stat().st_size if choice.engine != "torch" else 0
+        self._write(Remembered(choice, 0, size))
+
+    def _is_whole(self, found: Remembered) -> bool:
+        if found.choice is None or found.choice.engine == "torch":
+            return True
+        try:
+            return self.graph.stat().st_size == found.graph_bytes
+        except OSError:
+            return False
+
+    def _write(self, remembered: Remembered) -> None:
+        content = {"version": VERSION, "key": self._key, **asdict(remembered)}
+        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        beside.write_text(json.dumps(content, indent=1))
+        beside.replace(self._file)
