@@ -31,10 +31,10 @@ class Unrecorded:
             self._count += pictures
             self._changed.notify_all()
 
-    def are_none(self, timeout: float) -> bool:
-        """Whether there are none, within so many seconds."""
+    def leave_room(self, more: int, most: int, timeout: float) -> bool:
+        """Whether `more` would make `most` at the most, within so many seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._count, timeout)
+            return self._changed.wait_for(lambda: self._count + more <= most, timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,20 @@ class Feed:
 
 
 def gather(feed: Feed, first: Turn, most: int) -> list[Decoded]:
-    """The batch that begins with `first`. Files wait until those of the batch before are recorded: no kill
-    wastes more than one batch. Queries do not wait."""
+    """The pictures of a forward pass, which begin with `first`: half a batch, so that one half is embedded
+    while the other is recorded. Files wait while a batch of them is not recorded: no kill wastes more than
+    that. Queries do not wait."""
     batch: list[Decoded] = []
     end = time.monotonic() + GATHER_S
     turn: Turn | None = first
     while turn is not None:
-        if _is_file(turn) and not feed.unrecorded.are_none(0.0 if batch else HELD_S):
+        timeout = 0.0 if batch else HELD_S
+        if _is_file(turn) and not feed.unrecorded.leave_room(len(batch) + 1, most, timeout):
             feed.decoded.put(turn)
             break
         if isinstance(turn.work, Decoded):
             batch.append(turn.work)
-        turn = _next(feed, end) if len(batch) < most else None
+        turn = _next(feed, end) if len(batch) < most // 2 else None
     return batch
 
 

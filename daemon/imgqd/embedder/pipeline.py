@@ -50,7 +50,7 @@ class Plant:
 
 class Pipeline:
     """Work goes in by `submit`, what became of it comes out of `results`. Who records those, takes the
-    embedded ones off `unrecorded`: the next batch waits for it."""
+    embedded ones off `unrecorded`: no more than a batch is ever on it."""
 
     def __init__(self, plant: Plant, memory: Memory) -> None:
         self.memory = memory
