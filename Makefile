@@ -33,12 +33,15 @@ types: $(VENV)/.tested
 
 check: lint types test
 
-# Minutes, on a machine with nothing else to do: tables to build/bench.
+# Minutes, on a machine with nothing else to do: tables to build/bench. With PHOTOS=DIR, a folder of JPEGs, also
+# how fast pictures come into the index.
 bench: $(VENV)/.benched
 	mkdir -p build/bench
 	$(BIN)/python -m benchmarks.search --pictures 10000 100000 1000000 --out build/bench
 	$(BIN)/python -m benchmarks.queries --out build/bench
 	$(BIN)/python -m benchmarks.client --out build/bench
+	$(if $(PHOTOS),$(BIN)/python -m benchmarks.indexing "$(PHOTOS)" --pictures 100 --out build/bench)
+	$(if $(PHOTOS),$(BIN)/python -m benchmarks.indexing "$(PHOTOS)" --pictures 50 --megapixels 12 --out build/bench)
 
 # The manual pages that the wheel ships, out of what the commands say.
 man: $(VENV)/.installed

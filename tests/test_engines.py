@@ -23,7 +23,7 @@ from imgqd.embedder.tower import Configuration, OutOfMemory, Ready
 from imgqd.models import card, towers
 from imgqd.records import PixelSpec
 from imgqd.troubles import _of_the_model
-from test_towers import CONVOLUTIONS, CUSTOM, DEFAULT, build, cosines, pictures
+from test_towers import CONVOLUTIONS, CUSTOM, PLAIN, build, cosines, pictures
 
 SPEC = PixelSpec(8, 8)
 
@@ -117,7 +117,7 @@ class TestTrial:
 
 
 class TestGraph:
-    @pytest.mark.parametrize("name", [DEFAULT, CONVOLUTIONS, CUSTOM])
+    @pytest.mark.parametrize("name", [PLAIN, CONVOLUTIONS, CUSTOM])
     def test_gives_the_vectors_of_torch(self, name: str, tmp_path: Path) -> None:
         made = build(name, tmp_path)[0]
         plain = ImageTower(made, Device("cpu", "f32"), towers.load(made, "visual"))
