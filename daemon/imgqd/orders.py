@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import select
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 from imgqd.notify import notify
@@ -31,24 +33,38 @@ class EndedEarly(BaseException):
 
 class Orders:
     """Given by any thread, and by a signal's handler, which may run in the midst of anything: hence
-    the queue, which is the only part of Python that can be used there."""
+    the queue, which is the only part of Python that can be used there.
+
+    A signal that comes as the process goes on after a stop may be another thread's, and would not wake the
+    one whose handlers answer it: a byte on a socket does.
+    """
 
     def __init__(self) -> None:
         self._given: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._woken, self._wake = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
         self._is_taken = False
         self.is_ending = False
 
     def end(self) -> None:
         self.is_ending = True
-        self._given.put("end")
+        self._give("end")
 
     def reload(self) -> None:
-        self._given.put("reload")
+        self._give("reload")
+
+    def _give(self, order: Order) -> None:
+        self._given.put(order)
+        # Where there is no room for another byte, enough of them wake.
+        with suppress(BlockingIOError):
+            self._wake.send(b"\0")
 
     def heed_signals(self) -> None:
         """From now on SIGTERM and SIGINT end the daemon, and SIGHUP has it read its settings again.
         Until the first order is waited for, there is nothing yet to be ended in order: then
         EndedEarly is raised."""
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGHUP, lambda *_: self.reload())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._end_now_or_in_order())
@@ -57,15 +73,23 @@ class Orders:
 
     def _end_now_or_in_order(self) -> None:
         was_told, self.is_ending = self.is_ending, True
-        self._given.put("end")
+        self._give("end")
         if not self._is_taken and not was_told:
             raise EndedEarly
 
     def next(self, timeout: float | None) -> Order | None:
-        """The next order, None where there is none for so many seconds."""
+        """The next order; None where none comes within so many seconds, or a signal that is none does."""
         self._is_taken = True
+        if (order := self._first()) is not None:
+            return order
+        select.select([self._woken], [], [], timeout)
+        with suppress(BlockingIOError):
+            self._woken.recv(4096)
+        return self._first()
+
+    def _first(self) -> Order | None:
         try:
-            return self._given.get(timeout=timeout)
+            return self._given.get_nowait()
         except queue.Empty:
             return None
 

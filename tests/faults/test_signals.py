@@ -217,3 +217,11 @@ def test_fault_39_sighup_with_nothing_changed_changes_nothing(home: Home) -> Non
     home.daemon.send_signal(signal.SIGHUP)
     until(lambda: "are as they were" in home.log, "a word on it")
     assert home.status().processes == before
+
+
+def test_told_to_end_as_it_goes_on_after_a_stop_it_ends(home: Home) -> None:
+    """As service managers do: who is stopped is told to go on, and to end."""
+    assert home.daemon
+    for number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGTERM):
+        home.daemon.send_signal(number)
+    assert home.daemon.wait(PATIENCE_S) == 0
