@@ -176,8 +176,10 @@ def result(pipeline: Pipeline) -> Result:
     found = pipeline.results.get(timeout=PATIENCE_S)
     assert found is not None
     pipeline.unrecorded.add(-found.embedded)
-    if found.decoded and isinstance(found.change, Indexed | Failed) and found.change.hash:
-        pipeline.twins.part(found.change.hash)
+    change = found.change
+    tried = change.tried if isinstance(change, Failed) else found.decoded
+    if tried and isinstance(change, Indexed | Failed) and change.hash:
+        pipeline.twins.part(change.hash)
     return found
 
 
@@ -474,7 +476,9 @@ def test_the_twins_of_a_broken_picture_wait_until_that_is_known(
     pipeline.start()
     for each in tmp_path.iterdir():
         pipeline.submit(job(each))
-    first = result(pipeline).change
+    # It is not recorded yet.
+    taken = pipeline.results.get(timeout=PATIENCE_S)
+    first = taken.change if taken else None
     assert isinstance(first, Failed)
     assert first.tried
     assert first.hash is not None

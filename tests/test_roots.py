@@ -264,6 +264,9 @@ def test_a_root_that_goes_between_two_looks_is_offline(
 
     def vanishing(*words: Any, **options: Any) -> object:
         nonlocal left
+        if isinstance(words[0], str):
+            # The store's own files are where they were.
+            return real(*words, **options)
         left -= 1
         if left < 0:
             raise FileNotFoundError(2, "No such file or directory")
