@@ -59,7 +59,7 @@ class Wrong:
             with database(home) as connection:
                 connection.execute(self.statement, self.bindings).fetchall()
             code, found = check(home, *words)
-            if len(found) >= count:
+            if len(codes(found)) >= count:
                 return code, found
             home.settle()
         pytest.fail(home.log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -28,12 +29,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """attempts: measurements begun without one that ended. graph_bytes: the size of the graph that is kept
-    for onnxruntime, 0 where none is."""
+    """attempts: measurements begun without one that ended. graph: the SHA-256 of the graph that is kept for
+    onnxruntime, empty where none is."""
 
     choice: Choice | None
     attempts: int
-    graph_bytes: int
+    graph: str
 
 
 class Choices:
@@ -63,31 +64,35 @@ class Choices:
             if content["version"] != VERSION or content["key"] != self._key:
                 raise ValueError
             choice = content["choice"] and Choice(**content["choice"])
-            found = Remembered(choice, int(content["attempts"]), int(content["graph_bytes"]))
+            found = Remembered(choice, int(content["attempts"]), str(content["graph"]))
         except (OSError, ValueError, KeyError, TypeError):
-            return Remembered(None, 0, 0)
-        return found if self._is_whole(found) else Remembered(None, found.attempts, 0)
+            return Remembered(None, 0, "")
+        return found if self._is_whole(found) else Remembered(None, found.attempts, "")
 
     def begin(self, attempts: int) -> None:
         """A measurement begins, after so many that did not end. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.graph.unlink(missing_ok=True)
-        self._write(Remembered(None, attempts + 1, 0))
+        self._write(Remembered(None, attempts + 1, ""))
 
     def keep(self, choice: Choice) -> None:
         """Raises OSError."""
         if choice.engine == "torch":
             self.graph.unlink(missing_ok=True)
-        size = self.graph.stat().st_size if choice.engine != "torch" else 0
-        self._write(Remembered(choice, 0, size))
+        self._write(Remembered(choice, 0, self._digest() if choice.engine != "torch" else ""))
 
     def _is_whole(self, found: Remembered) -> bool:
         if found.choice is None or found.choice.engine == "torch":
             return True
+        # The weights lie in the graph: one that is not what was written gives other vectors.
         try:
-            return self.graph.stat().st_size == found.graph_bytes
+            return self._digest() == found.graph
         except OSError:
             return False
+
+    def _digest(self) -> str:
+        with open(self.graph, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _write(self, remembered: Remembered) -> None:
         content = {"version": VERSION, "key": self._key, **asdict(remembered)}
