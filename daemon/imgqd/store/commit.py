@@ -140,7 +140,7 @@ class _Batch:
         known = find_picture(self._connection, change.hash)
         if known is not None and has_embedding(self._connection, self._known_model, known):
             return known
-        self._writing.again.append(change.path)
+        self._writing.account.again.append(change.path)
         return None
 
     def _keep(self, hash: bytes, metadata: Metadata, embedding: NDArray[np.float32]) -> None:
@@ -156,7 +156,7 @@ class _Batch:
             self._connection.execute(NOTED, (METADATA, picture))
         else:
             put_picture(self._connection, hash, metadata, self._writing.now)
-            self._writing.note_files(files_of(self._connection, picture))
+            self._writing.account.note_files(files_of(self._connection, picture))
 
     def _embed(self, hash: bytes, metadata: Metadata | None, embedding: NDArray[np.float32]) -> int:
         """The picture, recorded with its embedding. Raises _BadVector."""
@@ -165,14 +165,14 @@ class _Batch:
             raise _BadVector(reason)
         if metadata is not None:
             picture = put_picture(self._connection, hash, metadata, self._writing.now)
-            self._writing.note_files(files_of(self._connection, picture))
+            self._writing.account.note_files(files_of(self._connection, picture))
         else:
             known = find_picture(self._connection, hash)
             if known is None:
                 raise ValueError(f"{hash.hex()}: a new picture came without its metadata")
             picture = known
         put_embedding(self._connection, model, picture, vector)
-        self._writing.embedded[picture] = vector
+        self._writing.account.embedded[picture] = vector
         return picture
 
     @property

@@ -27,7 +27,7 @@ def move(writing: Writing, moves: Sequence[Moved]) -> None:
     rows = [writing.take_away(each.source, each.stamp) for each in rest]
     for each, row in zip(rest, rows, strict=True):
         if row is None or not writing.put_down(row, each.path, each.stamp):
-            writing.again.append(each.path)
+            writing.account.again.append(each.path)
 
 
 def _by_file(writing: Writing, moves: Sequence[Moved]) -> Iterator[Moved]:
@@ -46,8 +46,8 @@ def _by_file(writing: Writing, moves: Sequence[Moved]) -> Iterator[Moved]:
 
 def _rename(writing: Writing, folder: bytes, target: bytes, files: dict[bytes, Moved]) -> bool:
     """Renames a folder most of whose files go to one that is not known; whether it is so."""
-    connection, id = writing.connection, writing.known_folder(folder)
-    root = writing.root_over(target)
+    connection, id = writing.connection, writing.folders.known(folder)
+    root = writing.folders.root_over(target)
     known = connection.execute(f"SELECT 1 FROM folders WHERE {UNDER}", under(target)).get
     if id is None or root is None or known:
         return False
@@ -57,13 +57,13 @@ def _rename(writing: Writing, folder: bytes, target: bytes, files: dict[bytes, M
     if not same or len(staying) >= len(files):
         return False
     connection.execute("UPDATE folders SET path = ?, root = ? WHERE id = ?", (target, root, id))
-    writing.forget_folder_ids()
+    writing.folders.forget_ids()
     names.derive(connection, [id])
     if staying:
-        old = writing.folder(folder)
+        old = writing.folders.made(folder)
         _note(writing, id, rows.keys())
         _note(writing, old, staying)
-        writing.note_files(rows[name][0] for name in staying)
+        writing.account.note_files(rows[name][0] for name in staying)
         connection.executemany(
             "UPDATE files SET folder = ? WHERE id = ?", [(old, rows[name][0]) for name in staying]
         )
@@ -78,7 +78,7 @@ def _note(writing: Writing, folder: int | None, files: Iterable[bytes]) -> None:
     """Pictures and their sidecars may have been parted."""
     for name in files:
         if folder is not None:
-            writing.note_name(folder, name)
+            writing.account.note_name(folder, name)
 
 
 def _is_same(row: Any, stamp: Stamp) -> bool:
