@@ -40,7 +40,7 @@ HEAVY = {
 # expression. What is new here has to be worth its time to every single search.
 OURS = """imgq imgq.cli imgq.cli.main imgq.cli.options imgq.cli.search imgq.client imgq.errors
 imgq.pack imgq.paths imgq.pictures imgq.query imgq.record imgq.render imgq.to_json
-imgq.wire imgq.wire.packing imgq.wire.replies imgq.wire.requests imgq.zmtp"""
+imgq.wire imgq.wire.packing imgq.wire.replies imgq.wire.reports imgq.wire.requests imgq.zmtp"""
 PYTHON = "__future__ _socket errno zlib"
 ALLOWED = {*OURS.split(), *PYTHON.split()}
 

@@ -114,7 +114,7 @@ def kind(message: wire.Record) -> str:
 
 def test_no_message_is_left_out_here() -> None:
     assert list(map(kind, REQUESTS)) == list(wire.REQUESTS)
-    assert list(map(kind, REPLIES)) == list(wire.REPLIES)
+    assert sorted(map(kind, REPLIES)) == sorted(wire.REPLIES)
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=kind)

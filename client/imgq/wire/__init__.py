@@ -2,4 +2,5 @@
 
 from imgq.wire.packing import *
 from imgq.wire.replies import *
+from imgq.wire.reports import *
 from imgq.wire.requests import *

@@ -10,7 +10,8 @@ from __future__ import annotations
 from imgq import pack
 from imgq.errors import Failure, ProtocolMismatch
 from imgq.record import BadField
-from imgq.wire.replies import ROWS_A_REPLY, Reply
+from imgq.wire.replies import HITS_A_REPLY
+from imgq.wire.reports import ROWS_A_REPLY, Reply
 from imgq.wire.requests import Request
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ MOST_REQUEST = 65 << 20
 MOST_REPLY = 16 << 20
 
 # More than any message has: a map for each row and two for each hit; the message, its rows, its folders.
-MOST_MAPS = 2 * ROWS_A_REPLY + 100
+MOST_MAPS = ROWS_A_REPLY + 2 * HITS_A_REPLY + 100
 MOST_LISTS = 64
 # Up to so many bytes a reply is read without msgpack, which takes longer to come than this to be read.
 _SMALL = 1 << 16

@@ -1,4 +1,4 @@
-"""What the daemon answers."""
+"""What the daemon answers of files and pictures."""
 
 from __future__ import annotations
 
@@ -15,31 +15,9 @@ from imgq.record import (
     record,
     string,
 )
+from imgq.wire.reports import ROWS_A_REPLY, Freshness, Reply
 
 HITS_A_REPLY = 1000
-ROWS_A_REPLY = 2000
-MOST_NAMES = 1000
-
-
-class Reply(Record):
-    """What the daemon answers."""
-
-
-class Fault(Reply):
-    """The request failed: the failure's exit code and words."""
-
-    exit_code: int = integer(1, 255)
-    message: str = string(most=65536)
-    hint: str = string(most=65536, default="")
-
-
-class Freshness(Record):
-    """How far the index is, in each answer."""
-
-    files: int = integer()
-    pending: int = integer()
-    failed: int = integer()
-    settled: bool = boolean()
 
 
 class Place(Record):
@@ -118,165 +96,6 @@ class Duplicates(Reply):
     files: tuple[Duplicate, ...] = many(record(Duplicate), most=HITS_A_REPLY)
 
 
-class Process(Record):
-    role: str = string()
-    pid: int = integer()
-
-
-class ModelState(Record):
-    """The model in use; device and precision are those really used, null until the embedder has run."""
-
-    name: str = string()
-    dim: int = integer()
-    device: str | None = maybe(string(), default=None)
-    precision: str | None = maybe(string(), default=None)
-    engine: str | None = maybe(string(), default=None)
-    state: str = choice("loading", "ready", "unloaded", "failed")
-
-
-class IndexState(Record):
-    """Counts of files (disjoint but for `pictures`) and the bytes of the index on disk."""
-
-    files: int = integer()
-    pictures: int = integer()
-    pending: int = integer()
-    failed: int = integer()
-    offline: int = integer()
-    ignored: int = integer()
-    bytes: int = integer()
-
-
-class Root(Record):
-    path: bytes = pathname()
-    state: str = choice("watching", "scanning", "offline", "denied")
-    files: int = integer()
-
-
-class Rates(Record):
-    pictures_per_s: float = real(0)
-
-
-class Counters(Record):
-    """Since the daemon's start."""
-
-    decoded: int = integer(default=0)
-    embedded: int = integer(default=0)
-    reused: int = integer(default=0)
-    failed: int = integer(default=0)
-    rescans: int = integer(default=0)
-    overflows: int = integer(default=0)
-    restarts: int = integer(default=0)
-
-
-class Trouble(Record):
-    """Something that works less well than it should, and what to do."""
-
-    code: str = string()
-    path: bytes | None = maybe(pathname(), default=None)
-    message: str = string()
-    remedy: str = string(default="")
-
-
-class Status(Reply):
-    """waiting: why indexing waits; null where it does not."""
-
-    version: str = string()
-    pid: int = integer()
-    processes: tuple[Process, ...] = many(record(Process))
-    uptime_s: float = real(0)
-    state: str = choice("starting", "indexing", "idle", "paused")
-    settled: bool = boolean()
-    model: ModelState = record(ModelState)
-    index: IndexState = record(IndexState)
-    roots: tuple[Root, ...] = many(record(Root))
-    rates: Rates = record(Rates)
-    counters: Counters = record(Counters)
-    degraded: tuple[Trouble, ...] = many(record(Trouble))
-    waiting: str | None = maybe(string(), default=None)
-
-
-class StageTime(Record):
-    """How often a stage was gone through since the daemon's start, and its seconds on the clock, added up
-    over all that work beside each other; of the latest times, where each counts, the median and the 95th
-    percentile in seconds."""
-
-    stage: str = string(most=64)
-    count: int = integer()
-    seconds: float = real(0)
-    p50_s: float | None = maybe(real(0), default=None)
-    p95_s: float | None = maybe(real(0), default=None)
-
-
-class Usage(Process):
-    """What a process takes: bytes of memory, and seconds of a core since it began; null where the system
-    does not tell."""
-
-    memory_bytes: int | None = maybe(integer(), default=None)
-    cpu_s: float | None = maybe(real(0), default=None)
-
-
-class SelfTested(Record):
-    """So many queries were held against the exact answer, and this share of the ten nearest was found, null
-    before the first; deep: how deep searches look."""
-
-    queries: int = integer(default=0)
-    recall: float | None = maybe(real(0, 1), default=None)
-    deep: int = integer(default=0)
-
-
-class Stats(Reply):
-    """Where time and memory go; `codes_bytes` are those in memory that searches go through."""
-
-    version: str = string()
-    model: str = string()
-    uptime_s: float = real(0)
-    rates: Rates = record(Rates)
-    counters: Counters = record(Counters)
-    indexing: tuple[StageTime, ...] = many(record(StageTime))
-    search: tuple[StageTime, ...] = many(record(StageTime))
-    processes: tuple[Usage, ...] = many(record(Usage))
-    index: IndexState = record(IndexState)
-    codes_bytes: int = integer()
-    selftest: SelfTested = record(SelfTested, default=SelfTested())
-
-
-class Roots(Reply):
-    roots: tuple[Root, ...] = many(record(Root))
-
-
-class Names(Reply):
-    names: tuple[str, ...] = many(string(), most=MOST_NAMES)
-
-
-class Settled(Reply):
-    """waiting: why indexing waits, where it does; nothing will settle then."""
-
-    settled: bool = boolean()
-    pending: int = integer()
-    waiting: str | None = maybe(string(), default=None)
-
-
-class Finding(Record):
-    """Something that is wrong: where, what, and what to do; `files` is how many it concerns."""
-
-    code: str = string(most=64)
-    path: bytes = pathname()
-    message: str = string()
-    remedy: str = string()
-    files: int = integer()
-    repaired: bool = boolean(default=False)
-
-
-class Checked(Reply):
-    """How much was looked at, the folders that could not be, and a piece of what is wrong."""
-
-    files: int = integer()
-    folders: int = integer()
-    pictures: int = integer()
-    skipped: tuple[bytes, ...] = many(pathname(), default=())
-    findings: tuple[Finding, ...] = many(record(Finding), most=ROWS_A_REPLY)
-
-
 class FileError(Record):
     """A file that could not be indexed; times in UTC."""
 
@@ -290,12 +109,6 @@ class FileError(Record):
 
 class Errors(Reply):
     errors: tuple[FileError, ...] = many(record(FileError), most=ROWS_A_REPLY)
-
-
-class Taken(Reply):
-    """So many files are taken again."""
-
-    files: int = integer()
 
 
 class Notes(Record):
@@ -354,11 +167,3 @@ class Thumbnail(Reply):
     """A small upright picture, or nothing where the file shows none."""
 
     picture: bytes | None = maybe(binary(most=4 << 20), default=None)
-
-
-class Noted(Reply):
-    """It will be done; there is nothing to tell of it."""
-
-
-class Stopping(Reply):
-    processes: tuple[Process, ...] = many(record(Process))
