@@ -18,7 +18,7 @@ from benchmarks.worlds import World
 from conftest import until
 from imgqd.index import Index, loaded
 from imgqd.records import Embedded, Gone, Indexed, Metadata, Stamp
-from imgqd.search import cache, segment
+from imgqd.search import cache, segment, segment_writing
 from imgqd.search.care import Care
 from imgqd.search.rank import nearest
 from imgqd.search.resident import Snapshot
@@ -202,8 +202,8 @@ def test_no_flipped_bit_makes_a_wrong_answer(store: Store, path: Path) -> None:
 def test_one_flipped_bit_of_what_is_in_memory_is_too_many(
     store: Store, path: Path, section: str
 ) -> None:
-    shape = segment.shape_of(segment_snapshot(store))
-    start, _, _ = segment._layout(shape, DIM)[section]
+    shape = segment_writing.shape_of(segment_snapshot(store))
+    start, _, _ = shape.layout(DIM)[section]
     path.write_bytes(flipped(path.read_bytes(), start + 9))
     assert loaded(store).snapshot().vectors.file is None
 
@@ -318,7 +318,7 @@ def test_killed_while_it_is_written_it_is_the_old_or_the_new_one(
         )
         assert writer.stdout
         writer.stdout.readline()
-        beside = segment.unfinished(path)
+        beside = segment_writing.unfinished(path)
         until(lambda: beside.exists() and beside.stat().st_size > number * 200_000)  # noqa: B023
         writer.send_signal(signal.SIGKILL)
         writer.wait()
@@ -345,7 +345,7 @@ def test_a_full_disk_has_none(
         patched.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=100, f_frsize=4096))
         assert cache.save(store, resident.snapshot(), store.sums()) is None
     assert path.read_bytes() == before
-    assert not segment.unfinished(path).exists()
+    assert not segment_writing.unfinished(path).exists()
 
 
 def test_it_is_written_in_a_calm_moment_and_memory_given_back(

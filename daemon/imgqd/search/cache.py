@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgqd.search import segment
+from imgqd.search import segment, segment_writing
 from imgqd.search.resident import Resident
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Ahead(threading.Thread):
     def run(self) -> None:
         with suppress(OSError):
             # Of one who was killed over it.
-            segment.unfinished(self._path).unlink(missing_ok=True)
+            segment_writing.unfinished(self._path).unlink(missing_ok=True)
         self._found = segment.opened(self._path)
 
     def found(self) -> Segment | None:
@@ -102,11 +102,11 @@ def save(store: Store, snapshot: Snapshot, known: NDArray[np.void]) -> Records |
     try:
         disk = os.statvfs(path.parent)
         if (
-            segment.size(segment.shape_of(snapshot), key.dim)
+            segment_writing.shape_of(snapshot).size(key.dim)
             > disk.f_bavail * disk.f_frsize * _SHARE
         ):
             return None
-        return segment.write(path, key, snapshot, known)
+        return segment_writing.write(path, key, snapshot, known)
     except OSError as error:
         log.warning("the cache %s cannot be written: %s", path, error.strerror)
         return None

@@ -2,7 +2,8 @@
 
 A header tells what follows and its checksums; a file of which anything is not as told is none. The
 vectors come last, each behind its picture's hash, so that the checksum that the store keeps of the two is
-that of the bytes here: they are read one by one when they decide, and checked each time.
+that of the bytes here: they are read one by one when they decide, and checked each time. `segment_writing`
+writes it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import stat
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,19 +24,18 @@ from numpy.typing import NDArray
 
 from imgqd.search.codes import Codes
 from imgqd.search.prefix import Directions, Prefix
-from imgqd.store.sums import HASH, checksums, sum_of
+from imgqd.store.sums import HASH, sum_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from imgqd.search.resident import Snapshot
     from imgqd.search.rows import Ids, Rows
     from imgqd.search.vectors import Vectors
 
 MAGIC = b"imgq-vectors-1\n"
 HEADER = 8192
 _AT_ONCE = 4096
-_SLICE = 1 << 24
+SLICE = 1 << 24
 # Room for rows that come later, so that what was read need not be moved for the first of them.
 _SPARE = 1 / 8
 
@@ -71,6 +71,23 @@ class Shape:
             "axes": ((dim if axes else 0, axes), "<f4"),
             "along": ((count, axes), "|i1"),
         }
+
+    def layout(self, dim: int) -> dict[str, tuple[int, tuple[int, ...], str]]:
+        """Where each section starts, its shape and its type."""
+        layout, start = {}, HEADER
+        for name, (form, kind) in self.sections(dim).items():
+            layout[name] = start, form, kind
+            start += math.prod(form) * np.dtype(kind).itemsize
+        return layout
+
+    def start(self, dim: int) -> int:
+        """Where the vectors begin."""
+        sections = self.sections(dim).values()
+        return HEADER + sum(math.prod(form) * np.dtype(kind).itemsize for form, kind in sections)
+
+    def size(self, dim: int) -> int:
+        """Bytes of the whole file."""
+        return self.start(dim) + self.rows * (HASH + 4 * dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +139,6 @@ class Records:
         return b""
 
 
-def size(shape: Shape, dim: int) -> int:
-    """Bytes of the whole file."""
-    return _start(shape, dim) + shape.rows * (HASH + 4 * dim)
-
-
-def shape_of(snapshot: Snapshot) -> Shape:
-    known = snapshot.prefix
-    if known is None:
-        return Shape(len(snapshot.ids), (0, 0), 0.0, 0)
-    directions = known.directions
-    along = known.count, directions.axes.shape[1]
-    return Shape(len(snapshot.ids), along, directions.step, directions.trained)
-
-
 def opened(path: Path) -> Segment | None:
     """What lies there; None where that is nothing, or not whole."""
     try:
@@ -145,7 +148,7 @@ def opened(path: Path) -> Segment | None:
     try:
         key, shape, expected = _header(descriptor)
         arrays = {}
-        for name, where in _layout(shape, key.dim).items():
+        for name, where in shape.layout(key.dim).items():
             spare = int(shape.rows * _SPARE) if name in ("ids", "steps", "codes") else 0
             arrays[name] = _read(descriptor, where, spare, expected[name])
     except (OSError, ValueError, LookupError, TypeError):
@@ -157,111 +160,8 @@ def opened(path: Path) -> Segment | None:
         arrays["ids"],
         Codes(arrays["codes"], arrays["steps"]),
         _prefix(shape, arrays),
-        Records(descriptor, _start(shape, key.dim), key.dim, arrays["sums"]),
+        Records(descriptor, shape.start(key.dim), key.dim, arrays["sums"]),
     )
-
-
-def write(path: Path, key: Key, snapshot: Snapshot, known: NDArray[np.void]) -> Records:
-    """Writes the file beside, and puts it there whole.
-
-    known: what the store tells of these vectors, `sums.SUM`, by ascending picture. A row that is dead,
-    or not as the store tells it, is written as one that is dead. Raises OSError.
-    """
-    shape = shape_of(snapshot)
-    beside = unfinished(path)
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        sums = _write_all(descriptor, key, shape, snapshot, known)
-        os.rename(beside, path)
-    except BaseException:
-        os.close(descriptor)
-        beside.unlink(missing_ok=True)
-        raise
-    return Records(descriptor, _start(shape, key.dim), key.dim, sums)
-
-
-def unfinished(path: Path) -> Path:
-    return path.with_name(path.name + ".new")
-
-
-def _write_all(
-    descriptor: int, key: Key, shape: Shape, snapshot: Snapshot, known: NDArray[np.void]
-) -> NDArray[np.int64]:
-    layout = _layout(shape, key.dim)
-    hashes, sums = _told(snapshot, known)
-    along = _write_records(descriptor, shape, snapshot, hashes, sums)
-    arrays: dict[str, NDArray[Any]] = {
-        "ids": snapshot.ids,
-        "sums": sums,
-        "steps": snapshot.codes.steps,
-        "codes": snapshot.codes.values,
-        "along": along,
-        "mean": np.empty(0, np.float32),
-        "axes": np.empty((0, 0), np.float32),
-    }
-    if snapshot.prefix is not None:
-        arrays["mean"] = snapshot.prefix.directions.mean
-        arrays["axes"] = snapshot.prefix.directions.axes
-    checks = {}
-    for name, (start, _, kind) in layout.items():
-        checks[name] = _write(descriptor, start, np.ascontiguousarray(arrays[name], kind))
-    head = json.dumps({"key": asdict(key), "shape": asdict(shape), "sums": checks}).encode()
-    head = f"{xxhash.xxh3_64_hexdigest(head)}\n".encode() + head
-    if len(MAGIC) + len(head) > HEADER:
-        raise ValueError("the header does not fit")
-    os.pwrite(descriptor, (MAGIC + head).ljust(HEADER, b"\n"), 0)
-    return sums
-
-
-def _told(
-    snapshot: Snapshot, known: NDArray[np.void]
-) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-    """The hash and the checksum of each row's picture, as the store tells them; 0 for the dead."""
-    hashes = np.zeros(len(snapshot.ids), f"V{HASH}")
-    sums = np.zeros(len(snapshot.ids), np.int64)
-    at = np.searchsorted(known["picture"], snapshot.ids)
-    rows = np.flatnonzero(snapshot.alive & (at < len(known)))
-    rows = rows[known["picture"][at[rows]] == snapshot.ids[rows]]
-    hashes[rows], sums[rows] = known["hash"][at[rows]], known["checksum"][at[rows]]
-    return hashes, sums
-
-
-def _write_records(
-    descriptor: int,
-    shape: Shape,
-    snapshot: Snapshot,
-    hashes: NDArray[np.void],
-    sums: NDArray[np.int64],
-) -> NDArray[np.int8]:
-    """Writes the vectors, and takes back the sums of those that are not as told; what the prefix's
-    directions tell of the first of them."""
-    count, axes = shape.along
-    along = np.empty((count, axes), np.int8)
-    dim = snapshot.codes.values.shape[1]
-    first = 0
-    for vectors in snapshot.vectors.blocks():
-        rows = slice(first, first + len(vectors))
-        sums[rows][checksums(hashes[rows], vectors) != sums[rows]] = 0
-        data = np.empty((len(vectors), HASH + 4 * dim), np.uint8)
-        data[:, :HASH] = hashes[rows].view(np.uint8).reshape(-1, HASH)
-        data[:, HASH:] = vectors.astype("<f4").view(np.uint8)
-        _write(descriptor, _start(shape, dim) + first * data.shape[1], data)
-        if snapshot.prefix is not None and first < count:
-            some = vectors[: count - first]
-            along[first : first + len(some)] = snapshot.prefix.directions.along(some)
-        first += len(vectors)
-    return along
-
-
-def _write(descriptor: int, start: int, array: NDArray[Any]) -> str:
-    """The checksum of what was written."""
-    data, summed = array.data.cast("B") if array.size else memoryview(b""), xxhash.xxh3_64()
-    while data:
-        count = os.pwrite(descriptor, data[:_SLICE], start)
-        summed.update(data[:count])
-        data, start = data[count:], start + count
-    return str(summed.hexdigest())
 
 
 def _header(descriptor: int) -> tuple[Key, Shape, dict[str, str]]:
@@ -276,24 +176,9 @@ def _header(descriptor: int) -> tuple[Key, Shape, dict[str, str]]:
     told = json.loads(rest)
     key = Key(**told["key"])
     shape = Shape(**told["shape"] | {"along": tuple(told["shape"]["along"])})
-    if status.st_size != size(shape, key.dim):
+    if status.st_size != shape.size(key.dim):
         raise ValueError("it is cut")
     return key, shape, told["sums"]
-
-
-def _layout(shape: Shape, dim: int) -> dict[str, tuple[int, tuple[int, ...], str]]:
-    """Where each section starts, its shape and its type."""
-    layout, start = {}, HEADER
-    for name, (form, kind) in shape.sections(dim).items():
-        layout[name] = start, form, kind
-        start += math.prod(form) * np.dtype(kind).itemsize
-    return layout
-
-
-def _start(shape: Shape, dim: int) -> int:
-    """Where the vectors begin."""
-    sections = shape.sections(dim).values()
-    return HEADER + sum(math.prod(form) * np.dtype(kind).itemsize for form, kind in sections)
 
 
 def _read(
@@ -305,7 +190,7 @@ def _read(
     array = room[: form[0]]
     data, summed = array.data.cast("B") if array.size else memoryview(b""), xxhash.xxh3_64()
     while data:
-        count = os.preadv(descriptor, [data[:_SLICE]], start)
+        count = os.preadv(descriptor, [data[:SLICE]], start)
         if not count:
             raise ValueError("the file is cut")
         summed.update(data[:count])
