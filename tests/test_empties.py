@@ -65,6 +65,15 @@ def test_a_root_that_is_removed_takes_its_own_along(world: World) -> None:
     assert total(world) == 0
 
 
+def test_a_root_that_is_away_takes_its_own_along_until_it_is_back(world: World) -> None:
+    """As after a restart: nothing is kept of them."""
+    away = world.root.rename(world.root.with_name("away"))
+    assert total(world) == 0
+    assert world.roots.offline() == [os.fsencode(world.root)]
+    away.rename(world.root)
+    assert total(world) == 5
+
+
 def test_a_picture_that_holds_nothing_is_read(world: World) -> None:
     place = world.root / "red.JPG"
     place.touch()

@@ -108,6 +108,26 @@ def test_one_that_hangs_is_away_and_holds_up_nobody(world: World, network: Netwo
     assert [name for name, _ in world.read].count("a.jpg") == 1
 
 
+def test_what_holds_nothing_counts_while_it_is_there(world: World, network: Network) -> None:
+    (nas(world) / "nothing").touch()
+    world.settle()
+    empties = world.library.empties
+    assert empties.total == 1
+    network.answers.clear()
+    world.settle()
+    assert empties.total == 0
+    network.answers.set()
+    until(lambda: not world.roots.offline(), "the return")
+    world.settle()
+    assert empties.total == 1
+    away = nas(world).rename(nas(world).with_name("away"))
+    world.settle()
+    assert empties.total == 0
+    away.rename(nas(world))
+    world.settle()
+    assert empties.total == 1
+
+
 def test_it_is_looked_at_again_at_an_interval(
     tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,8 +115,7 @@ class Reconciler(threading.Thread):
     def forget(self, root: bytes) -> None:
         """A root is watched no longer; what lies under another one is watched again."""
         self._lookout.forget([root])
-        self._library.empties.forget(root)
-        self._library.dirty.mark_everything()
+        self._library.forget_empties(root)
 
     def _take(self, hints: Hints) -> None:
         serves = self._wanted + 1
@@ -186,7 +185,7 @@ class Reconciler(threading.Thread):
         there = self._library.roots.check(root, emptied)
         if there != before:
             self._lookout.forget([root])
-            self._library.dirty.mark_everything()
+            self._library.forget_empties(root)
         return there
 
     def _beat(self) -> None:

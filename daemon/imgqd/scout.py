@@ -104,6 +104,8 @@ class Scout(threading.Thread):
         there = roots.check(self.root, False)
         if wanted.deep and there:
             roots.scanning.add(self.root)
+        if before and not there:
+            self._library.forget_empties(self.root)
         if there and not before:
             wanted.deep.add(self.root)
         for folder in sorted(wanted.folders | wanted.deep if there else ()):
@@ -154,6 +156,8 @@ class Scouts:
                 continue
             scout.beat()
             if scout.is_silent:
+                if root in self._library.roots.online():
+                    self._library.forget_empties(root)
                 self._library.roots.silence(root)
                 self._done()
 

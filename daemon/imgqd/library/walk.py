@@ -46,6 +46,12 @@ class Library:
     rescan_unwatched: float
     empties: Empties = field(default_factory=Empties)
 
+    def forget_empties(self, root: bytes) -> None:
+        """A root is away, or has come: they count while it is there. Those of roots below it are counted
+        anew."""
+        self.empties.forget(root)
+        self.dirty.mark_everything()
+
 
 @dataclass(slots=True)
 class Pass:
