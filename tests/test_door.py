@@ -203,6 +203,16 @@ def test_a_listening_socket_that_is_handed_over_is_used_and_left(path: str) -> N
         waiting.close()
 
 
+def test_a_socket_of_another_place_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{path}.other")
+        monkeypatch.setattr(door, "_HANDED_OVER", listening.fileno())
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        with pytest.raises(CannotStart, match=r"listens at .*\.other, and clients ask at"):
+            door.opened(path)
+
+
 def test_a_descriptor_handed_to_another_process_is_not_ours(
     path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fake_manager import LAUNCHCTL, SYSTEMCTL, Manager
 from imgq import service
 from imgq.errors import Refused
+from imgq.paths import places
 from test_units import analyze, check_agent, values
 
 LINUX, MACOS = "linux", "darwin"
@@ -61,7 +62,8 @@ def test_systemd_takes_the_installed_unit_at_any_path(
     manager: Manager, name: str, tmp_path: Path
 ) -> None:
     service.install(program_in(tmp_path / name), LINUX)
-    done = analyze(tmp_path, "--man=no", "verify", str(unit_of(os.environ["HOME"], LINUX)))
+    unit = unit_of(os.environ["HOME"], LINUX)
+    done = analyze(tmp_path, "--man=no", "verify", str(unit), str(unit.with_suffix(".socket")))
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -71,7 +73,7 @@ def test_ten_installs_are_one(manager: Manager, imgqd: str, platform: str) -> No
     service.install(imgqd, platform)
     unit = unit_of(home, platform)
     written, before = unit.read_bytes(), unit.stat()
-    verbs = "daemon-reload", "enable", "stop", "reset-failed", "start"
+    verbs = "daemon-reload", "enable", "stop", "stop", "reset-failed", "start"
     called = [call.removeprefix("--user ").split()[0] for call in manager.calls()]
     assert called == (list(verbs) if platform == LINUX else ["enable", "bootstrap"])
     for _ in range(9):
@@ -82,7 +84,8 @@ def test_ten_installs_are_one(manager: Manager, imgqd: str, platform: str) -> No
         assert not [call for call in again if " stop " in call or call.startswith("bootout")]
     assert (unit.read_bytes(), unit.stat().st_ino) == (written, before.st_ino)
     assert stat.S_IMODE(before.st_mode) == 0o644
-    assert os.listdir(unit.parent) == [unit.name]
+    units = {unit.name} | ({"imgqd.socket"} if platform == LINUX else set())
+    assert set(os.listdir(unit.parent)) == units
     assert service.status(platform).words == "running, starts when you log in"
 
 
@@ -110,7 +113,7 @@ def test_another_program_is_started_anew(
     service.install(str(other), platform)
     calls = manager.calls()
     ended = "--user stop imgqd.service" if platform == LINUX else "bootout gui/"
-    begun = "--user start imgqd.service" if platform == LINUX else "bootstrap gui/"
+    begun = "--user start imgqd.socket imgqd.service" if platform == LINUX else "bootstrap gui/"
     order = [call for call in calls if call.startswith((ended, begun))]
     assert [call.startswith(begun) for call in order] == [False, True]
     assert str(other).encode() in unit_of(os.environ["HOME"], platform).read_bytes()
@@ -141,6 +144,8 @@ def test_the_folders_of_the_daemon_are_made_and_named(
     assert f'"{quoted}/index"' in values(unit, "ReadWritePaths")[0]
     assert f'"{quoted}/index"'.replace("$", "$$") in values(unit, "ExecStartPre")[0]
     assert len(values(unit, "ExecStart")) == 1
+    listens = values(unit.with_suffix(".socket"), "ListenStream")
+    assert listens == [places().socket.replace("%", "%%")]
 
 
 def test_the_agent_is_filled_in(

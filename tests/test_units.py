@@ -17,6 +17,7 @@ from imgq.service import unit_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 UNIT = REPOSITORY / "systemd" / "imgqd.service"
+SOCKET = REPOSITORY / "systemd" / "imgqd.socket"
 AGENT = REPOSITORY / "launchd" / "org.imgq.imgqd.plist"
 
 
@@ -40,6 +41,17 @@ def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_systemd_has_nothing_to_say_against_the_socket(tmp_path: Path) -> None:
+    done = analyze(tmp_path, "--man=no", "verify", str(SOCKET), str(UNIT))
+    assert (done.returncode, done.stderr) == (0, "")
+    for key, expected in (
+        ("SocketMode", "0600"),
+        ("DirectoryMode", "0700"),
+        ("RemoveOnStop", "yes"),
+    ):
+        assert values(SOCKET, key) == [expected]
+
+
 def test_the_unit_exposes_little(tmp_path: Path) -> None:
     done = analyze(tmp_path, "security", "--offline=yes", "--no-pager", str(UNIT))
     found = re.search(r"exposure level for imgqd\.service: ([0-9.]+)", done.stdout)
@@ -60,6 +72,10 @@ def test_the_unit_exposes_little(tmp_path: Path) -> None:
         ("UMask", "0077"),
         ("PrivateUsers", "yes"),
         ("WantedBy", "default.target"),
+        ("Also", "imgqd.socket"),
+        ("Wants", "imgqd.socket"),
+        ("WatchdogSec", "900"),
+        ("LimitCORE", "0"),
     ],
 )
 def test_the_unit_says_once(key: str, expected: str) -> None:
@@ -107,11 +123,11 @@ def test_the_agent_has_known_keys_of_the_right_types() -> None:
     check_agent(plistlib.loads(AGENT.read_bytes()))
 
 
-@pytest.mark.parametrize("name", ["imgqd.service", "org.imgq.imgqd.plist"])
+@pytest.mark.parametrize("name", ["imgqd.service", "imgqd.socket", "org.imgq.imgqd.plist"])
 def test_unit_files_come_from_the_package_or_the_checkout(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = "systemd" if name.endswith("service") else "launchd"
+    folder = "systemd" if name.startswith("imgqd") else "launchd"
     assert unit_files.template(folder, name) == (REPOSITORY / folder / name).read_bytes()
     units = tmp_path / "imgq" / "units"
     units.mkdir(parents=True)

@@ -70,7 +70,8 @@ def restart(model: str | None = None) -> None:
     """Another daemon than before answers when this returns. Where the model cannot be had, the one
     before goes on."""
     use_model(model)
-    end()
+    # Where a service manager holds the socket, whoever asks meanwhile waits there.
+    _end_running()
     ensure()
 
 
@@ -86,7 +87,15 @@ def use_model(name: str | None) -> None:
 
 
 def end() -> bool:
-    """Ends the daemon and waits until it is gone; False where none was running."""
+    """Ends the daemon, and the service for now; returns when it is gone, False where none was running."""
+    was_there = not lock.is_free()
+    if service.in_charge():
+        # Where its manager holds the socket, whoever asked next would start it again.
+        service.stop()
+    return _end_running() or was_there
+
+
+def _end_running() -> bool:
     if lock.is_free() and not answers():
         return False
     try:

@@ -22,10 +22,11 @@ from imgqd import answers, config, journal, parts, settings_file
 from imgqd.daemon import Daemon, Life
 from imgqd.index import open_index
 from imgqd.library.rules import Rules
-from imgqd.notify import notify, watchdog_interval
+from imgqd.notify import is_listening, notify
 from imgqd.orders import EndedEarly, Orders, in_time, start_anew, tell_reloading
 from imgqd.serve import door
 from imgqd.serve.server import Server
+from imgqd.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def run(line: CommandLine) -> int:
 
 def _lived(daemon: Daemon) -> bool:
     """From the first answer to the end; whether it is to start anew."""
-    notify("READY=1\nSTATUS=answering")
+    notify("READY=1\nSTATUS=starting: looks at every folder")
     log.info("imgqd answers, with the model %s", daemon.card.name)
     starts_anew = _wait(daemon)
     if starts_anew:
@@ -107,9 +108,11 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     lock = door.lock(where.lock, line.lock)
     if line.model is not None:
         settings = replace(settings, model=line.model)
+    notify(f"STATUS=makes sure of the model {settings.model}")
     card = parts.card_of(where, settings.model)
     if line.model is not None:
         _remember(where, line.model)
+    notify("STATUS=opens the index")
     index = open_index(Path(where.store), card)
     stack.callback(index.store.close)
     daemon = parts.assembled(card, index, Life(settings, where, orders, lock))
@@ -134,6 +137,10 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     stack.callback(daemon.upkeep.stop)
     daemon.noter.start()
     stack.callback(daemon.noter.stop)
+    if is_listening():
+        vigil = Vigil(daemon)
+        vigil.start()
+        stack.callback(vigil.stop)
     return daemon
 
 
@@ -146,14 +153,10 @@ def _remember(where: Places, model: str) -> None:
 
 
 def _wait(daemon: Daemon) -> bool:
-    """Until the end, with signs of life for who asked for them; or until other settings are to take
-    effect, then it is True."""
-    interval = watchdog_interval()
-    while (order := daemon.life.orders.next(interval)) != "end":
+    """Until the end; or until other settings are to take effect, then it is True."""
+    while (order := daemon.life.orders.next(None)) != "end":
         if order == "reload" and _has_other_settings(daemon.life):
             return True
-        if order is None and daemon.is_well():
-            notify("WATCHDOG=1")
     return False
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from dataclasses import dataclass, field
 
 from imgq import __version__, wire
-from imgq.errors import StoreError
 from imgq.paths import Places
 from imgqd.backlog import Backlog
 from imgqd.check import Checker
@@ -33,8 +31,6 @@ from imgqd.search.texts import TextTower
 from imgqd.thumbnails import Thumbnails
 from imgqd.troubles import troubles
 from imgqd.upkeep import Upkeep
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +68,6 @@ class Daemon:
     thumbnails: Thumbnails
     courtesy: Courtesy
     dupes: Dupes
-
-    def is_well(self) -> bool:
-        """Whether all that works is alive, and the store can be read: what a service manager's watchdog
-        wants to know."""
-        try:
-            self.index.store.counts()
-        except StoreError as error:
-            log.error("the index cannot be read: %s", error.message)
-            return False
-        parts = (
-            self.indexer,
-            self.reconciler,
-            self.pipeline,
-            self.upkeep,
-            self.care,
-            self.courtesy,
-        )
-        return all(part.is_alive() for part in parts)
 
     @property
     def is_settled(self) -> bool:

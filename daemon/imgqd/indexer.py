@@ -52,6 +52,13 @@ class Indexer(threading.Thread):
         self._dirty = dirty
         self._ending = threading.Event()
         self.trouble: StoreError | None = None
+        self._attempts = 0
+        self._waits = True
+
+    @property
+    def progress(self) -> int | None:
+        """How often it has tried to record something; None while there is nothing to record."""
+        return None if self._waits else self._attempts
 
     def run(self) -> None:
         while not self._ending.is_set():
@@ -68,6 +75,7 @@ class Indexer(threading.Thread):
     def _is_recorded(self, batch: list[Result]) -> bool:
         """Where the store cannot be written, the batch waits, and no more files are taken meanwhile:
         nothing is decoded and embedded for nothing."""
+        self._attempts += 1
         try:
             self._record(batch)
         except StoreError as error:
@@ -86,7 +94,9 @@ class Indexer(threading.Thread):
 
     def _batch(self) -> list[Result]:
         results = self._pipeline.results
+        self._waits = True
         batch = [results.get()]
+        self._waits = False
         with contextlib.suppress(queue.Empty):
             while len(batch) < MOST_IN_A_BATCH:
                 batch.append(results.get_nowait())

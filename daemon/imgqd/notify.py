@@ -21,9 +21,15 @@ def notify(state: str) -> None:
             return
 
 
-def watchdog_interval() -> float | None:
-    """Seconds between signs of life that the manager asks for, None where it asks for none."""
+def is_listening() -> bool:
+    """Whether a manager wants to know."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
+def watchdog_s() -> float | None:
+    """Seconds without a sign of life after which the manager takes the daemon for dead, None where it asks
+    for none."""
     usec = os.environ.get("WATCHDOG_USEC", "")
     told = int(usec) if usec.isdecimal() else 0
     ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return told / 1e6 / 2 if told and ours else None
+    return told / 1e6 if told and ours else None

@@ -51,6 +51,13 @@ class Reconciler(threading.Thread):
         self._mounts = mounts.Table()
         self.trouble: StoreError | None = None
         self._pause = STORE_RETRY_S
+        self._turns = 0
+        self._waits = True
+
+    @property
+    def progress(self) -> tuple[int, float] | None:
+        """Its turns, and how far the one under way is; None between two."""
+        return None if self._waits else (self._turns, self._walker.touched)
 
     def _new_walker(self) -> Walker:
         return Walker(self._library, self._index, self._backlog, self._bookkeeper.book)
@@ -60,7 +67,10 @@ class Reconciler(threading.Thread):
         self._library.dirty.mark_everything()
         self._library.dirty.hurry()
         while not self._ending.is_set():
+            self._waits = True
             hints = self._library.dirty.take(HEARTBEAT_S)
+            self._waits = False
+            self._turns += 1
             self._take(hints)
             if hints:
                 self._library.dirty.done()

@@ -115,7 +115,11 @@ def manager(folder: Path) -> Iterator[socket.socket]:
 
 
 def told(line: socket.socket) -> dict[str, str]:
-    return dict(field.split("=", 1) for field in line.recv(4096).decode().splitlines())
+    """The next words that are more than what the daemon does."""
+    while True:
+        said = dict(field.split("=", 1) for field in line.recv(4096).decode().splitlines())
+        if said.keys() != {"STATUS"}:
+            return said
 
 
 def of_the_kernel(process: psutil.Process) -> list[str]:

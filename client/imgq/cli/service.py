@@ -19,15 +19,16 @@ def service() -> None:
 @service.command()
 def install() -> None:
     """Start imgqd now, and whenever you log in."""
-    # A daemon started by hand would hold the lock that the service needs.
-    lifetime.end()
+    if not (services.in_charge() and services.status().running):
+        # A daemon started by hand would hold the lock that the service needs.
+        lifetime.end()
     # The program beside this interpreter: a service manager knows no environment.
     click.echo(services.install(os.path.join(os.path.dirname(sys.executable), "imgqd")))
 
 
 @service.command()
 def uninstall() -> None:
-    """Stop the service and remove its unit file."""
+    """Stop the service and remove its unit files."""
     click.echo(services.uninstall())
 
 

@@ -32,9 +32,9 @@ class ServiceStatus(Record):
 
 
 def install(imgqd: str, platform: str = sys.platform) -> str:
-    """Writes the unit file for the program at the absolute path `imgqd`, enables and starts it.
+    """Writes the unit files for the program at the absolute path `imgqd`, enables and starts them.
 
-    Returns what to tell. Where no manager answers the file is written all the same, so that it is
+    Returns what to tell. Where no manager answers they are written all the same, so that they are
     of use as soon as one does, and Refused says so.
     """
     if not os.path.isabs(imgqd) or not os.access(imgqd, os.X_OK):
@@ -44,18 +44,18 @@ def install(imgqd: str, platform: str = sys.platform) -> str:
         )
     manager = _manager(platform)
     unit_files.make_folders(places())
-    changed = unit_files.write(manager.unit, manager.filled_in(imgqd))
+    changed = [unit_files.write(path, data) for path, data in manager.files(imgqd).items()]
     if not manager.answers():
         raise Refused(
             f"{manager.unit} is written, but {manager.absent}, so it is not enabled",
             f"{manager.remedy}; or do without it: `imgq start` needs no service",
         )
-    manager.enable(changed)
+    manager.enable(any(changed))
     return f"installed {manager.unit}\nimgqd is running, and starts when you log in{manager.advice}"
 
 
 def uninstall(platform: str = sys.platform) -> str:
-    """Stops the service and removes its unit file, if there is one. Returns what to tell."""
+    """Stops the service and removes its unit files, if there are any. Returns what to tell."""
     manager = _manager(platform)
     if not os.path.lexists(manager.unit):
         return "there is no service to uninstall"

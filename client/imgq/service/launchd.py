@@ -22,8 +22,9 @@ class Launchd:
         self._domain = f"gui/{os.getuid()}"
         self._service = f"{self._domain}/{_LABEL}"
 
-    def filled_in(self, imgqd: str) -> bytes:
-        """The agent with true paths; its comments stay behind, in the file that is shipped."""
+    def files(self, imgqd: str) -> dict[str, bytes]:
+        """The agent by its path, with true paths in it; its comments stay behind, in the file that is
+        shipped."""
         import plistlib
 
         agent = plistlib.loads(template("launchd", f"{_LABEL}.plist"))
@@ -32,7 +33,7 @@ class Launchd:
         if given := environment():
             agent["EnvironmentVariables"] = given
         try:
-            return plistlib.dumps(agent, sort_keys=False)
+            return {self.unit: plistlib.dumps(agent, sort_keys=False)}
         except ValueError as error:
             raise Refused(f"launchd takes no such path: {error}") from None
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-_UNIT = "imgqd.service"
+_UNIT, _SOCKET = "imgqd.service", "imgqd.socket"
 _DECIDING = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 # The user namespace, the capabilities in it, the mounts in it: what systemd could not make.
 _NO_SANDBOX = ("217", "218", "226")
@@ -26,25 +26,26 @@ class Systemd:
 
     def __init__(self) -> None:
         config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-        self.unit = os.path.join(config, "systemd", "user", _UNIT)
+        self._folder = os.path.join(config, "systemd", "user")
+        self.unit = os.path.join(self._folder, _UNIT)
 
-    def filled_in(self, imgqd: str) -> bytes:
-        """The unit file, with true paths in place of those that suit most people."""
-        own = places()
-        # The manager's own runtime folder, too: whoever installs from elsewhere may not know it.
+    def files(self, imgqd: str) -> dict[str, bytes]:
+        """The unit files by their paths, with true paths in place of those that suit most people."""
+        own, listens = places(), dict[str, str]()
+        # Without IMGQ_HOME it is the manager's own runtime folder: whoever installs from elsewhere may not
+        # know it.
+        if os.environ.get("IMGQ_HOME"):
+            listens = {"ListenStream": _escaped(own.socket)}
         folders = " ".join([*map(_quoted, (os.path.dirname(own.settings), *own.own)), "%t/imgq"])
         values = {
             "ExecStart": _command(imgqd),
             "ExecStartPre": f"+mkdir -p {folders.replace('$', '$$')}",
             "ReadWritePaths": f"{folders} /tmp",
         }
-        lines = []
-        for line in template("systemd", _UNIT).decode().splitlines():
-            key = line.partition("=")[0]
-            lines.append(f"{key}={values[key]}" if key in values else line)
-            if line == "[Service]":
-                lines += _environment_lines()
-        return ("\n".join(lines) + "\n").encode()
+        return {
+            self.unit: _filled_in(_UNIT, values),
+            os.path.join(self._folder, _SOCKET): _filled_in(_SOCKET, listens),
+        }
 
     def same_places(self) -> bool:
         """Whether the unit gives its daemon the places that this environment leads to."""
@@ -61,30 +62,33 @@ class Systemd:
 
     def enable(self, changed: bool) -> None:
         self._must("daemon-reload")
-        self._must("enable", _UNIT)
+        self._must("enable", _UNIT, _SOCKET)
         if changed:
-            self._must("stop", _UNIT)
+            self.stop()
         self.start()
 
     def disable(self) -> None:
         answers = self.answers()
         if answers:
-            self._must("disable", "--now", _UNIT)
-        remove(self.unit)
-        # `disable` did so, if there was somebody to do it.
-        remove(os.path.join(os.path.dirname(self.unit), "default.target.wants", _UNIT))
+            self._must("disable", "--now", _UNIT, _SOCKET)
+        for name, target in ((_UNIT, "default"), (_SOCKET, "sockets")):
+            remove(os.path.join(self._folder, name))
+            # `disable` did so, if there was somebody to do it.
+            remove(os.path.join(self._folder, f"{target}.target.wants", name))
         if answers:
             self._must("daemon-reload")
-            self._systemctl("reset-failed", _UNIT)
+            self._systemctl("reset-failed", _UNIT, _SOCKET)
 
     def start(self) -> None:
         # After too many failures systemd would not even try.
-        self._systemctl("reset-failed", _UNIT)
-        done = self._systemctl("start", _UNIT)
+        self._systemctl("reset-failed", _UNIT, _SOCKET)
+        done = self._systemctl("start", _SOCKET, _UNIT)
         if done.returncode:
             raise self._not_started(done.stderr.strip())
 
     def stop(self) -> None:
+        # Whoever asked in between would start the service again.
+        self._must("stop", _SOCKET)
         self._must("stop", _UNIT)
 
     def state(self) -> tuple[bool, bool]:
@@ -116,6 +120,16 @@ class Systemd:
         must("systemctl", "--user", *words)
 
 
+def _filled_in(name: str, values: dict[str, str]) -> bytes:
+    lines = []
+    for line in template("systemd", name).decode().splitlines():
+        key = line.partition("=")[0]
+        lines.append(f"{key}={values[key]}" if key in values else line)
+        if line == "[Service]":
+            lines += _environment_lines()
+    return ("\n".join(lines) + "\n").encode()
+
+
 def _environment_lines() -> list[str]:
     given = environment(*_DECIDING)
     return [f"Environment={_quoted(f'{name}={value}')}" for name, value in given.items()]
@@ -129,11 +143,16 @@ def _command(program: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    """As systemd reads it back. Raises Refused for what no unit file can hold."""
+    """As systemd reads a word back. Raises Refused for what no unit file can hold."""
+    escaped = _escaped(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _escaped(value: str) -> str:
+    """The same for all of a line."""
     if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in value):
         raise Refused(
             f"systemd takes no path with control characters or outside UTF-8: {value!r}",
             "IMGQ_HOME can put imgq's own folders elsewhere",
         )
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
+    return value.replace("%", "%%")

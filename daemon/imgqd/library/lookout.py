@@ -109,6 +109,11 @@ class Lookout:
         return self._absence is None and self._watch.is_alive()
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the watcher works; also where there is none to be had, and the scans stand in for it."""
+        return self._absence is not None or self._watch.is_alive()
+
+    @property
     def uncovered(self) -> frozenset[bytes]:
         """The folders that were added and are not watched. Where nothing is (see `is_well`), they are not
         told one by one."""

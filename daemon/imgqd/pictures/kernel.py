@@ -32,10 +32,12 @@ def prctl(option: int, value: int) -> None:
 def drop_capabilities() -> None:
     """Has root's process keep none of its powers. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
-    # `struct __user_cap_header_struct` for this process, and two empty `struct __user_cap_data_struct`.
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    if libc.capset(header, nothing) != 0:
+    # `struct __user_cap_header_struct` for this process, and two `struct __user_cap_data_struct`.
+    header, held = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    if libc.capget(header, held) != 0:
+        raise _error()
+    # Where there is nothing to give away, a service manager may not allow it either.
+    if any(held) and libc.capset(header, (ctypes.c_uint32 * 6)()) != 0:
         raise _error()
 
 

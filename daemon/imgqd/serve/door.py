@@ -86,7 +86,7 @@ def opened(path: str) -> socket.socket:
     """Listens at a path that nobody else listens at; only under the lock. A service manager's socket
     is listened to in its place. Raises CannotStart."""
     if _is_handed_over():
-        listening = socket.socket(fileno=os.dup(_HANDED_OVER))
+        listening = _handed_over(path)
     else:
         _clear(path)
         listening = _bound(path)
@@ -100,6 +100,18 @@ def close(listening: socket.socket, path: str) -> None:
     if not _is_handed_over():
         with suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _handed_over(path: str) -> socket.socket:
+    listening = socket.socket(fileno=os.dup(_HANDED_OVER))
+    elsewhere = listening.getsockname()
+    if elsewhere != path:
+        listening.close()
+        raise CannotStart(
+            f"the service manager listens at {elsewhere}, and clients ask at {path}",
+            "`imgq service install` sets it right",
+        )
+    return listening
 
 
 def _bound(path: str) -> socket.socket:
