@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,27 @@ class Home:
 
     def embedded(self) -> int:
         return fake_embedder.embedded(self.counter)
+
+
+@contextmanager
+def watching(
+    folder: Path, fill: Callable[[Path], object], *, settings: str = "", **environment: str
+) -> Iterator[Home]:
+    """A daemon with the fake embedder for a whole module of tests, settled on what `fill` puts into the
+    folder that it watches; client and daemon of this process find each other."""
+    home = Home(folder, fake_embedder.environment(folder / "embedded") | environment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+        patch.delenv("IMGQ_SOCKET", raising=False)
+        fill(home.pictures)
+        home.settings(settings)
+        home.start()
+        try:
+            home.watch()
+            home.settle()
+            yield home
+        finally:
+            home.kill()
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import pytest
-
 import fake_embedder
-from conftest import Home
+from conftest import Home, watching
 from pictures import jpeg, notes, painted, write
 
 NEWLINE = "new\nline.jpg"
@@ -26,23 +24,11 @@ TAKES_ANY_NAME = sys.platform != "darwin"
 
 @contextmanager
 def library(folder: Path) -> Iterator[Home]:
-    """Settled when it is yielded; client and daemon of this process find each other."""
-    environment = fake_embedder.environment(folder / "embedded")
     # As in any locale but C's, in which Python lets names through that are no text.
-    environment["PYTHONIOENCODING"] = "utf-8:strict"
-    home = Home(folder, environment)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
-        patch.delenv("IMGQ_SOCKET", raising=False)
-        fill(home.pictures)
-        home.settings("max_megapixels = 1\n")
-        home.start()
-        try:
-            home.watch()
-            home.settle()
-            yield home
-        finally:
-            home.kill()
+    with watching(
+        folder, fill, settings="max_megapixels = 1\n", PYTHONIOENCODING="utf-8:strict"
+    ) as home:
+        yield home
 
 
 def fill(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import fake_embedder
-from conftest import Home
+from conftest import Home, watching
 from imgq import wire
 from imgq.cli import batch
 from pictures import jpeg
@@ -21,20 +21,15 @@ COLORS = ("red", "green", "blue", "yellow", "orange", "purple")
 @pytest.fixture(scope="module")
 def colors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A daemon that knows a picture of each color, and two in a folder of their own."""
-    folder = tmp_path_factory.mktemp("batch")
-    home = Home(folder, fake_embedder.environment(folder / "embedded"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
-        home.start()
-        for color in COLORS:
-            jpeg(home.pictures / f"{color}.jpg", color)
-        (home.pictures / "some").mkdir()
-        jpeg(home.pictures / "some" / "one.jpg", 1)
-        jpeg(home.pictures / "some" / "two.jpg", 2)
-        home.watch()
-        home.settle()
+    with watching(tmp_path_factory.mktemp("batch"), fill) as home:
         yield home
-        home.kill()
+
+
+def fill(folder: Path) -> None:
+    for color in COLORS:
+        jpeg(folder / f"{color}.jpg", color)
+    for number, name in enumerate(("one", "two"), 1):
+        jpeg(folder / "some" / f"{name}.jpg", number)
 
 
 def asked(home: Home, lines: str | bytes, *options: str) -> list[Any]:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-import fake_embedder
-from conftest import PATIENCE_S, Home
+from conftest import PATIENCE_S, Home, watching
 from pictures import jpeg, painted, png, write
 
 LARGE, SMALL = (640, 480), (320, 240)
@@ -21,19 +20,8 @@ LARGE, SMALL = (640, 480), (320, 240)
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    folder = tmp_path_factory.mktemp("dupes")
-    home = Home(folder, fake_embedder.environment(folder / "embedded"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
-        patch.delenv("IMGQ_SOCKET", raising=False)
-        fill(home.pictures)
-        home.start()
-        try:
-            home.watch()
-            home.settle()
-            yield home
-        finally:
-            home.kill()
+    with watching(tmp_path_factory.mktemp("dupes"), fill) as home:
+        yield home
 
 
 def fill(folder: Path) -> None:

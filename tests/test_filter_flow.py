@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import fake_embedder
-from conftest import Home, until
+from conftest import Home, until, watching
 from imgqd.records import METADATA
 from pictures import jpeg, notes, painted, png, write
 from test_notes import WHOLE, item, listed, packet, record, with_records
@@ -24,17 +23,12 @@ TAKEN = datetime(2024, 2, 29, 12, 0, 0)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """One daemon for all who only ask."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        home = Home(folder, fake_embedder.environment(folder / "embedded"))
-        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        watching(tmp_path_factory.mktemp("home"), library) as home,
+    ):
         patch.setenv("TZ", "Europe/Berlin")
-        library(home.pictures)
-        home.start()
-        home.watch()
-        home.settle()
         yield home
-        home.kill()
 
 
 def library(root: Path) -> None:

@@ -17,8 +17,7 @@ from typing import IO
 
 import pytest
 
-import fake_embedder
-from conftest import PATIENCE_S, Home, until
+from conftest import PATIENCE_S, Home, until, watching
 from imgq import client, wire
 from library import rgb
 from pictures import jpeg
@@ -79,20 +78,13 @@ class Following:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    folder = tmp_path_factory.mktemp("follow")
-    home = Home(folder, fake_embedder.environment(folder / "embedded"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
-        patch.delenv("IMGQ_SOCKET", raising=False)
-        for number, color in enumerate(("green", "blue", "yellow", "purple") * 3):
-            jpeg(home.pictures / "old" / f"{number}.jpg", rgb(color), size=(8 + number, 8))
-        home.start()
-        try:
-            home.watch()
-            home.settle()
-            yield home
-        finally:
-            home.kill()
+    with watching(tmp_path_factory.mktemp("follow"), fill) as home:
+        yield home
+
+
+def fill(folder: Path) -> None:
+    for number, color in enumerate(("green", "blue", "yellow", "purple") * 3):
+        jpeg(folder / "old" / f"{number}.jpg", rgb(color), size=(8 + number, 8))
 
 
 @contextmanager

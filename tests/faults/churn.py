@@ -8,7 +8,6 @@ operations on those paths; all operations are in a file. The same seed does the 
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import time
@@ -31,10 +30,6 @@ A_SECOND = 400
 SOON_S = 10.0
 
 
-class Failed(AssertionError):
-    """A round after which the index is not what is on the disk."""
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     seed: int
@@ -43,7 +38,7 @@ class Plan:
 
 
 def run(plan: Plan, folder: Path, home: Home) -> Iterator[str]:
-    """A line for each round that went well. Raises Failed."""
+    """A line for each round that went well. Raises ground.Failed."""
     roots = [folder / "one", folder / "two"]
     disorder = Disorder(roots, folder / "outside", random.Random(plan.seed))
     disorder.prepare()
@@ -56,7 +51,7 @@ def run(plan: Plan, folder: Path, home: Home) -> Iterator[str]:
         wrong = _asked(home, roots) if number % 2 else _unasked(home, roots)
         took = time.monotonic() - began
         if wrong:
-            raise Failed(
+            raise ground.Failed(
                 f"round {number}: wrong {took:.1f} s after the last operation\n{oracle.words(wrong)}\n"
                 f"operations and log: {ground.keep(home, disorder.log)}"
             )
@@ -89,21 +84,5 @@ def _asked(home: Home, roots: list[Path]) -> list[str]:
     return oracle.difference(home, expected) + oracle.misjudged(home, expected)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--operations", type=int, default=OPERATIONS, help="in a round")
-    plan = Plan(**vars(parser.parse_args()))
-    with ground.running() as home, ground.scratch() as folder:
-        try:
-            for line in run(plan, folder, home):
-                print(line, flush=True)
-        except Failed as error:
-            print(f"seed {plan.seed}, {error}")
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(ground.main(__doc__, Plan, run, operations=OPERATIONS))

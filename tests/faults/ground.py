@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import fake_embedder
 from conftest import Home
+
+Plan = TypeVar("Plan")
+
+
+class Failed(AssertionError):
+    """A round after which something is wrong."""
 
 
 @contextmanager
@@ -45,3 +53,25 @@ def keep(home: Home, operations: list[str]) -> Path:
     (kept / "operations").write_text("\n".join(operations), errors="backslashreplace")
     (kept / "log").write_text(home.log)
     return kept
+
+
+def main(
+    doc: str | None,
+    plan: Callable[..., Plan],
+    run: Callable[[Plan, Path, Home], Iterator[str]],
+    **sizes: int,
+) -> int:
+    """Goes through the rounds that the command line asks for; sizes: what else a plan has, with its usual
+    value. The exit code."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    for name, usual in {"seed": 1, "rounds": 10, **sizes}.items():
+        parser.add_argument(f"--{name}", type=int, default=usual, help=f"{usual}")
+    asked = parser.parse_args()
+    with running() as home, scratch() as folder:
+        try:
+            for line in run(plan(**vars(asked)), folder, home):
+                print(line, flush=True)
+        except Failed as error:
+            print(f"seed {asked.seed}, {error}")
+            return 1
+    return 0

@@ -10,7 +10,6 @@ was embedded than is new, but for a batch a kill.
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import threading
@@ -34,10 +33,6 @@ from disorder import Disorder
 from fake_embedder import FakeTower
 
 A_SECOND = 400
-
-
-class Failed(AssertionError):
-    """A round after which something is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,7 @@ class Library:
 
 
 def run(plan: Plan, folder: Path, home: Home) -> Iterator[str]:
-    """A line for each round that went well. Raises Failed."""
+    """A line for each round that went well. Raises ground.Failed."""
     killer = Killer(home, random.Random(plan.seed))
     disorder = Disorder(
         [folder / "one", folder / "two"], folder / "outside", random.Random(plan.seed)
@@ -125,7 +120,7 @@ def run(plan: Plan, folder: Path, home: Home) -> Iterator[str]:
         if number % 2 and embedded > most:
             wrong.append(f"embedded {embedded} pictures, at most {most} would do")
         if wrong:
-            raise Failed(
+            raise ground.Failed(
                 f"round {number}, killed: {', '.join(killer.kills)}\n{oracle.words(wrong)}\n"
                 f"operations and log: {ground.keep(home, disorder.log)}"
             )
@@ -170,21 +165,5 @@ def _wrong(home: Home, library: Library) -> list[str]:
     ]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--files", type=int, default=2000)
-    plan = Plan(**vars(parser.parse_args()))
-    with ground.running() as home, ground.scratch() as folder:
-        try:
-            for line in run(plan, folder, home):
-                print(line, flush=True)
-        except Failed as error:
-            print(f"seed {plan.seed}, {error}")
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(ground.main(__doc__, Plan, run, files=2000))

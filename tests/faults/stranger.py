@@ -10,7 +10,6 @@ daemon that is stopped, started and killed meanwhile.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import random
@@ -41,10 +40,6 @@ MOST_SAMPLED = 5
 NOTHING = oracle.Truth({}, frozenset(), {})
 # More than a look at everything, and what is young, take.
 WAIT_S = 60
-
-
-class Failed(AssertionError):
-    """A round after which imgq and the disk do not agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +253,7 @@ ACTS: tuple[tuple[Callable[[Stranger], None], int], ...] = (
 
 
 def run(plan: Plan, folder: Path, home: Home) -> Iterator[str]:
-    """A line for each round that went well. Raises Failed."""
+    """A line for each round that went well. Raises ground.Failed."""
     root = folder / "root"
     stranger = Stranger(home, root, folder / "outside", random.Random(plan.seed))
     stranger.prepare()
@@ -273,7 +268,7 @@ def run(plan: Plan, folder: Path, home: Home) -> Iterator[str]:
                 stranger.turn_the_disk()
                 wrong = _wrong(stranger)
             if wrong:
-                raise Failed(
+                raise ground.Failed(
                     f"round {number}\n{oracle.words(wrong)}\n"
                     f"operations and log: {ground.keep(home, stranger.log)}"
                 )
@@ -324,21 +319,5 @@ def _misinformed(home: Home, path: bytes, hashes: dict[bytes, str]) -> list[str]
     return [] if right else [f"info {path!r}: {told}"]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--operations", type=int, default=60, help="in a round")
-    plan = Plan(**vars(parser.parse_args()))
-    with ground.running() as home, ground.scratch() as folder:
-        try:
-            for line in run(plan, folder, home):
-                print(line, flush=True)
-        except Failed as error:
-            print(f"seed {plan.seed}, {error}")
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(ground.main(__doc__, Plan, run, operations=60))

@@ -14,7 +14,7 @@ from time import monotonic
 import psutil
 import pytest
 
-import fake_embedder
+import conftest
 from conftest import PATIENCE_S, Home, until
 from imgq import client
 
@@ -59,20 +59,16 @@ def start(home: Home, prefix: Sequence[str]) -> None:
 
 @contextmanager
 def watching(folder: Path, **pictures: bytes) -> Iterator[Home]:
-    """A daemon for a whole module of tests, with the fake embedder; pictures: file names and bytes."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = Home(folder, fake_embedder.environment(folder / "embedded"))
-        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+    """A daemon for a whole module of tests, which runs at the end as it did at the start; pictures: file
+    names and bytes."""
+
+    def fill(place: Path) -> None:
         for name, data in pictures.items():
-            (home.pictures / name).write_bytes(data)
-        home.start()
-        try:
-            home.watch()
-            home.settle()
-            yield home
-            assert is_running(home)
-        finally:
-            home.kill()
+            (place / name).write_bytes(data)
+
+    with conftest.watching(folder, fill) as home:
+        yield home
+        assert is_running(home)
 
 
 def raw(path: str, data: bytes) -> socket.socket:
