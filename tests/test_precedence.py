@@ -99,7 +99,7 @@ class Asked:
 
     def __init__(self, request: wire.Request) -> None:
         self.head = wire.pack_request(request, 1)[:64]
-        self.peer: Any = type("Peer", (), {"is_gone": False})
+        self.peer: Any = type("Peer", (), {"is_gone": False, "process": 1})
         self.cost = 0.0
         self.goes_first = threading.Event()
         self.seen = threading.Event()

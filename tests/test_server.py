@@ -16,9 +16,11 @@ import pytest
 from conftest import until
 from imgq import wire
 from imgq.zmtp import Dealer
-from imgqd.serve.lanes import MOST_WAITING, PATIENT_THREADS, SLOW_THREADS
+from imgqd.serve import peer
+from imgqd.serve.lanes import OF_ONE_PROCESS, PATIENT_THREADS, SLOW_THREADS
 from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.server import Server
+from imgqd.serve.turns import MOST_WAITING
 from imgqd.serve.zmtp import framed
 from served import GREETING, PATIENCE_S, Answers, Client, is_closed, place, raw, roots, serving
 
@@ -345,7 +347,9 @@ def test_a_flood_of_one_client_leaves_room_for_others(
     assert {client.receive()[0] for _ in range(500)} == set(range(500))
 
 
-def test_more_than_can_wait_is_refused(new_client: Callable[[], Client], answers: Answers) -> None:
+def test_more_than_can_wait_is_refused(
+    new_client: Callable[[], Client], answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asking = [new_client() for _ in range((SLOW_THREADS + MOST_WAITING) // AT_A_TIME + 1)]
     for client in asking:
         for number in range(AT_A_TIME):
@@ -356,6 +360,32 @@ def test_more_than_can_wait_is_refused(new_client: Callable[[], Client], answers
     assert isinstance(reply, wire.Fault)
     assert (reply.exit_code, "too many requests" in reply.message) == (4, True)
     assert roots(new_client())
+    # Another process is not.
+    monkeypatch.setattr(peer, "process_of", lambda connection: 1)
+    other = new_client()
+    other.send(wire.pack_request(wire.Settle(timeout=5.0), 1))
+    assert roots(other)
+
+
+def test_a_flood_over_many_connections_leaves_room_for_other_processes(
+    server: Server, path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = wire.pack_request(wire.Search(terms=(wire.Term(text="x"),)), 1)
+    with contextlib.ExitStack() as stack:
+
+        def searching() -> Dealer:
+            dealer = stack.enter_context(contextlib.closing(Dealer(path, _deadline())))
+            dealer.send(search, _deadline())
+            return dealer
+
+        flood = [searching() for _ in range(2 * PATIENT_THREADS)]
+        until(lambda: answers.begun == OF_ONE_PROCESS, "as many as one process may have")
+        monkeypatch.setattr(peer, "process_of", lambda connection: 1)
+        other = searching()
+        until(lambda: answers.begun == OF_ONE_PROCESS + 1, "the other's turn")
+        answers.go.set()
+        for dealer in (other, *flood):
+            assert wire.unpack_reply(dealer.receive(_deadline(), wire.MOST_REPLY))
 
 
 def test_who_waits_for_the_index_keeps_nobody_from_searching(
@@ -371,8 +401,10 @@ def test_who_waits_for_the_index_keeps_nobody_from_searching(
 
 
 def test_who_searches_slowly_keeps_nobody_from_asking(
-    new_client: Callable[[], Client], answers: Answers
+    new_client: Callable[[], Client], answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Each connection as another process.
+    monkeypatch.setattr(peer, "process_of", lambda connection: 0)
     for _ in range(PATIENT_THREADS):
         searching = new_client()
         for number in range(AT_A_TIME):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgpack
@@ -105,15 +105,18 @@ def test_fault_67_a_daemon_that_starts_and_loads_its_model(loading: Home) -> Non
 
 def test_fault_67_a_daemon_that_is_busy_with_others(loading: Home) -> None:
     """Each thread that may wait for a model does."""
-    request = wire.pack_request(wire.Search(terms=(wire.Term(text="red"),), timeout=60.0), 1)
+    command = [sys.executable, "-m", "imgq", "red", "--timeout", "60"]
     with ExitStack() as crowd:
         for _ in range(PATIENT_THREADS):
-            other = crowd.enter_context(closing(Dealer(address(loading), soon())))
-            other.send(request, soon())
-        loading.status()
-        done = loading.imgq("red", "--timeout", "0.5")
-        assert (done.returncode, done.stdout) == (3, b"")
-        assert "did not answer within 0.5 s" in one_line(done)
+            other = crowd.enter_context(subprocess.Popen(command, env=loading.environment))
+            crowd.callback(other.kill)
+
+        def refused() -> bool:
+            done = loading.imgq("red", "--timeout", "0.3")
+            assert (done.returncode, done.stdout) == (3, b"")
+            return "did not answer within 0.3 s" in one_line(done)
+
+        until(refused, "all others to be heard")
         assert loading.imgq("status").returncode == 0
 
 

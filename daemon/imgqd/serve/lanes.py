@@ -4,7 +4,6 @@ embedder, and neither behind those that wait for the index."""
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -12,11 +11,14 @@ from collections.abc import Callable, Iterable
 from imgq import wire
 from imgqd import precedence
 from imgqd.serve.job import Job
+from imgqd.serve.line import AT_A_TIME
+from imgqd.serve.turns import Turns
 
 PROMPT_THREADS = 3
 PATIENT_THREADS = 12
 SLOW_THREADS = 12
-MOST_WAITING = 256
+# Of one process, over all its connections: the flood on one leaves room for another.
+OF_ONE_PROCESS = AT_A_TIME + 1
 
 
 def _heads(names: Iterable[str]) -> tuple[bytes, ...]:
@@ -29,27 +31,26 @@ _SLOW = _heads(name for name, cls in wire.REQUESTS.items() if cls.slow)
 # A list, the protocol, a number, and a name: no other words of a request come so early.
 _HEAD = 1 + 1 + 5 + max(len(name) + 1 for name in wire.REQUESTS)
 
-Lane = queue.Queue[Job | None]
 Done = Callable[[Job, bytes | None, bool], None]
 
 
 class Lanes:
-    """Three pools, each with a queue of its own."""
+    """Three pools, each with turns of its own. Whoever waits for the index takes no time of a core, and as
+    many may as there are threads."""
 
     def __init__(self, done: Done) -> None:
         """done: is called, by any of the threads, with a job's next reply, if there is one by now, and
         whether others follow."""
         self._done = done
-        self._running = True
-        self._prompt = self._opened(PROMPT_THREADS)
-        self._patient = self._opened(PATIENT_THREADS)
-        self._slow = self._opened(SLOW_THREADS, first=False)
+        self._prompt = self._opened(PROMPT_THREADS, Turns(OF_ONE_PROCESS))
+        self._patient = self._opened(PATIENT_THREADS, Turns(OF_ONE_PROCESS))
+        self._slow = self._opened(SLOW_THREADS, Turns(SLOW_THREADS), first=False)
 
     def put(self, job: Job) -> None:
         """Raises queue.Full."""
-        self._of(job.head).put_nowait(job)
+        self._of(job.head).put(job)
 
-    def _of(self, head: bytes) -> Lane:
+    def _of(self, head: bytes) -> Turns:
         """By the name of the request at the frame's start; the message is read later."""
         if any(name in head[:_HEAD] for name in _SLOW):
             return self._slow
@@ -57,22 +58,19 @@ class Lanes:
 
     def close(self) -> None:
         """Whoever still thinks is not waited for."""
-        self._running = False
-        for lane in (self._prompt, self._patient, self._slow):
-            with contextlib.suppress(queue.Full):
-                while True:
-                    lane.put_nowait(None)
+        for turns in (self._prompt, self._patient, self._slow):
+            turns.close()
 
-    def _opened(self, threads: int, *, first: bool = True) -> Lane:
+    def _opened(self, threads: int, turns: Turns, *, first: bool = True) -> Turns:
         """first: whether indexing stops meanwhile."""
-        lane: Lane = queue.Queue(MOST_WAITING)
         for _ in range(threads):
-            threading.Thread(target=self._think, args=(lane, first), daemon=True).start()
-        return lane
+            threading.Thread(target=self._think, args=(turns, first), daemon=True).start()
+        return turns
 
-    def _think(self, lane: Lane, first: bool) -> None:
-        while self._running and (job := lane.get()) is not None:
+    def _think(self, turns: Turns, first: bool) -> None:
+        while (job := turns.take()) is not None:
             self._think_of(job, first)
+            turns.leave(job)
             # What it holds may be large.
             del job
 

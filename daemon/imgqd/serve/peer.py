@@ -28,10 +28,12 @@ UNREAD_S = 600.0
 _CHUNK = 1 << 16
 _MOST_PARCELS = 64
 
-# struct ucred {pid, uid, gid}, and macOS's struct xucred {version, uid, …}.
+# struct ucred {pid, uid, gid}, and macOS's struct xucred {version, uid, …}, where the process is told apart
+# from it.
 _ON_MACOS = sys.platform == "darwin"
 _CREDENTIALS = (0, 1) if _ON_MACOS else (socket.SOL_SOCKET, 17)
 _UID = struct.Struct("=4xI68x" if _ON_MACOS else "=4xI4x")
+_PROCESS = (0, 2) if _ON_MACOS else _CREDENTIALS
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class Peer:
         self._arrived = self._began = time.monotonic()
         self._is_held_up = False
         self.is_gone = False
+        # Where nobody tells, each connection counts as a process of its own.
+        self.process = process_of(connection) or -connection.fileno()
         self.line = Line()
         # Bytes that its next request may have.
         self.granted = 0
@@ -159,3 +163,11 @@ def uid_of(connection: socket.socket) -> int:
     told = connection.getsockopt(*_CREDENTIALS, _UID.size)
     uid: int = _UID.unpack(told)[0]
     return uid
+
+
+def process_of(connection: socket.socket) -> int:
+    """The id of the process at the other end; 0 where the kernel has none."""
+    try:
+        return int.from_bytes(connection.getsockopt(*_PROCESS, 4), sys.byteorder)
+    except OSError:
+        return 0
