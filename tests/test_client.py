@@ -153,7 +153,7 @@ def test_pictures_that_are_too_much_together_are_not_sent(path: str) -> None:
         client.ask(wire.Search(terms=[picture, picture]))
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "/run/socket", "nonsense"])
+@pytest.mark.parametrize("address", ["udp://127.0.0.1:9", "/run/socket", "nonsense"])
 def test_an_address_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("IMGQ_SOCKET", address)
     with pytest.raises(UsageError, match=f"{address} is no address"):

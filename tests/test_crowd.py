@@ -111,7 +111,7 @@ def test_who_comes_is_let_in_again_when_descriptors_are_there_again(
                     raise refusal
                 return accept()
 
-        monkeypatch.setattr(serves._crowd, "_door", Scarce())
+        monkeypatch.setattr(serves._crowd._entrances[0], "door", Scarce())
         assert asked(new_dealer())
         assert next(refusals, None) is None
         monkeypatch.undo()

@@ -63,9 +63,10 @@ def test_one_folder_holds_everything(monkeypatch: pytest.MonkeyPatch, platform: 
     monkeypatch.setenv("IMGQ_HOME", "/x/y")
     where = places()
     everything = [where.settings, where.store, where.models, where.log, where.lock, where.socket]
+    everything.append(where.keys)
     assert [path for path in everything if not path.startswith("/x/y/")] == []
     assert len(set(everything)) == len(everything)
-    assert set(where.own) == {"/x/y/index", "/x/y/models", "/x/y/logs", "/x/y/run"}
+    assert set(where.own) == {f"/x/y/{name}" for name in ("index", "models", "logs", "run", "keys")}
 
 
 def test_a_relative_folder_is_meant_from_here(

@@ -14,7 +14,7 @@ from imgq.errors import (
     TimedOut,
     UsageError,
 )
-from imgq.paths import socket_address
+from imgq.paths import TCP, is_far, socket_address
 from imgq.zmtp import Dealer
 
 TYPE_CHECKING = False
@@ -70,11 +70,11 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
     A daemon that starts, or starts anew with other settings, is waited for; to one that hangs up the
     request goes once more, no matter whether it was heard: none does harm that is heard twice.
     """
-    path, deadline, hung_up = _socket(), monotonic() + timeout, 0
+    address, deadline, hung_up = socket_address(), monotonic() + timeout, 0
     while True:
         dealer = None
         try:
-            dealer = Dealer(path, deadline)
+            dealer = _connected(address, deadline)
             dealer.send(request, deadline)
             return dealer, dealer.receive(deadline + _GRACE, wire.MOST_REPLY)
         except OSError as error:
@@ -93,7 +93,7 @@ def _comes_back(error: OSError) -> bool:
     if isinstance(error, BlockingIOError):
         # So many clients wait to be let in that the system takes no more.
         return True
-    if isinstance(error, (*_ABSENT, ConnectionError)):
+    if isinstance(error, (*_ABSENT, ConnectionError)) and not is_far():
         from imgq import lock
 
         return not lock.is_free()
@@ -106,6 +106,11 @@ def _away(error: OSError, timeout: float) -> NoDaemon:
         return TimedOut(
             f"the daemon did not answer within {timeout:g} s",
             "`imgq status` tells what it is doing, and `imgq logs` may tell why",
+        )
+    if isinstance(error, _ABSENT) and is_far():
+        return NoDaemon(
+            f"no daemon listens on {socket_address()}",
+            "at that machine, `imgq doctor` tells whether one does, and where",
         )
     if isinstance(error, _ABSENT):
         return NoDaemon(
@@ -159,10 +164,14 @@ def answers(timeout: float = 2.0) -> bool:
     return True
 
 
-def _socket() -> str:
-    address = socket_address()
-    if not address.startswith("ipc://"):
-        raise UsageError(
-            f"{address} is no address this imgq can ask", "addresses begin with ipc://"
-        )
-    return address.removeprefix("ipc://")
+def _connected(address: str, deadline: float) -> Dealer:
+    """Raises OSError, and UsageError or KeyRefused where keys are missing."""
+    if address.startswith("ipc://"):
+        return Dealer(address.removeprefix("ipc://"), deadline)
+    if address.startswith(TCP):
+        from imgq import remote
+
+        return remote.connected(address, deadline)
+    raise UsageError(
+        f"{address} is no address this imgq can ask", "addresses begin with ipc:// or tcp://"
+    )

@@ -8,6 +8,7 @@
     ├── NoDaemon                  3  nothing answers on the socket
     │   └── TimedOut              3  something is there and did not answer in time
     ├── Refused                   4  the daemon refused, in its own words
+    │   ├── KeyRefused            4  two machines do not know each other's keys
     │   ├── CannotStart           4  the daemon cannot start
     │   ├── ModelMissing          4  the model's weights are not to be had
     │   └── StoreError            4  the index on disk cannot be used
@@ -78,6 +79,10 @@ class TimedOut(NoDaemon):
 
 class Refused(Failure):
     exit_code = 4
+
+
+class KeyRefused(Refused):
+    """One end of a connection over a network does not know the other's key."""
 
 
 class CannotStart(Refused):

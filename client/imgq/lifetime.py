@@ -19,7 +19,7 @@ from imgq.errors import (
     TimedOut,
     UsageError,
 )
-from imgq.paths import places, socket_address
+from imgq.paths import is_far, places, socket_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def use_model(name: str | None) -> None:
 
 def end() -> bool:
     """Ends the daemon, and the service for now; returns when it is gone, False where none was running."""
+    if is_far():
+        return _end_far()
     was_there = not lock.is_free()
     if service.in_charge():
         # Where its manager holds the socket, whoever asked next would start it again.
@@ -111,6 +113,30 @@ def _end_running() -> bool:
             raise
         os.kill(lock.holder(), signal.SIGTERM)
     return _until_gone()
+
+
+def _end_far() -> bool:
+    """Of another machine's all that can be seen is whether somebody listens there."""
+    try:
+        ask(wire.Stop(), STOPPING_S)
+    except TimedOut:
+        raise
+    except NoDaemon:
+        return False
+    if not poll(_is_silent, STOPPING_S):
+        raise TimedOut(f"{socket_address()} still answers after {STOPPING_S:g} s")
+    return True
+
+
+def _is_silent() -> bool:
+    try:
+        ask(wire.AskRoots(), 2.0)
+    except NoDaemon as error:
+        return not isinstance(error, TimedOut)
+    except Refused:
+        # It is ending.
+        pass
+    return False
 
 
 def _until_gone() -> bool:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import sys
 
+from imgq.errors import UsageError
 from imgq.record import Record, string
 
+TCP = "tcp://"
+PORT = 7571
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 
 
 class Places(Record):
-    """Absolute paths. `runtime` is the private folder of socket and lock."""
+    """Absolute paths. `runtime` is the private folder of socket and lock, `keys` that of the keys by which
+    machines know each other."""
 
     settings: str = string()
+    keys: str = string()
     data: str = string()
     models: str = string()
     logs: str = string()
@@ -39,7 +44,7 @@ class Places(Record):
     @property
     def own(self) -> tuple[str, ...]:
         """The folders that are imgq's own, which are never indexed."""
-        return (self.data, self.models, self.logs, self.runtime)
+        return (self.data, self.models, self.logs, self.runtime, self.keys)
 
 
 def places() -> Places:
@@ -54,9 +59,48 @@ def socket_address() -> str:
     return os.environ.get("IMGQ_SOCKET") or f"ipc://{places().socket}"
 
 
+def is_far() -> bool:
+    """Whether the daemon that is asked may be on another machine."""
+    return socket_address().startswith(TCP)
+
+
+def require_here(command: str) -> None:
+    """Raises UsageError where the daemon that is asked may be on another machine than what the command
+    is about."""
+    if is_far():
+        raise UsageError(
+            f"`imgq {command}` is about this machine, and {socket_address()} may be another",
+            "type it at that machine, or here without --socket and IMGQ_SOCKET",
+        )
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Of `tcp://HOST`, `tcp://HOST:PORT`, `tcp://[IPV6]:PORT`. Raises UsageError."""
+    place = address.removeprefix(TCP)
+    bracketed = place.startswith("[")
+    host, end, rest = place[1:].partition("]") if bracketed else _cut(place)
+    port = rest.removeprefix(":") if rest else str(PORT)
+    is_port = port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 1 << 16
+    is_host = host.isprintable() and not set(host) & set(" /@[]") and rest[:1] in ("", ":")
+    if not (address.startswith(TCP) and host and end and is_host and is_port):
+        raise UsageError(f"{address!r} is no address", f"one is like tcp://nas:{PORT}")
+    return host.lower(), int(port)
+
+
+def _cut(place: str) -> tuple[str, str, str]:
+    host, colon, port = place.partition(":")
+    return host, "]", colon + port
+
+
 def absolute(written: str) -> bytes:
     """A path from the root on, whether or not anything is there, by the name the person came by: the
-    shell's PWD keeps the links that the system's own answer would resolve."""
+    shell's PWD keeps the links that the system's own answer would resolve. Raises UsageError for one
+    that is not whole where the daemon's machine may be another."""
+    if is_far() and not os.path.isabs(written):
+        raise UsageError(
+            f"{written!r} would be a path of this machine, and {socket_address()} is another",
+            "write it as it is there, from / on; `imgq roots` lists the watched folders",
+        )
     path = os.path.expanduser(written)
     if not os.path.isabs(path):
         path = os.path.join(_working_folder(), path)
@@ -73,6 +117,7 @@ def _working_folder() -> str:
 def _in_one_folder(home: str) -> Places:
     return Places(
         settings=os.path.join(home, "settings.toml"),
+        keys=os.path.join(home, "keys"),
         data=os.path.join(home, "index"),
         models=os.path.join(home, "models"),
         logs=os.path.join(home, "logs"),
@@ -88,6 +133,7 @@ def _by_xdg() -> Places:
     private = os.path.join(runtime, "imgq") if os.path.isabs(runtime) else f"{state}/imgq/run"
     return Places(
         settings=os.path.join(config, "imgq", "settings.toml"),
+        keys=os.path.join(config, "imgq", "keys"),
         data=os.path.join(data, "imgq"),
         models=os.path.join(data, "imgq", "models"),
         logs=os.path.join(state, "imgq"),
@@ -106,6 +152,7 @@ def _on_macos() -> Places:
     support = os.path.join(library, "Application Support", "imgq")
     return Places(
         settings=os.path.join(support, "settings.toml"),
+        keys=os.path.join(support, "keys"),
         data=support,
         models=os.path.join(support, "models"),
         logs=os.path.join(library, "Logs", "imgq"),

@@ -30,14 +30,17 @@ class Dealer:
             self._socket.connect(path)
             self._require_trusted()
             self._send_all(_GREETING + _READY)
-            # Whoever speaks something else may never send all of a greeting.
-            if self._take(1, deadline) != b"\xff":
-                raise OSError("what answers there does not speak ZMTP")
-            self._take(63, deadline)
+            self._hear_greeting(deadline)
             self._frame(deadline)
         except BaseException:
             self.close()
             raise
+
+    def _hear_greeting(self, deadline: float) -> bytes:
+        # Whoever speaks something else may never send all of a greeting.
+        if self._take(1, deadline) != b"\xff":
+            raise OSError("what answers there does not speak ZMTP")
+        return self._take(63, deadline)
 
     def _require_trusted(self) -> None:
         """In a folder that others may write to, anybody could have been there first."""

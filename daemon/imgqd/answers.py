@@ -94,6 +94,8 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Late
             return _resume(daemon)
         case wire.Reload():
             return _reload(daemon)
+        case wire.ReadKeys():
+            return _read_keys(daemon)
         case wire.Stop():
             return _stop(daemon)
         case _:
@@ -236,6 +238,11 @@ def _resume(daemon: Daemon) -> Iterator[wire.Reply]:
 def _reload(daemon: Daemon) -> Iterator[wire.Reply]:
     yield wire.Noted()
     daemon.life.orders.reload()
+
+
+def _read_keys(daemon: Daemon) -> Iterator[wire.Reply]:
+    daemon.life.gate.read_again()
+    yield wire.Noted()
 
 
 def _stop(daemon: Daemon) -> Iterator[wire.Reply]:

@@ -25,6 +25,7 @@ from imgqd.library.rules import Rules
 from imgqd.notify import is_listening, notify
 from imgqd.orders import EndedEarly, Orders, in_time, start_anew, tell_reloading
 from imgqd.serve import door
+from imgqd.serve.gate import Gate
 from imgqd.serve.server import Server
 from imgqd.vigil import Vigil
 
@@ -115,9 +116,10 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     notify("STATUS=opens the index")
     index = open_index(Path(where.store), card)
     stack.callback(index.store.close)
-    daemon = parts.assembled(card, index, Life(settings, where, orders, lock))
+    gate = Gate(settings.listen)
+    daemon = parts.assembled(card, index, Life(settings, where, orders, lock, gate))
 
-    server = Server(where.socket, lambda request: answers.answer(daemon, request))
+    server = Server(where.socket, lambda request: answers.answer(daemon, request), gate)
     index.tell_arrival = server.tell_news
     server.start()
     stack.callback(server.stop)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from imgq.errors import SettingsError
+from imgq.errors import SettingsError, UsageError
+from imgq.paths import host_and_port
 from imgqd.hours import Hours
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -23,7 +25,7 @@ Value = TypeVar("Value")
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a setting may be beyond its type; about: a sentence for the file and the README;
-    each: raises ValueError for what a list's text may not be."""
+    each: raises ValueError for what a text, or a list's, may not be."""
 
     about: str
     least: int | None = None
@@ -36,6 +38,17 @@ def _setting(default: Value, about: str, **bounds: Any) -> Value:
     made: Any = field(default=default, metadata={"bounds": Bounds(about, **bounds)})
     value: Value = made
     return value
+
+
+def _listening(address: str) -> None:
+    """Raises ValueError for what is no address to listen on: numbers, which nobody has to be asked for."""
+    if not address:
+        return
+    try:
+        host, _ = host_and_port(address)
+        ip_address(host)
+    except (UsageError, ValueError):
+        raise ValueError(f"{address!r} is not like tcp://0.0.0.0:7571") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,11 @@ class Settings:
         (), 'hours of the day in which none is indexed, as "22:00-07:00"', each=Hours.of
     )
     offline: bool = _setting(False, "never ask the model hub")
+    listen: str = _setting(
+        "",
+        "where clients of other machines may ask, as tcp://0.0.0.0:7571; none may while it is empty",
+        each=_listening,
+    )
 
 
 DEFAULTS = Settings()
@@ -121,6 +139,8 @@ def checked(path: str, name: str, value: Any) -> Any:
         raise SettingsError(f"{path}: {name} is at most {bound.most}, not {value!r}")
     if bound.choices and value not in bound.choices:
         raise SettingsError(f"{path}: {name} is one of {', '.join(bound.choices)}, not {value!r}")
+    if kind is str:
+        _require_each(path, name, [value])
     return value
 
 
@@ -130,9 +150,13 @@ KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool
 def _texts(path: str, name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise SettingsError(f"{path}: {name} is a list of texts, not {value!r}")
-    for text in value:
+    _require_each(path, name, value)
+    return tuple(value)
+
+
+def _require_each(path: str, name: str, texts: Iterable[str]) -> None:
+    for text in texts:
         try:
             bounds(name).each(text)
         except ValueError as error:
             raise SettingsError(f"{path}: {name}: {error}") from None
-    return tuple(value)

@@ -28,6 +28,7 @@ from imgqd.search import cache
 from imgqd.search.care import Care
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
+from imgqd.serve.gate import Gate
 from imgqd.thumbnails import Thumbnails
 from imgqd.troubles import troubles
 from imgqd.upkeep import Upkeep
@@ -35,12 +36,14 @@ from imgqd.upkeep import Upkeep
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What one run of the daemon was begun with; lock: the descriptor that holds its lock."""
+    """What one run of the daemon was begun with; lock: the descriptor that holds its lock; gate: the way
+    in from a network."""
 
     settings: Settings
     places: Places
     orders: Orders
     lock: int
+    gate: Gate
     began: float = field(default_factory=time.monotonic)
 
 

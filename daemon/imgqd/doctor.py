@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from imgq import keys
 from imgq.errors import Failure, Refused, StoreError
 from imgq.paths import places
 from imgqd import config
@@ -38,11 +39,36 @@ def verdicts(device: str, roots: Sequence[bytes]) -> Iterator[Verdict]:
     else:
         yield Verdict("settings", "ok", places().settings)
     yield from map(_file_system, roots)
+    yield from _listening(settings)
     yield _sqlite()
     yield _sandbox()
     yield _weights(settings)
     yield _hub(settings)
     yield _accelerator(device)
+
+
+def _listening(settings: Settings) -> Iterator[Verdict]:
+    """Whether the daemon has a key for those who come by the network, and anybody may."""
+    if not settings.listen:
+        return
+    try:
+        secret, allowed = keys.secret(keys.DAEMON), keys.allowed()
+    except (Failure, OSError) as error:
+        hint = error.hint if isinstance(error, Failure) else ""
+        yield Verdict("network", "wrong", str(error), hint or f"look at {keys.path('')}")
+        return
+    if secret is None:
+        found = f"`listen` is {settings.listen}, and the daemon has no key yet"
+        yield Verdict("network", "wrong", found, "`imgq restart`, or `imgq keys show`, makes one")
+    elif not allowed:
+        found = f"`listen` is {settings.listen}, and no key is allowed"
+        yield Verdict(
+            "network", "note", found, "`imgq keys create` at the client tells what to type here"
+        )
+    else:
+        full = sum(each.right == keys.FULL for each in allowed)
+        found = f"{settings.listen} is for {len(allowed)} keys, {full} of them with the full right"
+        yield Verdict("network", "ok", found)
 
 
 def _file_system(root: bytes) -> Verdict:

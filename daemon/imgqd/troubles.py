@@ -24,6 +24,7 @@ def troubles(daemon: Daemon) -> Iterator[wire.Trouble]:
     yield from _of_the_model(daemon)
     yield from _of_the_decoders(daemon)
     yield from _of_the_folders(daemon)
+    yield from _of_the_gate(daemon)
 
 
 def _of_the_index(daemon: Daemon) -> Iterator[wire.Trouble]:
@@ -85,6 +86,16 @@ def _of_the_decoders(daemon: Daemon) -> Iterator[wire.Trouble]:
             message=f"this kernel has no {' and no '.join(missing)}: a picture made to take its decoder"
             " over would find your files",
             remedy="use a kernel with seccomp and Landlock (5.13), and let a container have both",
+        )
+
+
+def _of_the_gate(daemon: Daemon) -> Iterator[wire.Trouble]:
+    gate = daemon.life.gate
+    if gate.trouble:
+        yield wire.Trouble(
+            code="listen",
+            message=f"nobody is listened to on {gate.listen}: {gate.trouble}",
+            remedy="it is tried again by itself; `imgq config set listen tcp://ADDRESS:PORT` has another",
         )
 
 

@@ -203,7 +203,7 @@ def test_every_log_is_for_its_owner_alone_whatever_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = os.fspath(tmp_path)
-    where = Places(settings=folder, data=folder, models=folder, logs=folder, runtime=folder)
+    where = Places(**dict.fromkeys(Places.fields, folder))
     monkeypatch.setattr(journal, "MOST_BYTES", 100)
     root, before = logging.Logger("root of the test"), os.umask(0)
     try:

@@ -8,6 +8,7 @@ import click
 
 from imgq import __version__
 from imgq.errors import UsageError
+from imgq.paths import require_here
 
 _MODULES = {
     "start": "start",
@@ -33,6 +34,7 @@ _MODULES = {
     "model": "model",
     "service": "service",
     "config": "config",
+    "keys": "keys",
     "doctor": "doctor",
     "demo": "demo",
     "shell": "shell",
@@ -44,8 +46,11 @@ GROUPS = {
     "folders": ("add", "remove", "roots"),
     "answers": ("search", "shell", "follow", "dupes"),
     "index": ("files", "info", "errors", "reindex", "check", "export", "stats"),
-    "set up": ("model", "config", "doctor", "demo"),
+    "set up": ("model", "config", "keys", "doctor", "demo"),
 }
+
+# What they do is done to this machine's own daemon, its files and its service.
+_HERE = frozenset(("start", "restart", "logs", "service", "config", "model"))
 
 
 class Commands(click.Group):
@@ -112,6 +117,8 @@ def imgq() -> None:
 
 def run_command(words: list[str]) -> int:
     """The exit code of a command; what click finds wrong is a UsageError."""
+    if words and words[0] in _HERE and not {"-h", "--help"} & {*words}:
+        require_here(words[0])
     try:
         # Not `imgq.main`, which has an exit code of its own for a closed pipe.
         with imgq.make_context("imgq", words or ["--help"]) as context:

@@ -11,7 +11,7 @@ import click
 from imgq import pictures, query, render, wire
 from imgq.cli import options
 from imgq.client import TIMEOUT, stream
-from imgq.errors import NoDaemon, Refused
+from imgq.errors import KeyRefused, NoDaemon, Refused
 from imgq.paths import absolute
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ def _without_end(request: wire.Follow) -> Iterator[wire.Arrivals]:
                 request = wire.Follow(search=request.search, origin=reply.origin, after=reply.last)
                 yield reply
         except (NoDaemon, Refused) as failure:
-            if not is_told:
+            if not is_told or isinstance(failure, KeyRefused):
                 raise
             if failure.message != lost:
                 lost = failure.message

@@ -10,6 +10,7 @@ from pathlib import Path
 from imgq import thumbnails, wire
 from imgq.errors import UsageError
 from imgq.gallery import Picture, page
+from imgq.paths import is_far, socket_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def show_page(title: str, first: wire.Hits, hits: list[wire.Hit], asked: Asked) 
     write_page(title, first, hits, target)
     if not asked.html:
         sys.stdout.write(f"{target}\n")
+    if is_far():
+        sys.stderr.write(f"imgq: the page's links name files at {socket_address()}\n")
     if "--open" in asked.flags:
         import webbrowser
 

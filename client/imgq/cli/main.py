@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # Known without importing click and the commands, so that a search waits for neither.
 COMMANDS = frozenset(
-    """add check config demo doctor dupes errors export files follow info logs model pause reindex remove
-    restart resume roots service shell start stats status stop wait""".split()  # noqa: SIM905 - as words they are read more easily
+    """add check config demo doctor dupes errors export files follow info keys logs model pause reindex
+    remove restart resume roots service shell start stats status stop wait""".split()  # noqa: SIM905 - as words they are read more easily
 )
 
 INTERRUPTED = 130

@@ -9,7 +9,7 @@ import click
 from imgq import render, wire
 from imgq.cli.start import existing
 from imgq.client import ask, settle
-from imgq.paths import absolute
+from imgq.paths import absolute, is_far
 
 
 @click.command()
@@ -17,7 +17,9 @@ from imgq.paths import absolute
 @click.option("--wait", "waits", is_flag=True, help="Return when all in them is in the index.")
 def add(folders: tuple[str, ...], waits: bool) -> None:
     """Watch more folders."""
-    ask(wire.Add(paths=tuple(existing(folder) for folder in folders)))
+    # Of another machine's the daemon itself knows whether they are there.
+    path = absolute if is_far() else existing
+    ask(wire.Add(paths=tuple(map(path, folders))))
     if waits:
         settle(86400.0)
 

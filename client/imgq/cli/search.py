@@ -9,6 +9,7 @@ from imgq import pictures, query, render, wire
 from imgq.cli import options
 from imgq.client import settle, stream
 from imgq.errors import UsageError
+from imgq.paths import is_far
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,11 +124,12 @@ def show_lines(hits: list[wire.Hit], flags: set[str], numbered: bool = False) ->
     """A line a hit, below the pictures themselves where those are asked for."""
     out, terminal = sys.stdout.buffer, sys.stdout.isatty()
     escapes = terminal and takes_escapes()
+    is_linked = escapes and not is_far()
     if "--preview" in flags:
         _preview(hits, escapes)
     for rank, hit in enumerate(hits, 1):
         shown = render.path(hit.path, terminal)
-        shown = render.linked(hit.path, shown) if escapes else shown
+        shown = render.linked(hit.path, shown) if is_linked else shown
         out.write(b"%3d  " % rank if numbered else b"")
         out.write(shown + b"\n" if "--paths" in flags else render.line(hit, shown))
 

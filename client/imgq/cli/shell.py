@@ -13,6 +13,7 @@ from imgq.cli import options, search, shell_lines
 from imgq.cli.options import Asked
 from imgq.client import settle
 from imgq.errors import Failure, UsageError
+from imgq.paths import require_here
 from imgq.record import BadField
 
 TYPE_CHECKING = False
@@ -155,6 +156,7 @@ class Session:
         return like
 
     def _open(self, numbers: Iterable[int]) -> None:
+        require_here("shell: open")
         program = "open" if sys.platform == "darwin" else "xdg-open"
         for path in [self._hit(number).path for number in numbers]:
             quiet = subprocess.DEVNULL

@@ -10,6 +10,7 @@ from imgq import service as services
 from imgq.client import ask
 from imgq.doctor.verdict import Verdict, note, ok, wrong
 from imgq.errors import Failure, NoDaemon, ProtocolMismatch, Refused, TimedOut
+from imgq.paths import is_far
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def _versions(now: wire.Status) -> Verdict:
     if now.version == __version__:
         return ok("versions", f"client and daemon are {now.version}")
     found = f"the client is {__version__}, the daemon {now.version}"
-    return wrong("versions", found, "`imgq restart`")
+    remedy = "update the machine that is behind" if is_far() else "`imgq restart`"
+    return wrong("versions", found, remedy)
 
 
 def _roots(now: wire.Status) -> Verdict:
@@ -105,7 +107,7 @@ def _device(now: wire.Status) -> Verdict:
 
 def _watches(now: wire.Status) -> Iterator[Verdict]:
     """How many of the system's inotify watches the daemon has."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or is_far():
         return
     used, most = _used(now.pid), _limit("max_user_watches")
     if used is None or most is None:

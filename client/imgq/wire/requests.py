@@ -239,5 +239,10 @@ class Reload(Request):
     """Has the daemon read its settings again. Answered by `Noted`, before it does."""
 
 
+class ReadKeys(Request):
+    """Has the daemon read anew which keys are allowed. Answered by `Noted`, once nobody is listened to any
+    more whose key is not."""
+
+
 class Stop(Request):
     """Ends the daemon. Answered by `Stopping`, before it does."""

@@ -1,4 +1,4 @@
-"""Everybody who is connected: let in, listened to, and sent away."""
+"""Everybody who is connected: let in by one of the doors, listened to, and sent away."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
 from imgqd import precedence
@@ -24,24 +25,46 @@ _SWEEP_S = 1.0
 Attend = Callable[[Peer, int], None]
 
 
-class Crowd:
-    """Used by one thread. Another user is not let in; where it is full, who is idle makes room."""
+@dataclass(eq=False, slots=True)
+class Entrance:
+    """A door, which listens and does not block; how many may be in by it, and who are. met: makes a client
+    of a connection, or nothing where that is not let in."""
 
-    def __init__(self, door: socket.socket, most: int, attend: Attend) -> None:
-        """door: listens, and does not block. attend: is called with a client and with what it is ready
-        for, selectors' events, 0 at first."""
-        self._door = door
-        self._most = most
+    door: socket.socket
+    most: int
+    met: Callable[[socket.socket], Peer | None]
+    peers: set[Peer] = field(default_factory=set)
+    is_open: bool = False
+
+
+def of_this_user(connection: socket.socket) -> Peer | None:
+    """Who comes by the Unix socket; nobody else than its owner is heard."""
+    if (uid := uid_of(connection)) != os.getuid():
+        log.warning("a client of another user is not heard (uid %d)", uid)
+        return None
+    return Peer(connection)
+
+
+class Crowd:
+    """Used by one thread. Where a door's share is full, who is idle of those who came by it makes room."""
+
+    def __init__(self, attend: Attend) -> None:
+        """attend: is called with a client and with what it is ready for, selectors' events, 0 at
+        first."""
+        self._entrances: list[Entrance] = []
         self._attend = attend
         self._selector = selectors.DefaultSelector()
         self._peers: dict[Peer, int] = {}
-        self._is_open = False
         self._expects = True
         self._next_sweep = 0.0
-        self._open(True)
 
     def __iter__(self) -> Iterator[Peer]:
         return iter(list(self._peers))
+
+    def enter_by(self, entrance: Entrance) -> None:
+        """From now on clients come by this one, too."""
+        self._entrances.append(entrance)
+        self._open(entrance, True)
 
     def watch(self, descriptor: int, heed: Callable[[int], None]) -> None:
         """Has something else called when there is something to be read from a descriptor."""
@@ -78,52 +101,56 @@ class Crowd:
             self.listen(peer, 0)
             del self._peers[peer]
             peer.close()
-            self._open(True)
+            for entrance in self._entrances:
+                if peer in entrance.peers:
+                    entrance.peers.remove(peer)
+                    self._open(entrance, True)
 
     def close(self) -> None:
         for peer in self:
             self.drop(peer)
         self._selector.close()
 
-    def _admit(self, _events: int) -> None:
+    def _admit(self, entrance: Entrance, _events: int) -> None:
         """Lets in the first who waits outside."""
-        if len(self._peers) >= self._most and not self._make_room():
-            self._open(False)
+        if len(entrance.peers) >= entrance.most and not self._make_room(entrance):
+            self._open(entrance, False)
             return
         try:
-            connection, _ = self._door.accept()
+            connection, _ = entrance.door.accept()
         except (BlockingIOError, ConnectionError):
             return
         except OSError as error:
             # No descriptor is left: they wait outside until one is, or for the next sweep.
             log.warning("a client cannot be let in: %s", error.strerror)
-            if not self._make_room():
-                self._open(False)
+            if not self._make_room(entrance):
+                self._open(entrance, False)
             return
-        self._let_in(connection)
+        self._let_in(entrance, connection)
 
-    def _let_in(self, connection: socket.socket) -> None:
-        if (uid := uid_of(connection)) != os.getuid():
-            log.warning("a client of another user is not heard (uid %d)", uid)
+    def _let_in(self, entrance: Entrance, connection: socket.socket) -> None:
+        if (peer := entrance.met(connection)) is None:
             connection.close()
             return
-        peer = Peer(connection)
         self._peers[peer] = 0
+        entrance.peers.add(peer)
         self._attend(peer, 0)
 
-    def _make_room(self) -> bool:
-        """Sends away who has said nothing for longest and waits for nothing, if there is one."""
-        idle = [peer for peer in self._peers if peer.is_idle]
+    def _make_room(self, entrance: Entrance) -> bool:
+        """Sends away who has said nothing for longest and waits for nothing, if there is one; first of
+        all those of whom nobody knows who they are."""
+        idle = [peer for peer in entrance.peers if peer.is_idle]
         if idle:
-            self.drop(min(idle, key=lambda peer: peer.latest))
+            self.drop(min(idle, key=lambda peer: (peer.is_ready, peer.latest)))
         return bool(idle)
 
-    def _open(self, is_open: bool) -> None:
-        if is_open and not self._is_open:
-            self._selector.register(self._door, selectors.EVENT_READ, self._admit)
-        elif self._is_open and not is_open:
-            self._selector.unregister(self._door)
-        self._is_open = is_open
+    def _open(self, entrance: Entrance, is_open: bool) -> None:
+        if is_open and not entrance.is_open:
+            admit = partial(self._admit, entrance)
+            self._selector.register(entrance.door, selectors.EVENT_READ, admit)
+        elif entrance.is_open and not is_open:
+            self._selector.unregister(entrance.door)
+        entrance.is_open = is_open
 
     def _sweep(self) -> None:
         """Sends away who did not go on in time. None follows where nothing is expected of anybody."""
@@ -135,7 +162,8 @@ class Crowd:
         self._require_reading(now)
         for peer in self:
             self._attend(peer, 0)
-        self._open(True)
+        for entrance in self._entrances:
+            self._open(entrance, True)
         self._expects = any(peer.due < math.inf for peer in self._peers)
 
     def _require_reading(self, now: float) -> None:

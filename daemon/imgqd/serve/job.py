@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from imgq import wire
 from imgq.errors import Failure
+from imgqd.serve import rights
 
 if TYPE_CHECKING:
     from imgqd.serve.peer import Peer
@@ -78,6 +79,7 @@ class Job:
             self.number = wire.request_number(frame)
             raise
         del frame
+        rights.require(self.peer.right, request)
         self._replies = self._answer(request)
         self._next = next(self._replies, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import struct
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgq import wire
+from imgq.keys import FULL
 from imgqd.serve.line import Line
-from imgqd.serve.zmtp import Conversation, framed
+from imgqd.serve.zmtp import Conversation, Mechanism
 
 if TYPE_CHECKING:
     from imgqd.serve.job import Job
@@ -49,10 +51,10 @@ class Peer:
     """Used by the one thread that moves bytes. Where the connection is at its end, OSError is raised,
     and Stranger where it is to be ended."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, mechanism: Mechanism | None = None) -> None:
         connection.setblocking(False)
         self._socket = connection
-        self._conversation = Conversation(wire.MOST_REQUEST)
+        self._conversation = Conversation(wire.MOST_REQUEST, mechanism)
         self._parcels: deque[Parcel] = deque()
         self._arrived = self._began = time.monotonic()
         self._is_held_up = False
@@ -64,6 +66,11 @@ class Peer:
         self.granted = 0
         # When it last said something, and when it last read something that waited.
         self.latest = self.wrote = self._arrived
+
+    @property
+    def right(self) -> str | None:
+        """What it may ask for, now; None where it may nothing any more."""
+        return FULL
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -108,7 +115,7 @@ class Peer:
         self._is_held_up = is_held_up
 
     def send(self, frame: bytes, job: Job | None = None, more: bool = False) -> None:
-        self._enqueue(Parcel(memoryview(framed(frame)), job, more))
+        self._enqueue(Parcel(memoryview(self._conversation.framed(frame)), job, more))
 
     def _enqueue(self, parcel: Parcel) -> None:
         if not self._parcels:
@@ -139,6 +146,11 @@ class Peer:
         return len(self._parcels) < _MOST_PARCELS
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it has greeted, and is who it must be."""
+        return self._conversation.is_ready
+
+    @property
     def is_idle(self) -> bool:
         """Whether nobody would miss it but its client, which may come again."""
         return self.line.is_empty and not self._parcels
@@ -151,6 +163,11 @@ class Peer:
         unread = self.wrote + UNREAD_S if self._parcels else math.inf
         amid = self._conversation.is_amid and not self._is_held_up
         return min(unread, self._began + REQUEST_S if amid else math.inf)
+
+    def tell(self, last: bytes) -> None:
+        """What can be told at once to who is about to be sent away."""
+        with contextlib.suppress(OSError):
+            self._socket.send(last)
 
     def close(self) -> None:
         self.is_gone = True

@@ -13,12 +13,14 @@ import os
 import queue
 import resource
 import selectors
+import socket
 import threading
 import time
 
 from imgq import wire
 from imgqd.serve import door
-from imgqd.serve.crowd import Crowd
+from imgqd.serve.crowd import Crowd, Entrance, of_this_user
+from imgqd.serve.gate import Gate
 from imgqd.serve.job import Answer, Job
 from imgqd.serve.lanes import Lanes
 from imgqd.serve.parking import Parking
@@ -28,20 +30,29 @@ from imgqd.serve.zmtp import Stranger
 log = logging.getLogger(__name__)
 
 MOST_PEERS = 1000
+# Of other machines.
+MOST_GUESTS = 250
 # Bytes of all requests that come or are being answered; what is small is not counted while it comes.
 MOST_HELD = 4 * wire.MOST_REQUEST
 _SMALL = 1 << 16
 
 _LINGER_S = 0.5
+# Between two attempts to listen where that cannot be: an address may come with its network.
+_RETRY_S = 5.0
 _MOST_DESCRIPTORS = 65536
 
 
 class Server:
-    """Answers on a socket between `start` and `stop`."""
+    """Answers on a socket, and on a network where the gate says so, between `start` and `stop`."""
 
-    def __init__(self, path: str, answer: Answer) -> None:
+    def __init__(self, path: str, answer: Answer, gate: Gate | None = None) -> None:
         self._path = path
         self._answer = answer
+        self._gate = gate or Gate()
+        self._gate.changed = self._tell_changed
+        self._far_door: socket.socket | None = None
+        self._next_attempt = 0.0 if self._gate.listen else math.inf
+        self._has_changed = False
         self._done: queue.SimpleQueue[tuple[Job, bytes | None, bool]] = queue.SimpleQueue()
         self._parking = Parking()
         self._resting: dict[Peer, float] = {}
@@ -51,9 +62,12 @@ class Server:
     def start(self) -> None:
         """Listens, and answers from now on. Raises CannotStart where the path is taken."""
         # Most descriptors are left to the rest of the daemon.
-        most = min(MOST_PEERS, _raised_descriptor_limit() // 4)
+        descriptors = _raised_descriptor_limit()
+        self._most_guests = min(MOST_GUESTS, descriptors // 8)
         self._door = door.opened(self._path)
-        self._crowd = Crowd(self._door, most, self._attend)
+        self._crowd = Crowd(self._attend)
+        self._crowd.enter_by(Entrance(self._door, min(MOST_PEERS, descriptors // 4), of_this_user))
+        self._listen_far()
         self._lanes = Lanes(self._tell)
         self._woken, self._waker = os.pipe()
         for end in (self._woken, self._waker):
@@ -68,12 +82,25 @@ class Server:
         self._thread.join()
         self._lanes.close()
         self._crowd.close()
+        if self._far_door is not None:
+            self._far_door.close()
         door.close(self._door, self._path)
 
     def tell_news(self) -> None:
         """Has those looked at again that wait for news; from any thread."""
         self._parking.news += 1
         self._wake()
+
+    def _tell_changed(self) -> None:
+        """That somebody may have lost a right; from any thread."""
+        self._has_changed = True
+        self._wake()
+
+    def _listen_far(self) -> None:
+        self._far_door = self._gate.opened() if self._gate.listen else None
+        self._next_attempt = time.monotonic() + _RETRY_S if self._gate.trouble else math.inf
+        if self._far_door is not None:
+            self._crowd.enter_by(Entrance(self._far_door, self._most_guests, self._gate.met))
 
     def _move_bytes(self) -> None:
         while self._running:
@@ -86,10 +113,17 @@ class Server:
         return not self._done.empty() or any(peer.unread for peer in self._crowd)
 
     def _turn(self, patience: float | None = None) -> None:
-        due = min(*self._resting.values(), self._parking.due(), math.inf)
+        due = min(*self._resting.values(), self._parking.due(), self._next_attempt)
         if due < math.inf:
             patience = max(due - time.monotonic(), 0.0)
         self._crowd.turn(patience)
+        if time.monotonic() >= self._next_attempt:
+            self._listen_far()
+        if self._has_changed:
+            # Before any answer leaves, so that whoever revokes a key is told when that has happened.
+            self._has_changed = False
+            for peer in self._crowd:
+                self._attend(peer)
         while not self._done.empty():
             self._deliver(*self._done.get())
         now = time.monotonic()
@@ -115,6 +149,8 @@ class Server:
         if peer.is_gone:
             return
         try:
+            if peer.is_ready and peer.right is None:
+                raise Stranger("its key is no longer allowed")
             if events & selectors.EVENT_READ:
                 peer.hear()
             self._take(peer)
@@ -123,6 +159,8 @@ class Server:
             self._wait_for(peer)
         except (OSError, Stranger) as error:
             log.debug("a client is sent away: %s", error)
+            if isinstance(error, Stranger) and error.last:
+                peer.tell(error.last)
             self._crowd.drop(peer)
         except Exception:
             log.exception("a client is sent away: this is a bug")

@@ -1,4 +1,4 @@
-"""A ROUTER's end of ZMTP 3 with the NULL mechanism: bytes to messages, every size bounded; no socket here.
+"""A ROUTER's end of ZMTP 3: bytes to messages, every size bounded; no socket here.
 
 The protocol is ZeroMQ's RFC 23; tests hold it against libzmq's own DEALER. libzmq itself does not listen
 here: its listener ends the process when no descriptor is left, keeps whoever greets it as its first
@@ -10,8 +10,12 @@ from __future__ import annotations
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06ROUTER"
 
+COMMAND = 4
+
 _SIGNATURE, _MAJOR, _MECHANISM = 9, 10, slice(12, 32)
-_MORE, _LONG, _COMMAND = 1, 2, 4
+_MORE, _LONG = 1, 2
+# Of a command that is sealed like a message.
+_SEALED_COMMAND = 2
 # Of a command; the longest of any use is a READY with an identity in it.
 _MOST_COMMAND = 1024
 _PING, _PONG = b"\x04PING", b"\x04PONG"
@@ -20,25 +24,63 @@ _TTL, _MOST_CONTEXT = 2, 16
 
 
 class Stranger(Exception):
-    """The other end does not speak ZMTP 3, or claims more than is heard."""
+    """The other end does not speak ZMTP 3, claims more than is heard, or is not let in; `last` is what it
+    is still told."""
+
+    def __init__(self, reason: str, last: bytes = b"") -> None:
+        super().__init__(reason)
+        self.last = last
+
+
+class Mechanism:
+    """How two ends come to know each other, and what they say on the way: this is NULL, which asks nothing
+    and hides nothing."""
+
+    greeting = GREETING
+    # Bytes by which a message is longer on its way.
+    overhead = 0
+    is_ready = False
+
+    def begin(self) -> bytes:
+        """What is said to who has greeted."""
+        return READY
+
+    def heed(self, command: bytes) -> bytes:
+        """The answer to a command of who is not ready. Raises Stranger."""
+        if not command.startswith(b"\x05READY"):
+            raise Stranger("it does not say that it is ready")
+        self.is_ready = True
+        return b""
+
+    def opened(self, flags: int, body: bytes) -> tuple[int, bytes]:
+        """A frame's flags and what it says. Raises Stranger."""
+        return flags, body
+
+    def framed(self, message: bytes, flags: int = 0) -> bytes:
+        """A message as it travels, or a command."""
+        return framed(message, COMMAND if flags else 0)
 
 
 class Conversation:
     """What one connection says. `owed`: what is to be sent back at once."""
 
-    def __init__(self, most: int) -> None:
-        """most: bytes of a message."""
-        self._most = most
+    def __init__(self, most: int, mechanism: Mechanism | None = None) -> None:
+        """most: bytes of a message; mechanism: NULL unless there is another."""
+        self.mechanism = mechanism or Mechanism()
+        self._most = most + self.mechanism.overhead
         self._heard = bytearray()
         self._is_greeted = False
         self._is_several = False
-        self.is_ready = False
-        self.owed = bytearray(GREETING)
+        self.owed = bytearray(self.mechanism.greeting)
         # Bytes of the frame that is coming, its head among them; 0 until that is known.
         self.claimed = 0
 
     def hear(self, data: bytes) -> None:
         self._heard += data
+
+    @property
+    def is_ready(self) -> bool:
+        return self.mechanism.is_ready
 
     @property
     def is_amid(self) -> bool:
@@ -50,16 +92,22 @@ class Conversation:
         such. Raises Stranger."""
         while (self._is_greeted or self._greeted()) and (frame := self._frame()) is not None:
             flags, body = frame
-            if flags & _COMMAND:
+            if not self.is_ready:
+                self._come_to_know(flags, body)
+                continue
+            flags, body = self.mechanism.opened(flags, body)
+            if flags & ~_MORE:
                 self._heed(body)
-            elif not self.is_ready:
-                raise Stranger("it says something before it is ready")
             elif flags & _MORE:
                 self._is_several = True
             else:
                 body, self._is_several = b"" if self._is_several else body, False
                 return body
         return None
+
+    def framed(self, message: bytes) -> bytes:
+        """A message to who is ready, as it travels."""
+        return self.mechanism.framed(message)
 
     def _greeted(self) -> bool:
         """Whether the greeting is there whole. What is none is noticed at its first wrong byte."""
@@ -72,10 +120,10 @@ class Conversation:
             raise Stranger("it does not greet as ZMTP 3 does")
         if len(heard) < len(GREETING):
             return False
-        if heard[_MECHANISM] != GREETING[_MECHANISM]:
-            raise Stranger("it wants another mechanism than NULL")
+        if heard[_MECHANISM] != self.mechanism.greeting[_MECHANISM]:
+            raise Stranger("it wants another mechanism")
         del heard[: len(GREETING)]
-        self.owed += READY
+        self.owed += self.mechanism.begin()
         self._is_greeted = True
         return True
 
@@ -84,13 +132,13 @@ class Conversation:
         if not heard:
             return None
         flags = heard[0]
-        if flags & ~(_MORE | _LONG | _COMMAND):
+        if flags & ~(_MORE | _LONG | COMMAND):
             raise Stranger("it sends a frame of no known kind")
         start = 9 if flags & _LONG else 2
         if len(heard) < start:
             return None
         size = int.from_bytes(heard[1:start], "big")
-        most = _MOST_COMMAND if flags & _COMMAND else self._most
+        most = _MOST_COMMAND if flags & COMMAND or not self.is_ready else self._most
         if size > most:
             raise Stranger(f"it claims a frame of {size} bytes, {most} is the most")
         end = self.claimed = start + size
@@ -100,20 +148,21 @@ class Conversation:
         with memoryview(heard) as view:
             body = bytes(view[start:end])
         del heard[:end]
-        return flags, body
+        return flags & ~_LONG, body
+
+    def _come_to_know(self, flags: int, body: bytes) -> None:
+        if not flags & COMMAND:
+            raise Stranger("it says something before it is ready")
+        self.owed += self.mechanism.heed(body)
 
     def _heed(self, command: bytes) -> None:
-        if not self.is_ready:
-            if not command.startswith(b"\x05READY"):
-                raise Stranger("it does not say that it is ready")
-            self.is_ready = True
-        elif command.startswith(_PING):
+        if command.startswith(_PING):
             context = command[len(_PING) + _TTL :][:_MOST_CONTEXT]
-            self.owed += bytes((_COMMAND, len(_PONG) + len(context))) + _PONG + context
+            self.owed += self.mechanism.framed(_PONG + context, _SEALED_COMMAND)
 
 
-def framed(message: bytes) -> bytes:
-    """A message as it travels."""
+def framed(message: bytes, flags: int = 0) -> bytes:
+    """Bytes as a frame, as they travel."""
     if len(message) < 256:
-        return bytes((0, len(message))) + message
-    return bytes((_LONG,)) + len(message).to_bytes(8, "big") + message
+        return bytes((flags, len(message))) + message
+    return bytes((flags | _LONG,)) + len(message).to_bytes(8, "big") + message
