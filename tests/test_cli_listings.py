@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,13 +67,14 @@ def test_status_has_the_fields_of_the_contract(home: Home) -> None:
     status = json.loads(answer(home, "status", "--json"))
     assert list(status) == [
         "version", "pid", "processes", "uptime_s", "state", "settled", "model", "index", "roots",
-        "rates", "counters", "degraded", "waiting",
+        "rates", "counters", "degraded", "waiting", "memory_bytes",
     ]  # fmt: skip
     assert home.daemon
     assert (status["version"], status["pid"]) == (__version__, home.daemon.pid)
     assert (status["state"], status["settled"], status["degraded"]) == ("idle", True, [])
     assert list(status["model"]) == ["name", "dim", "device", "precision", "engine", "state"]
     assert status["model"]["name"] == "builtin"
+    assert status["memory_bytes"] >= psutil.Process(home.daemon.pid).memory_info().rss / 2
     index = status["index"]
     files = len(home.indexed())
     assert index.pop("bytes") >= home.store.stat().st_size
@@ -98,6 +100,7 @@ def test_status_for_a_person(home: Home) -> None:
     text = answer(home, "status").decode()
     assert text.startswith(f"imgq {__version__}, idle (pid ")
     assert "1 failed, 0 offline, 1 ignored" in text
+    assert re.search(r"^memory   \d+ MB$", text, re.MULTILINE)
     assert f"{home.pictures}  watching" in text
     assert "\x1b" not in text
 

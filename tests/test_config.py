@@ -36,7 +36,9 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             'exclude = ["*.tmp", "drafts/"]\nfollow_symlinks = true\nraw_beside_jpeg = false\n'
             "max_megapixels = 10\n"
             "max_megapixels_jpeg = 20\nmax_megabytes = 30\nrescan = 60\nrescan_unwatched = 1.5\n"
-            'idle_unload = 2\npower = "mains"\nquiet_hours = ["22:00-07:00"]\noffline = true\n',
+            'idle_unload = 2\npower = "mains"\nbusy_percent = 50\nquiet_hours = ["22:00-07:00"]\n'
+            'offline = true\nlisten = "tcp://0.0.0.0:7571"\n'
+            'log_format = "json"\n',
         )
     )
     assert read == Settings(
@@ -55,8 +57,11 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         1.5,
         2.0,
         "mains",
+        50,
         ("22:00-07:00",),
         True,
+        "tcp://0.0.0.0:7571",
+        "json",
     )
     assert type(read.rescan) is float
 

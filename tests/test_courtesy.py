@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 import pictures
 from conftest import Home, until
 from imgq.cli.pause import duration
-from imgqd import courtesy, power
+from imgqd import courtesy, load, power
 from imgqd.config import Settings
 from imgqd.courtesy import Courtesy
 from imgqd.hours import Hours
+from imgqd.load import Load
 
 
 class Pipeline:
@@ -25,6 +30,7 @@ class Pipeline:
         self.holders: set[str] = set()
         self.hold = self.holders.add
         self.release = self.holders.discard
+        self.pids = list[int]
 
 
 @pytest.fixture
@@ -106,6 +112,84 @@ def test_on_battery_it_waits_if_asked(
     monkeypatch.setattr(power, "is_on_battery", lambda: False)
     until(lambda: not pipeline.holders)
     waits.stop()
+
+
+def test_on_a_busy_machine_it_waits_if_asked(
+    new: Callable[..., tuple[Courtesy, Pipeline]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = [None, 0.2, 0.6, 0.45, None, 0.39, 0.45]
+    monkeypatch.setattr(Load, "of_others", lambda _: shares.pop(0))
+    waits, pipeline = new(busy_percent=50)
+    reasons = [waits.reason]
+    while shares:
+        waits._look()
+        reasons.append(waits.reason)
+        assert bool(pipeline.holders) == bool(waits.reason)
+    busy = "other programs are busy"
+    assert reasons == [None, None, busy, busy, busy, None, None]
+    # Nobody looks unless asked.
+    assert new()[0].reason is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS tells of the last minute")
+def test_only_what_others_take_makes_a_machine_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, own, stat = 100.0, 0.0, tmp_path / "stat"
+    hertz, cores = os.sysconf("SC_CLK_TCK"), os.cpu_count() or 1
+    monkeypatch.setattr(load, "_STAT", stat)
+    monkeypatch.setattr(load.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(Load, "_own_s", lambda _: own)
+
+    def look(user_s: float) -> float | None:
+        ticks = [int(user_s * hertz), 0, 0, 10**9, 10**6, 0, 0, 0, 0, 0]
+        stat.write_text(f"cpu  {' '.join(map(str, ticks))}\ncpu0 1 2 3\n")
+        return looks.of_others()
+
+    looks = Load(list)
+    assert look(50) is None
+    clock += 0.5
+    assert look(60) is None
+    clock += 9.5
+    # Of ten seconds of all cores others took half a core's time.
+    own += 10.0 * cores - 5.0
+    assert look(50 + 10.0 * cores) == pytest.approx(0.5 / cores)
+    clock += 10.0
+    own += 10.0 * cores
+    assert look(50 + 20.0 * cores) == pytest.approx(0)
+    stat.write_text("nonsense")
+    assert looks.of_others() is None
+
+
+def test_what_the_daemon_and_its_children_take_is_known() -> None:
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os\nwhile sum(os.times()[:2]) < 0.3: pass\nprint()\ninput()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout
+        child.stdout.readline()
+        without, with_it = Load(list)._own_s(), Load(lambda: [child.pid])._own_s()
+        assert with_it - without >= 0.25
+        child.communicate(b"\n")
+    assert Load(list)._own_s() - without >= 0.25
+    assert Load(lambda: [child.pid])._own_s() >= with_it - 0.1
+
+
+def test_its_children_take_what_others_leave(home: Home) -> None:
+    pictures.png(home.pictures / "a.png", 1)
+    now = home.settle()
+    children = [each for each in now.processes if each.role != "daemon"]
+    assert {each.role for each in children} == {"decoder", "embedder"}
+    for each in children:
+        process = psutil.Process(each.pid)
+        assert process.nice() == min(psutil.Process(now.pid).nice() + 10, 19)
+        if sys.platform == "linux":
+            assert process.ionice().ioclass == psutil.IOPRIO_CLASS_IDLE
 
 
 def test_in_quiet_hours_it_waits(

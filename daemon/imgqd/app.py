@@ -105,6 +105,7 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     """Starts every part in order; the stack stops them in reverse."""
     where = places()
     settings = config.load(where.settings)
+    journal.write_as(settings.log_format)
     # Never let go of: who finds it free may be sure that this process is gone.
     lock = door.lock(where.lock, line.lock)
     if line.model is not None:

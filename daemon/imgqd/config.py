@@ -15,6 +15,7 @@ from imgqd.hours import Hours
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "f32", "bf16", "fp16")
+LOG_FORMATS = ("text", "json")
 
 # What no queue or clock chokes on.
 _MOST = 10**9
@@ -82,6 +83,12 @@ class Settings:
     power: str = _setting(
         "any", "pictures are indexed on mains alone, or on any", choices=("any", "mains")
     )
+    busy_percent: int = _setting(
+        0,
+        "none is indexed while other programs take more than so many percent of the processors; 0 is never",
+        least=0,
+        most=100,
+    )
     quiet_hours: tuple[str, ...] = _setting(
         (), 'hours of the day in which none is indexed, as "22:00-07:00"', each=Hours.of
     )
@@ -90,6 +97,9 @@ class Settings:
         "",
         "where clients of other machines may ask, as tcp://0.0.0.0:7571; none may while it is empty",
         each=_listening,
+    )
+    log_format: str = _setting(
+        "text", "lines of the log for people, or an object a line for programs", choices=LOG_FORMATS
     )
 
 

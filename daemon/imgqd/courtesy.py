@@ -1,5 +1,5 @@
-"""When indexing waits for people: told to pause, on battery, in quiet hours. Searching goes on, and so
-does noticing what changes."""
+"""When indexing waits for people: told to pause, on battery, on a busy machine, in quiet hours. Searching
+goes on, and so does noticing what changes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from imgqd import power
 from imgqd.config import Settings
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.hours import Hours
+from imgqd.load import Load
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,10 @@ _NAME = "courtesy"
 # How often the plug and the clock are looked at: monotonic time stands still while a laptop sleeps, and
 # nobody tells of a plug.
 LOOK_S = 30.0
+# How often it is looked how busy the others are, and over how long.
+BUSY_LOOK_S = 10.0
+# Where it waits for them it goes on when they take this part of what it waits for.
+_LESS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,9 @@ class Courtesy(threading.Thread):
     def __init__(self, settings: Settings, file: str, pipeline: Pipeline) -> None:
         super().__init__(name="courtesy", daemon=True)
         self._on_mains_only = settings.power == "mains"
+        self._most = settings.busy_percent / 100
+        self._load = Load(pipeline.pids)
+        self._is_busy = False
         self._quiet = [Hours.of(words) for words in settings.quiet_hours]
         self._file = file
         self._pipeline = pipeline
@@ -59,7 +67,7 @@ class Courtesy(threading.Thread):
 
     def run(self) -> None:
         while not self._ending:
-            self._changed.wait(LOOK_S if self._looks_on else None)
+            self._changed.wait(self._patience)
             self._changed.clear()
             self._look()
 
@@ -84,10 +92,12 @@ class Courtesy(threading.Thread):
         self._changed.set()
 
     @property
-    def _looks_on(self) -> bool:
-        """Whether time or the plug may change anything."""
+    def _patience(self) -> float | None:
+        """Seconds to the next look; None where neither time, nor the plug, nor others change anything."""
+        if self._most:
+            return BUSY_LOOK_S
         ends = self._pause is not None and not math.isinf(self._pause.until)
-        return ends or self._on_mains_only or bool(self._quiet)
+        return LOOK_S if ends or self._on_mains_only or self._quiet else None
 
     def _look(self) -> None:
         with self._looking:
@@ -113,10 +123,17 @@ class Courtesy(threading.Thread):
             yield self._pause.words
         if self._on_mains_only and power.is_on_battery():
             yield 'on battery, and `power` is "mains"'
+        if self._most and self._others_are_busy():
+            yield "other programs are busy"
         now = time.localtime()
         for hours in self._quiet:
             if hours.hold(now.tm_hour * 60 + now.tm_min):
                 yield f"in the quiet hours {hours}"
+
+    def _others_are_busy(self) -> bool:
+        if (share := self._load.of_others()) is not None:
+            self._is_busy = share > self._most * (_LESS if self._is_busy else 1)
+        return self._is_busy
 
 
 def _read(file: str) -> Pause | None:

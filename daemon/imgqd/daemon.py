@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from imgq import __version__, wire
 from imgq.paths import Places
+from imgqd import usage
 from imgqd.backlog import Backlog
 from imgqd.check import Checker
 from imgqd.config import Settings
@@ -104,6 +105,7 @@ class Daemon:
             counters=counters.shown(),
             degraded=tuple(troubles(self)),
             waiting=self.courtesy.reason,
+            memory_bytes=usage.memory(self.processes()),
         )
 
     def _state(self, settled: bool) -> str:

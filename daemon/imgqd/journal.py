@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+import time
+import traceback
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from typing import Any
@@ -13,6 +16,12 @@ from imgq.paths import Places
 
 MOST_BYTES = 5_000_000
 OLD_FILES = 2
+# A problem that goes on is told again after so long.
+AGAIN_S = 3600.0
+# So many problems are remembered.
+MOST_PROBLEMS = 1000
+# Of a warning that tells of a change: where there is another in between, the same is news again.
+NEWS = {"is_news": True}
 
 
 def open_log(where: Places) -> None:
@@ -23,12 +32,72 @@ def open_log(where: Places) -> None:
     handlers: list[logging.Handler] = [private_log(where)]
     if not os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(where.log)):
         handlers.append(logging.StreamHandler())
-    for handler in handlers:
-        handler.setFormatter(Plain("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=handlers)
-    # open_clip tells each step of loading to the root logger.
+    write_as("text")
+    once = Once()
     for handler in handlers:
+        # open_clip tells each step of loading to the root logger.
         handler.addFilter(lambda record: record.name != "root" or record.levelno > logging.INFO)
+        handler.addFilter(once)
+
+
+def write_as(form: str) -> None:
+    """For people (`text`), or for programs (`json`), from now on."""
+    formatter = Json() if form == "json" else Plain("%(asctime)s %(levelname)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(formatter)
+
+
+class Once(logging.Filter):
+    """One line a problem, and not one a look at it: what is told in the same words again is told once in
+    AGAIN_S, with how often it happened in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[object, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """The same for each handler that asks."""
+        if "is_told" not in record.__dict__:
+            record.__dict__["is_told"] = self._is_told(record)
+        return bool(record.__dict__["is_told"])
+
+    def _is_told(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or hasattr(record, "is_news"):
+            return True
+        problem, now = _problem(record), time.monotonic()
+        last, times = self._told.pop(problem, (now - AGAIN_S, 0))
+        is_told = now - last >= AGAIN_S
+        self._told[problem] = (now, 0) if is_told else (last, times + 1)
+        if len(self._told) > MOST_PROBLEMS:
+            del self._told[next(iter(self._told))]
+        if is_told and times:
+            record.msg, record.args = f"{record.getMessage()} (as {times} times before)", ()
+        return is_told
+
+
+def _problem(record: logging.LogRecord) -> object:
+    """Its words; of an error in the program also where it was raised."""
+    error = record.exc_info[1] if record.exc_info else None
+    place = traceback.extract_tb(error.__traceback__)[-1:] if error else []
+    places = tuple((at.filename, at.lineno) for at in place)
+    return record.name, record.getMessage(), repr(error), places
+
+
+class Json(logging.Formatter):
+    """An object a line, in ASCII: time in ISO 8601, level, part, message, and error, which a bug has."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{at}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "part": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)
 
 
 def private_log(where: Places) -> logging.Handler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ def of(process: wire.Process) -> wire.Usage:
     with suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
         taken = _of_proc(process.pid) if sys.platform == "linux" else _of_ps(process.pid)
     return wire.Usage(role=process.role, pid=process.pid, **taken)
+
+
+def memory(processes: Iterable[wire.Process]) -> int | None:
+    """Bytes that all of them hold; None where the system does not tell of any."""
+    told = [taken for each in processes if (taken := of(each).memory_bytes) is not None]
+    return sum(told) if told else None
 
 
 def _of_proc(pid: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from imgq.errors import StoreError
+from imgqd.journal import NEWS
 from imgqd.notify import notify, watchdog_s
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Vigil(threading.Thread):
     def _is_well(self) -> bool:
         trouble = self._what_is_wrong()
         if trouble is not None and trouble != self._trouble:
-            log.error("no sign of life is given: %s", trouble)
+            log.error("no sign of life is given: %s", trouble, extra=NEWS)
         self._trouble = trouble
         return trouble is None
 

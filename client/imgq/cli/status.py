@@ -42,6 +42,7 @@ def lines(now: wire.Status) -> list[str]:
         f"index    {index.files} files, {index.pictures} pictures, {size(index.bytes)}",
         f"         {index.pending} pending, {index.failed} failed, {index.offline} offline, "
         f"{index.ignored} ignored",
+        *([f"memory   {size(now.memory_bytes)}"] if now.memory_bytes else []),
         *(f"folder   {_path(root.path)}  {root.state}, {root.files} files" for root in now.roots),
         *(["folder   none yet: `imgq add DIR`"] if not now.roots else []),
         *(

@@ -100,7 +100,8 @@ class Trouble(Record):
 
 
 class Status(Reply):
-    """waiting: why indexing waits; null where it does not."""
+    """waiting: why indexing waits; null where it does not. memory_bytes: of all processes together, where
+    the system tells."""
 
     version: str = string()
     pid: int = integer()
@@ -115,6 +116,7 @@ class Status(Reply):
     counters: Counters = record(Counters)
     degraded: tuple[Trouble, ...] = many(record(Trouble))
     waiting: str | None = maybe(string(), default=None)
+    memory_bytes: int | None = maybe(integer(), default=None)
 
 
 class StageTime(Record):

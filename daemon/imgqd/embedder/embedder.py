@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from imgqd import priority
 from imgqd.channel import Channel, ChannelClosed
 from imgqd.embedder.tower import Configuration, Ready
 from imgqd.models.card import Card
@@ -60,7 +61,7 @@ class EmbedderOptions:
     precision: str = "auto"
     batch: int | None = None
     threads: int | None = None
-    nice: int = 10
+    nice: int = priority.NICE
     engines: str | None = None
     timeout: float = 600.0
     command: tuple[str, ...] | None = None

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from imgqd import priority
 from imgqd.channel import Channel, ChannelClosed
 from imgqd.embedder.tower import (
     CannotLoad,
@@ -51,7 +52,7 @@ def serve(channel: Channel, open_tower: OpenTower) -> None:
 def _configured(channel: Channel, open_tower: OpenTower) -> Worker | None:
     message, _ = channel.receive()
     configuration = Configuration.from_map(message["configure"])
-    os.nice(configuration.nice)
+    priority.lower(configuration.nice)
     try:
         tower = open_tower(configuration)
     except CannotLoad as error:

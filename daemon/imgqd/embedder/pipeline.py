@@ -142,6 +142,11 @@ class Pipeline:
     def restarts(self) -> int:
         return self.batches.restarts + sum(lane.restarts for lane in self.lanes)
 
+    def pids(self) -> list[int]:
+        """Of the processes that work for it now."""
+        pids = [self.batches.pid, *(lane.pid for lane in self.lanes)]
+        return [pid for pid in pids if pid is not None]
+
     @property
     def missing(self) -> tuple[str, ...]:
         """Which of Linux's barriers around a decoder this kernel does not have."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from imgqd import priority
 from imgqd.models.card import Card
 
 
@@ -58,7 +59,7 @@ class Configuration:
     precision: str = "auto"
     batch: int | None = None
     threads: int | None = None
-    nice: int = 10
+    nice: int = priority.NICE
     engines: str | None = None
 
     def as_map(self) -> dict[str, Any]:

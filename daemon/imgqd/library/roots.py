@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import Refused
+from imgqd.journal import NEWS
 from imgqd.library import mounts, reach
 from imgqd.library.recognition import Recognition, glance
 from imgqd.library.scan import leads_elsewhere, root_of
@@ -204,7 +205,7 @@ class Roots:
                 return
             if before.state != now.state:
                 words = f": {reason}" if reason else ""
-                log.warning("%s is %s%s", os.fsdecode(now.path), now.state, words)
+                log.warning("%s is %s%s", os.fsdecode(now.path), now.state, words, extra=NEWS)
             self._index.store.set_root(
                 now.path, state=now.state, identity=now.identity, had_entries=now.had_entries
             )

@@ -12,11 +12,11 @@ import resource
 import signal
 import sys
 
+from imgqd import priority
 from imgqd.pictures import kernel, landlock, seccomp
 
 # Asked for now: later the system does not say.
 _CORES = os.cpu_count() or 1
-_NICE = 10
 _DESCRIPTORS = 64
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -40,7 +40,7 @@ def confine(memory: int) -> tuple[str, ...]:
 
     Gives the names of the barriers that this Linux does not have. The limits hold everywhere.
     """
-    os.nice(_NICE)
+    priority.lower()
     _limit(resource.RLIMIT_AS, memory)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
