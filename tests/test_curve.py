@@ -16,16 +16,17 @@ from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 from conftest import until
-from far import free_port
+from far import free_port, raw
 from imgq import curve, keys, wire
 from imgq.curve import Handshake, NotSealed
 from imgq.errors import KeyRefused
 from imgq.remote import FarDealer
+from imgqd.serve import crowd, peer
 from imgqd.serve.curve import Curve
 from imgqd.serve.gate import Gate
 from imgqd.serve.server import Server
 from imgqd.serve.zmtp import COMMAND, Conversation, Stranger, framed
-from served import PATIENCE_S, Answers, place
+from served import PATIENCE_S, Answers, is_closed, place
 
 MOST = 1000
 SIZES = [0, 1, 200, 255, 256, 65_536, 3 << 20]
@@ -213,6 +214,30 @@ def test_who_has_an_allowed_key_but_not_its_secret_is_not_let_in() -> None:
         ends.said(framed(words, COMMAND))
 
 
+@pytest.mark.parametrize("of", ["_public", "_daemon"])
+def test_who_vouches_for_another_connection_or_daemon_is_not_let_in(of: str) -> None:
+    """As a daemon would that somebody asks, and that hands on to ours what it is told."""
+    ends = Ends()
+    ends.said(framed(ends.client.hello(), COMMAND))
+    setattr(ends.client, of, curve.keypair()[0])
+    with pytest.raises(Stranger, match="vouches for somebody else"):
+        ends.said(framed(ends.client.initiate(ends.answer()), COMMAND))
+
+
+@pytest.mark.parametrize("flags", [curve.MORE, COMMAND])
+def test_what_is_sealed_says_inside_what_it_is(flags: int) -> None:
+    ends = Ends()
+    sealed = ends.session().sealed(b"status")
+    with pytest.raises(Stranger, match="not sealed"):
+        ends.said(framed(sealed, flags))
+
+
+@pytest.mark.parametrize("head", [b"\x02", b"\x06"])
+def test_who_is_not_known_yet_may_claim_a_kilobyte(head: bytes) -> None:
+    with pytest.raises(Stranger, match="claims a frame of 1030 bytes, 1024"):
+        Ends().said(head + (1030).to_bytes(8, "big"))
+
+
 # ── libzmq asks our daemon ──────────────────────────────────────────────────────────────────────────
 
 
@@ -326,6 +351,17 @@ def test_several_frames_of_libzmqs_are_refused(listening: Listening) -> None:
         reply = wire.unpack_reply(asking.socket.recv())[2]
         assert isinstance(reply, wire.Fault)
         assert reply.exit_code == 2
+
+
+@pytest.mark.parametrize("length", [0, 63, 64, 80, 266])
+def test_who_does_not_come_to_an_end_in_time_is_sent_away(
+    listening: Listening, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amid its greeting, and amid the handshake."""
+    monkeypatch.setattr(peer, "GREETING_S", 0.1)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    hello = framed(Handshake(curve.keypair()[1], listening.public).hello(), COMMAND)
+    assert is_closed(raw(listening.address, (curve.CLIENTS_GREETING + hello)[:length]))
 
 
 # ── our client asks libzmq ──────────────────────────────────────────────────────────────────────────

@@ -157,14 +157,38 @@ def test_a_name_is_one_word(folder: Path, name: str) -> None:
         keys.allow(allowed(name))
 
 
+LONG = "{} full " + "x" * 100
+
+
 def test_lines_that_make_no_sense_allow_nobody(folder: Path) -> None:
     keys.allow(right := allowed("laptop"))
     other = new()
     with (folder / "allowed").open("ab") as file:
-        for line in ("# {} full a", "{}", "{} full", "{} most a", "{}0 full a", "{} full a name"):
+        for line in (
+            "# {} full a",
+            "{}",
+            "{} full",
+            "{} most a",
+            "{}0 full a",
+            "{} full a name",
+            LONG,
+        ):
             file.write(f"{line.format(other)}\n".encode())
         file.write(b"\xff\xfe\n\n")
     assert keys.allowed() == [right]
+
+
+def test_what_was_written_by_hand_stays(folder: Path) -> None:
+    keys.allow(one := allowed("one"))
+    keys.allow(two := allowed("two"))
+    lines = (folder / "allowed").read_bytes()
+    (folder / "allowed").write_bytes(b"# of the \xff family\n" + lines + b"# no end of line")
+    keys.revoke("one")
+    keys.allow(one)
+    text = (folder / "allowed").read_text(errors="replace")
+    assert text.startswith("# of the \ufffd family\n")
+    assert "# no end of line\n" in text
+    assert keys.allowed() == [two, one]
 
 
 def test_the_gate_heeds_the_file_as_it_is_now(folder: Path) -> None:

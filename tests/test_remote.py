@@ -24,6 +24,7 @@ from conftest import PATIENCE_S, Home, until
 from far import Laptop, allow, free_port, listen, raw, shown
 from imgq import curve, wire
 from imgq.remote import FarDealer
+from imgqd.serve.server import MOST_GUESTS
 from pictures import jpeg
 from served import GREETING, is_closed
 
@@ -369,12 +370,35 @@ def hello() -> bytes:
 
 
 def test_a_crowd_that_says_nothing_keeps_nobody_out(nas: Nas) -> None:
-    """More than may be in at a time, all of them silent; and who asks by the socket is not sent away."""
+    """More than may be in at a time, all of them silent: they make room for each other first."""
+    assert nas.home.daemon
+    daemon = psutil.Process(nas.home.daemon.pid)
     with ExitStack() as held:
+        known = held.enter_context(closing(nas.reader.dealer(nas.key)))
+        before = daemon.num_fds()
         for _ in range(600):
             held.enter_context(raw(nas.address, curve.CLIENTS_GREETING))
+            assert daemon.num_fds() - before < MOST_GUESTS + 20
         nas.reader.done("red")
         assert len(nas.home.search("red")) == 2
+        known.send(wire.pack_request(wire.AskRoots(), 2), soon())
+        assert wire.unpack_reply(known.receive(soon(), wire.MOST_REPLY))[0] == 2
+
+
+def test_fault_64_over_a_network(new_home: NewHome) -> None:
+    """Few descriptors, and many connections that say nothing by either door."""
+    home, address = new_home(), f"tcp://127.0.0.1:{free_port()}"
+    laptop = Laptop(home.folder / "laptop", address)
+    laptop.done("keys", "trust", address, listen(home, address))
+    allow(home, laptop.key())
+    home.wrapper = ("sh", "-c", 'ulimit -n 256; exec "$@"', "sh")
+    home.start()
+    with ExitStack() as held:
+        for _ in range(400):
+            held.enter_context(raw(address, curve.CLIENTS_GREETING))
+        assert home.search("red") == []
+        assert laptop.done("red", code=1) == ""
+    assert laptop.done("status")
 
 
 def test_fault_65_over_a_network(nas: Nas) -> None:

@@ -20,7 +20,7 @@ from imgq.record import Record, choice, string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 DAEMON, CLIENT = "daemon.key", "client.key"
 ALLOWED, TRUSTED = "allowed", "trusted"
@@ -105,9 +105,13 @@ def allowed() -> list[Allowed]:
     """Raises OSError where the file is there and cannot be read."""
     return [
         Allowed(public=words[0], right=words[1], name=words[2])
-        for words in _lines(ALLOWED, 3)
-        if _KEY.fullmatch(words[0]) and words[1] in (READ, FULL)
+        for words in map(_words, _lines(ALLOWED))
+        if len(words) == 3 and _is_sound(*words)
     ]
+
+
+def _is_sound(public: str, right: str, name: str) -> bool:
+    return bool(_KEY.fullmatch(public) and right in (READ, FULL) and _NAME.fullmatch(name))
 
 
 def allow(new: Allowed) -> None:
@@ -118,29 +122,21 @@ def allow(new: Allowed) -> None:
             f"{new.name!r} is no name for a key", "letters, digits, and any of . - _ @, up to 63"
         )
     with _held():
-        others = [each for each in allowed() if each.public != new.public]
-        if new.name in {each.name for each in others}:
+        if any(each.name == new.name and each.public != new.public for each in allowed()):
             raise UsageError(
                 f"another key has the name {new.name!r}", f"`imgq keys revoke {new.name}` ends it"
             )
-        _write_allowed([*others, new])
+        _replace(ALLOWED, new.public, f"{new.public} {new.right} {new.name}\n")
 
 
 def revoke(which: str) -> Allowed:
     """By its name or by itself; what it was. Raises UsageError where there is none."""
     with _held():
-        known = allowed()
-        found = [each for each in known if which in (each.name, each.public)]
-        if not found:
-            raise UsageError(
-                f"no key {which[:80]!r} is allowed", "`imgq keys list` tells which are"
-            )
-        _write_allowed([each for each in known if each not in found])
-    return found[0]
-
-
-def _write_allowed(all_of_them: Iterable[Allowed]) -> None:
-    _write(ALLOWED, "".join(f"{each.public} {each.right} {each.name}\n" for each in all_of_them))
+        for each in allowed():
+            if which in (each.name, each.public):
+                _replace(ALLOWED, each.public)
+                return each
+    raise UsageError(f"no key {which[:80]!r} is allowed", "`imgq keys list` tells which are")
 
 
 # ── whom the client believes ────────────────────────────────────────────────────────────────────────
@@ -155,44 +151,44 @@ def address(written: str) -> str:
 def trusted() -> list[Trusted]:
     return [
         Trusted(address=words[0], public=words[1])
-        for words in _lines(TRUSTED, 2)
-        if _KEY.fullmatch(words[1])
+        for words in map(_words, _lines(TRUSTED))
+        if len(words) == 2 and words[0].isprintable() and _KEY.fullmatch(words[1])
     ]
 
 
 def trust(new: Trusted) -> None:
     """From now on, in place of what held for the same address."""
     with _held():
-        _write_trusted([*(each for each in trusted() if each.address != new.address), new])
+        _replace(TRUSTED, new.address, f"{new.address} {new.public}\n")
 
 
 def forget(address: str) -> None:
     """Raises UsageError where no key is known for it."""
     with _held():
-        left = [each for each in trusted() if each.address != address]
-        if len(left) == len(trusted()):
+        if address not in {each.address for each in trusted()}:
             raise UsageError(f"no key is known for {address}", "`imgq keys trusted` tells of which")
-        _write_trusted(left)
-
-
-def _write_trusted(all_of_them: Iterable[Trusted]) -> None:
-    _write(TRUSTED, "".join(f"{each.address} {each.public}\n" for each in all_of_them))
+        _replace(TRUSTED, address)
 
 
 # ── files ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _lines(name: str, count: int) -> Iterator[list[str]]:
-    """The words of each line that has so many."""
+def _lines(name: str) -> list[str]:
     try:
-        with open(path(name), encoding="utf-8", errors="replace") as file:
-            lines = file.readlines()
+        with open(path(name), encoding="utf-8", errors="surrogateescape") as file:
+            return file.readlines()
     except FileNotFoundError:
-        return
-    for line in lines:
-        words = line.partition("#")[0].split()
-        if len(words) == count:
-            yield words
+        return []
+
+
+def _words(line: str) -> list[str]:
+    return line.partition("#")[0].split()
+
+
+def _replace(name: str, first: str, line: str = "") -> None:
+    """Has a line in place of those that begin with this word; all others, and comments, stay."""
+    kept = [each.rstrip("\n") + "\n" for each in _lines(name) if _words(each)[:1] != [first]]
+    _write(name, "".join(kept) + line)
 
 
 @contextmanager
@@ -222,8 +218,8 @@ def _write(name: str, text: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(beside)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(beside, flags, 0o600), "w") as file:
-            file.write(text)
+        with open(os.open(beside, flags, 0o600), "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path(name))

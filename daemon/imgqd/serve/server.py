@@ -38,7 +38,7 @@ _SMALL = 1 << 16
 
 _LINGER_S = 0.5
 # Between two attempts to listen where that cannot be: an address may come with its network.
-_RETRY_S = 5.0
+_RETRY_S = 2.0
 _MOST_DESCRIPTORS = 65536
 
 
