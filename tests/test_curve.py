@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,6 +24,8 @@ from imgq.remote import FarDealer
 from imgqd.serve import crowd, peer
 from imgqd.serve.curve import Curve
 from imgqd.serve.gate import Gate
+from imgqd.serve.lanes import OF_ONE_PROCESS
+from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.server import Server
 from imgqd.serve.zmtp import COMMAND, Conversation, Stranger, framed
 from served import PATIENCE_S, Answers, is_closed, place
@@ -245,7 +247,8 @@ class Listening:
     """A server that listens on this machine's own network."""
 
     def __init__(self, folder: Path, answers: Answers) -> None:
-        self.address = f"tcp://127.0.0.1:{free_port()}"
+        self.port = free_port()
+        self.address = f"tcp://127.0.0.1:{self.port}"
         self.answers = answers
         self.gate = Gate(self.address)
         self.server = Server(place(folder), answers, self.gate)
@@ -351,6 +354,27 @@ def test_several_frames_of_libzmqs_are_refused(listening: Listening) -> None:
         reply = wire.unpack_reply(asking.socket.recv())[2]
         assert isinstance(reply, wire.Fault)
         assert reply.exit_code == 2
+
+
+def test_all_that_comes_with_one_key_waits_in_one_line(listening: Listening) -> None:
+    """Whatever it asks over many connections, another key has its turn."""
+    search = wire.Search(terms=(wire.Term(text="x"),))
+    with ExitStack() as held:
+        public, secret = curve.keypair()
+        listening.allow(public)
+        flood = [
+            held.enter_context(closing(dealt(listening.port, secret, listening.public)))
+            for _ in range(20)
+        ]
+        for dealer in flood:
+            for number in range(AT_A_TIME):
+                dealer.send(wire.pack_request(search, number), soon())
+        until(lambda: listening.answers.begun == OF_ONE_PROCESS, "as many as one key may have")
+        other, secret = curve.keypair()
+        listening.allow(other)
+        dealer = held.enter_context(closing(dealt(listening.port, secret, listening.public)))
+        dealer.send(wire.pack_request(search, 1), soon())
+        until(lambda: listening.answers.begun == OF_ONE_PROCESS + 1, "the other key's turn")
 
 
 @pytest.mark.parametrize("length", [0, 63, 64, 80, 266])

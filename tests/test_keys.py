@@ -386,7 +386,7 @@ def test_a_daemon_that_listens_to_nobody_is_noted_by_doctor(home: Home) -> None:
     keys.allow(allowed("laptop", keys.FULL))
     (verdict,) = doctor._listening(settings)
     assert (verdict.state, verdict.found[-40:]) == ("ok", verdict.found[-40:])
-    assert "1 keys, 1 of them with the full right" in verdict.found
+    assert "for 1 allowed keys, 1 of them with the full right" in verdict.found
     (home.folder / "home" / "keys" / "daemon.key").chmod(0o644)
     (verdict,) = doctor._listening(settings)
     assert (verdict.state, "open to others" in verdict.found) == ("wrong", True)

@@ -190,6 +190,16 @@ def test_what_is_about_one_machine_is_not_done_to_another(nas: Nas, words: tuple
     assert nas.owner.imgq(*words, "--help").returncode == 0
 
 
+def test_a_shell_goes_on_with_what_was_found(nas: Nas) -> None:
+    """Its files are not here: their thumbnails are asked for, and stand for them."""
+    asked = nas.reader.imgq("shell", stdin=b"red\nlike 1\nopen 1\nquit\n")
+    first, second, third = asked.stdout.decode().splitlines()
+    assert first.endswith("red.jpg")
+    assert second.endswith("blue.jpg")
+    assert third.endswith("blue.jpg")
+    assert "is about this machine" in asked.stderr.decode()
+
+
 def test_doctor_looks_at_keys_and_at_the_daemon(nas: Nas) -> None:
     found = {each["subject"]: each for each in json.loads(nas.reader.done("doctor", "--json"))}
     assert nas.key in found["its key"]["found"]

@@ -15,7 +15,7 @@ def term(wanted: Wanted) -> Term:
     if wanted.path is None:
         return Term(text=wanted.text, weight=wanted.weight)
     name = os.path.basename(wanted.path) if wanted.path != "-" else "stdin"
-    return Term(picture=read(wanted.path), name=name, weight=wanted.weight)
+    return Term(picture=wanted.picture or read(wanted.path), name=name, weight=wanted.weight)
 
 
 def read(path: str) -> bytes:

@@ -12,7 +12,7 @@ same over what is not. A text knows nothing of files here: `pictures.read` fetch
 from __future__ import annotations
 
 from imgq.errors import QueryError, UsageError
-from imgq.record import Record, maybe, real, string
+from imgq.record import Record, binary, maybe, real, string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ _PICTURE_STARTS = ("./", "../", "/", "~/", _IMAGE)
 
 
 class Wanted(Record):
-    """One term as it was written: a text, or the path of a picture (`-` is stdin)."""
+    """One term as it was written: a text, or the path of a picture (`-` is stdin). picture: its bytes
+    where that is a path of another machine."""
 
     text: str | None = maybe(string(most=MOST_TEXT), default=None)
     path: str | None = maybe(string(), default=None)
     weight: float = real(-MOST_WEIGHT, MOST_WEIGHT, default=1.0)
+    picture: bytes | None = maybe(binary(most=4 << 20), default=None)
 
 
 class _Place:

@@ -67,7 +67,7 @@ def _listening(settings: Settings) -> Iterator[Verdict]:
         )
     else:
         full = sum(each.right == keys.FULL for each in allowed)
-        found = f"{settings.listen} is for {len(allowed)} keys, {full} of them with the full right"
+        found = f"{settings.listen}, for {len(allowed)} allowed keys, {full} of them with the full right"
         yield Verdict("network", "ok", found)
 
 

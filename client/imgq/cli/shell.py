@@ -13,7 +13,7 @@ from imgq.cli import options, search, shell_lines
 from imgq.cli.options import Asked
 from imgq.client import settle
 from imgq.errors import Failure, UsageError
-from imgq.paths import require_here
+from imgq.paths import is_far, require_here
 from imgq.record import BadField
 
 TYPE_CHECKING = False
@@ -59,6 +59,16 @@ def _lines() -> Callable[[], str]:
     except ImportError:  # a Python built without readline
         return lambda: input("imgq> ")
     return Prompt().line
+
+
+def _fetched(hit: wire.Hit) -> bytes:
+    """What a file of another machine shows, as large as the daemon draws it. Raises UsageError."""
+    from imgq import thumbnails
+
+    (picture,) = thumbnails.fetched([hit], 1024)
+    if picture is None:
+        raise UsageError(f"{os.fsdecode(hit.path)} shows no picture any more")
+    return picture
 
 
 class Session:
@@ -115,6 +125,9 @@ class Session:
         if "--wait" in asked.flags:
             settle(asked.timeout)
         first, hits = search.answer(search.request(asked, terms))
+        # By their bytes the daemon leaves the pictures of a query out of its answer, and these have others.
+        own = {term.path for term in terms if term.picture}
+        hits = [hit for hit in hits if os.fsdecode(hit.path) not in own] if own else hits
         self._note(first)
         self._terms, self._hits = terms, hits
         if given and sys.stdout.isatty():
@@ -144,7 +157,9 @@ class Session:
         return self._hits[number - 1]
 
     def _picture(self, number: int, weight: float = 1.0) -> query.Wanted:
-        return query.Wanted(path=os.fsdecode(self._hit(number).path), weight=weight)
+        hit = self._hit(number)
+        picture = _fetched(hit) if is_far() else None
+        return query.Wanted(path=os.fsdecode(hit.path), weight=weight, picture=picture)
 
     def _refined(self, numbers: Iterable[int], weight: float) -> list[query.Wanted]:
         return [*self._terms, *(self._picture(number, weight) for number in numbers)]

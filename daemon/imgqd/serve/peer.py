@@ -60,12 +60,17 @@ class Peer:
         self._is_held_up = False
         self.is_gone = False
         # Where nobody tells, each connection counts as a process of its own.
-        self.process = process_of(connection) or -connection.fileno()
+        self._process = process_of(connection) or -connection.fileno()
         self.line = Line()
         # Bytes that its next request may have.
         self.granted = 0
         # When it last said something, and when it last read something that waited.
         self.latest = self.wrote = self._arrived
+
+    @property
+    def process(self) -> int:
+        """A number that all connections of whoever asks have in common."""
+        return self._process
 
     @property
     def right(self) -> str | None:
