@@ -1,0 +1,118 @@
+"""What is released: wheel and sdist with what they should hold, and a client that does without the rest."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from importlib.metadata import distribution
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from conftest import Home
+from pictures import jpeg
+
+ROOT = Path(__file__).resolve().parents[1]
+# What a client is installed with: what it wants, and what that wants.
+SMALL = ("click", "msgpack", "pynacl", "cffi", "pycparser")
+
+
+def loaded() -> ModuleType:
+    spec = spec_from_file_location("release", ROOT / ".ci" / "release.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+release = loaded()
+for name in ("hatchling", "twine"):
+    if find_spec(name) is None:
+        pytest.skip(f"{name} is not installed", allow_module_level=True)
+if not (ROOT / ".git").exists():
+    pytest.skip("this is no git checkout", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built: Path = release.build(tmp_path_factory.mktemp("dist"), "wheel")
+    return built
+
+
+def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
+    release.check_wheel(wheel)
+    release.check_description(wheel)
+
+
+def test_the_sdist_would_hold_what_it_should() -> None:
+    """Which files go into it; `make release` packs them."""
+    from hatchling.builders.sdist import SdistBuilder
+
+    files = SdistBuilder(str(ROOT)).recurse_included_files()
+    release.require_same({file.distribution_path for file in files}, set(release.tracked()))
+
+
+def test_what_should_not_be_there_is_told(wheel: Path, tmp_path: Path) -> None:
+    more = Path(shutil.copy(wheel, tmp_path))
+    with zipfile.ZipFile(more, "a") as archive:
+        archive.writestr("tests/__init__.py", "")
+    with pytest.raises(release.Wrong, match=r"tests/__init__\.py should not be there"):
+        release.check_wheel(more)
+    less = tmp_path / "less" / more.name
+    less.parent.mkdir()
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(less, "w") as new:
+        for name in old.namelist():
+            if name != "imgq/units/imgqd.socket":
+                new.writestr(name, old.read(name))
+    with pytest.raises(release.Wrong, match=r"imgqd\.socket is missing"):
+        release.check_wheel(less)
+
+
+def installed_alone(wheel: Path, folder: Path) -> Path:
+    """The program `imgq` in an environment with the wheel and what the client wants, and nothing else."""
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    offline = ["--no-deps", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*pip, *offline, str(wheel)], check=True)
+    (libraries,) = folder.glob("lib/python3*/site-packages")
+    for name in SMALL:
+        for file in distribution(name).files or ():
+            if ".." not in file.parts and file.suffix != ".pyc":
+                target = libraries / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file.locate(), target)
+    return folder / "bin" / "imgq"
+
+
+def test_installed_alone_the_client_asks_a_daemon(wheel: Path, home: Home, tmp_path: Path) -> None:
+    imgq = installed_alone(wheel, tmp_path / "alone")
+    release.check_client(imgq, tmp_path / "empty")
+    jpeg(home.pictures / "red.jpg", "red")
+    home.settle()
+    environment = {"IMGQ_HOME": home.environment["IMGQ_HOME"], "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([str(imgq), "red", "-l"], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{home.pictures}/red.jpg\n", "")
+    # Whatever command may be asked for, nothing is loaded that is not there.
+    for words in (["roots"], ["status"], ["doctor"], ["files"], ["model", "list"]):
+        done = subprocess.run([str(imgq), *words], env=environment, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        assert "ModuleNotFoundError" not in done.stderr
+
+
+def test_the_version_stands_in_one_place() -> None:
+    said = release.version()
+    where = [
+        name
+        for name in release.tracked()
+        if name.startswith(("client/", "daemon/", "pyproject"))
+        and name.endswith((".py", ".toml"))
+        and f'"{said}"' in (ROOT / name).read_text()
+    ]
+    assert where == ["client/imgq/__init__.py"]
