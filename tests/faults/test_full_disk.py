@@ -15,8 +15,7 @@ import disks
 from conftest import Home, until
 from pictures import jpeg
 
-# More than a daemon takes that waits, and less than one that runs in circles.
-MOST_BUSY = 0.3
+MOST_BUSY = 0.01
 WATCHED_S = 3.0
 
 
