@@ -146,6 +146,47 @@ def shortened(dice: random.Random, data: bytes, _: bytes) -> bytes:
     return data[:start] + data[start + dice.choice((1, 4, 100)) :]
 
 
+def shuffled(dice: random.Random, data: bytes, _: bytes) -> bytes:
+    """Its parts are those of a sound picture: in another order, one several times, or gone."""
+    head, *parts = _parts(data)
+    one, other = dice.randrange(len(parts)), dice.randrange(len(parts))
+    match dice.randrange(4):
+        case 0:
+            parts[one], parts[other] = parts[other], parts[one]
+        case 1:
+            parts.insert(other, parts[one])
+        case 2:
+            parts[one] *= dice.choice((2, 50))
+        case 3:
+            del parts[one]
+    return b"".join((head, *parts))
+
+
+def _parts(data: bytes) -> list[bytes]:
+    """What comes before the first, and chunks of PNG and RIFF, segments of JPEG, boxes of ISO's formats;
+    a JPEG's pixels, and whatever is none of these, are one part."""
+    is_riff = data.startswith(b"RIFF")
+    # Where the first begins, where in each its size stands, in how many bytes, and what that leaves out.
+    if data.startswith(b"\x89PNG"):
+        start, place, width, around = 8, 0, 4, 12
+    elif is_riff:
+        start, place, width, around = 12, 4, 4, 8
+    elif data.startswith(b"\xff\xd8"):
+        start, place, width, around = 2, 2, 2, 2
+    elif data[4:8] in (b"ftyp", b"jP  ", b"JXL "):
+        start, place, width, around = 0, 0, 4, 0
+    else:
+        return [b"", data]
+    parts, at = [data[:start]], start
+    while at < len(data) and data[at : at + 2] != b"\xff\xda":
+        told = data[at + place : at + place + width]
+        size = int.from_bytes(told, "little" if is_riff else "big")
+        end = at + max(size + around + (is_riff and size % 2), 8)
+        parts.append(data[at:end])
+        at = end
+    return [*parts, data[at:]]
+
+
 MUTATIONS: tuple[Mutation, ...] = (
     cut,
     flipped,
@@ -154,6 +195,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     spliced,
     doubled,
     shortened,
+    shuffled,
 )
 
 
