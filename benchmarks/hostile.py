@@ -1,6 +1,6 @@
 """What one client notices of what others do to the socket, and how long one takes to give up.
 
-    python -m benchmarks.hostile [--seconds 4] [--crowd]
+    python -m benchmarks.hostile [NAME…] [--seconds 4] [--crowd]
 
 A real daemon with the fake embedder, 200 pictures, and 280 copies of one whose paths are so long that a
 listing has a megabyte. Each disturbance has a process of its own; meanwhile this one asks the same search,
@@ -14,13 +14,14 @@ import os
 import random
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1] / "tests"
@@ -39,6 +40,8 @@ from served import GREETING
 
 SEARCH = framed(wire.pack_request(wire.Search(terms=(wire.Term(text="red"),)), 1))
 LISTING = framed(wire.pack_request(wire.AskFiles(), 1))
+# FAULT 68: of 50 clients that ask without a pause, each while 49 others wait.
+MOST_CROWDED_MS = 1000
 Disturbance = Callable[[str, ExitStack], Callable[[], None]]
 
 
@@ -95,8 +98,34 @@ def unread(path: str, held: ExitStack) -> Callable[[], None]:
     return lambda: time.sleep(0.1)
 
 
+def crowding(path: str, held: ExitStack) -> Callable[[], None]:
+    """16 threads search over ever new connections, each as fast as it is answered."""
+
+    def search() -> None:
+        while True:
+            with closing(Dealer(path, soon())) as dealer:
+                dealer._socket.sendall(SEARCH)
+                dealer.receive(soon(), wire.MOST_REPLY)
+
+    for _ in range(16):
+        threading.Thread(target=search, daemon=True).start()
+    return lambda: time.sleep(0.1)
+
+
+def hanging_up(path: str, held: ExitStack) -> Callable[[], None]:
+    """Connections as fast as they are let in; each asks for something and is gone."""
+
+    def again() -> None:
+        with closing(socket.socket(socket.AF_UNIX)) as connection, suppress(OSError):
+            connection.settimeout(1.0)
+            connection.connect(path)
+            connection.sendall(GREETING + READY + SEARCH)
+
+    return again
+
+
 DISTURBANCES: dict[str, Disturbance] = {
-    each.__name__: each for each in (idle, garbage, flood, unread)
+    each.__name__: each for each in (idle, garbage, flood, crowding, hanging_up, unread)
 }
 
 
@@ -162,7 +191,8 @@ def crowd(home: Home) -> str:
     indexed = home.status().index
     p95 = sorted(times)[int(0.95 * len(times))]
     return (
-        f"{len(failures)} errors in {len(times)} searches, p95 {p95:.0f} ms;"
+        f"{len(failures)} errors in {len(times)} searches, p95 {p95:.0f} ms, bound {MOST_CROWDED_MS} ms"
+        f" {'kept' if p95 < MOST_CROWDED_MS and not failures else 'BROKEN'};"
         f" {indexed.pending} of {indexed.files + indexed.pending} files still pending at their end"
     )
 
@@ -188,6 +218,7 @@ def giving_up(home: Home) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(DISTURBANCES))
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--crowd", action="store_true", help="50 clients beside indexing, too")
     parser.add_argument("--disturb", choices=DISTURBANCES, help=argparse.SUPPRESS)
@@ -200,13 +231,13 @@ def main() -> None:
         library(home)
         searches(home, 1.0)
         before = memory(home)
-        for name in (*DISTURBANCES, "idle"):
+        for name in ("idle", *(asked.names or list(DISTURBANCES)[1:]), "idle"):
             with disturbed(name, address(home)):
                 times = searches(home, asked.seconds)
                 grown = (memory(home) - before) / 1e6
             p50, p95 = statistics.median(times), times[int(0.95 * len(times))]
             print(
-                f"{name:8} p50 {p50:5.1f} ms, p95 {p95:5.1f} ms of {len(times)} searches;"
+                f"{name:10} p50 {p50:5.1f} ms, p95 {p95:5.1f} ms of {len(times)} searches;"
                 f" the daemon's memory {grown:+.0f} MB",
                 flush=True,
             )

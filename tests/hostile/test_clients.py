@@ -23,7 +23,7 @@ from strangers import address, is_running, root_only, somebody_else, soon, watch
 
 import peers
 from conftest import PATIENCE_S, Home, until
-from imgq import wire
+from imgq import client, wire
 from imgq.wire import MOST_PICTURE
 from imgq.zmtp import Dealer
 from imgqd.serve.lanes import PATIENT_THREADS
@@ -31,6 +31,8 @@ from pictures import encoded, painted
 from served import Client
 
 RED = encoded(painted("red"), "JPEG")
+# No answer takes longer, though fifty wait for one.
+CROWDED_S = 10.0
 
 
 def one_line(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -180,7 +182,9 @@ def test_fault_67_who_listens_there_must_be_the_same_user() -> None:
             Dealer(path, soon())
 
 
-def test_fault_68_many_clients_during_indexing_meet_no_error(home: Home) -> None:
+def test_fault_68_many_clients_during_indexing_are_all_answered_in_time(home: Home) -> None:
+    """The 95th percentile, and its bound, are benchmarks/hostile.py's."""
+    search = wire.Search(terms=(wire.Term(text="red"),))
     for number in range(200):
         (home.pictures / f"{number}.jpg").write_bytes(encoded(painted(number, (64, 48)), "JPEG"))
     failures: list[BaseException] = []
@@ -188,7 +192,7 @@ def test_fault_68_many_clients_during_indexing_meet_no_error(home: Home) -> None
     def ask() -> None:
         try:
             for _ in range(20):
-                home.search("red")
+                list(client.stream(search, CROWDED_S))
         except BaseException as error:
             failures.append(error)
 
