@@ -183,12 +183,14 @@ class GoneFolder:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A picture was embedded whose file has moved or gone meanwhile: it is kept for whoever shows
-    it next. embedding: float32, (dim,), unit norm."""
+    """A picture was embedded, but its file has moved or gone meanwhile: it is kept for whoever shows
+    it next. Or it was embedded by another model than the one in use, whose number is `model`; that it is
+    known, and what of it, is the matter of the one in use. embedding: float32, (dim,), unit norm."""
 
     hash: bytes
     metadata: Metadata
     embedding: np.ndarray
+    model: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

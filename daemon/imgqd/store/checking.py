@@ -10,7 +10,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreBusy, StoreDamaged, StoreFull
-from imgqd.store import derived, kept, schema, vec0
+from imgqd.store import derived, kept, models, schema, vec0
 from imgqd.store.anatomy import Anatomy
 from imgqd.store.embeddings import forget
 from imgqd.store.folders import is_under
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     import apsw
 
-KNOWN = "INSERT OR IGNORE INTO models(id, identity, name, dim) VALUES (?, ?, ?, ?)"
-MODELS = "SELECT id, identity, name, dim FROM models"
+KNOWN = (
+    "INSERT OR IGNORE INTO models(id, identity, name, dim, role, keeps) VALUES (?, ?, ?, ?, ?, ?)"
+)
 FILES_OF = "SELECT count(*) FROM files WHERE picture IN (SELECT value FROM json_each(?))"
 IS_SHOWN = "EXISTS (SELECT 1 FROM files WHERE files.picture = pictures.id)"
 EMPTY = "FROM folders WHERE id NOT IN (SELECT folder FROM files)"
@@ -86,8 +87,8 @@ class Checking(Roots):
                 connection.execute("REINDEX").fetchall()
             if findings := _findings(connection):
                 raise StoreDamaged(f"the index is damaged: {findings[0]}")
-            if self._model is not None:
-                connection.execute(KNOWN, astuple(self._model))
+            for held in self._held:
+                connection.execute(KNOWN, (*astuple(held.model), held.role, held.keeps))
             self._restore(connection)
             _mend_rows(connection)
             derived.renew(connection)
@@ -143,7 +144,7 @@ def _findings(connection: apsw.Connection) -> list[str]:
 
 
 def _models(connection: apsw.Connection) -> list[Model]:
-    return [Model(*row) for row in connection.execute(MODELS)]
+    return [Model(*row) for row in models.rows(connection)]
 
 
 def _dangling(connection: apsw.Connection) -> Iterator[Fault]:

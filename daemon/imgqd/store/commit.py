@@ -26,7 +26,8 @@ from imgqd.store import sidecars
 from imgqd.store.embeddings import fault, has_embedding, put_embedding
 from imgqd.store.moving import move
 from imgqd.store.part import Part, text
-from imgqd.store.pictures import files_of, find_picture, put_picture
+from imgqd.store.pictures import files_of, find_picture, is_shown, put_picture
+from imgqd.store.records import Beside
 from imgqd.store.writing import Writing
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Commits(Part):
         to a path that no root is over is dropped: the root was removed meanwhile. Put a move before
         the GoneFolder over its source."""
         with self._database.write() as connection:
-            batch = _Batch(connection, self._model, self.decoder, now)
+            batch = _Batch(connection, self._models_told(), self.decoder, now)
             for is_move, group in groupby(changes, key=lambda change: isinstance(change, Moved)):
                 if is_move:
                     batch.move([change for change in group if isinstance(change, Moved)])
@@ -79,18 +80,34 @@ class Commits(Part):
                     batch.apply(group)
             return batch.finish()
 
+    def _models_told(self) -> tuple[Model | None, dict[int, Model]]:
+        others = {
+            held.model.id: held.model for held in self._held if held.role in ("coming", "kept")
+        }
+        return self._model, others
+
 
 class _Batch:
-    """A commit under way. decoder: the version that failures are of."""
+    """A commit under way. models: the one in use, where that is known, and all others that are held.
+    decoder: the version that failures are of."""
 
     def __init__(
-        self, connection: apsw.Connection, model: Model | None, decoder: str, now: float
+        self,
+        connection: apsw.Connection,
+        models: tuple[Model | None, dict[int, Model]],
+        decoder: str,
+        now: float,
     ) -> None:
         self._connection = connection
-        self._model = model
+        self._model, self._others = models
         self._decoder = decoder
-        self._writing = Writing(connection, model.id if model else None, now)
+        self._writing = Writing(connection, self._model_id, now)
         self._rejected: list[Failed] = []
+        self._beside: list[Beside] = []
+
+    @property
+    def _model_id(self) -> int | None:
+        return self._model.id if self._model else None
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -106,14 +123,19 @@ class _Batch:
                     self._writing.forget_file(path)
                 case GoneFolder(path):
                     self._writing.forget_folder(path)
-                case Embedded(hash, metadata, embedding):
+                case Embedded(hash, metadata, embedding, None):
                     self._keep(hash, metadata, embedding)
+                case Embedded(hash, _, embedding, int(model)):
+                    self._put_beside(hash, embedding, model)
                 case Noted(hash, metadata):
                     self._note(hash, metadata)
 
     def finish(self) -> Committed:
         committed = self._writing.finish()
         committed.rejected.extend(self._rejected)
+        committed.beside.extend(
+            each for each in self._beside if is_shown(self._connection, each.picture)
+        )
         return committed
 
     def move(self, moves: Sequence[Moved]) -> None:
@@ -147,6 +169,14 @@ class _Batch:
         # no file shows it that could be marked as failed
         with suppress(_BadVector):
             self._embed(hash, metadata, embedding)
+
+    def _put_beside(self, hash: bytes, embedding: NDArray[np.float32], model: int) -> None:
+        """A model that is no longer held, and a picture that is forgotten, need none."""
+        known, held = find_picture(self._connection, hash), self._others.get(model)
+        vector = np.ascontiguousarray(embedding, np.float32)
+        if known is not None and held is not None and fault(vector, held.dim) is None:
+            put_embedding(self._connection, held, known, vector)
+            self._beside.append(Beside(known, vector, model))
 
     def _note(self, hash: bytes, metadata: Metadata | None) -> None:
         picture = find_picture(self._connection, hash)

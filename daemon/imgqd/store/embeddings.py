@@ -1,10 +1,9 @@
-"""Embeddings by the model in use, each with a checksum."""
+"""Embeddings, each with a checksum: by the model in use, unless another is named."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import numpy as np
 from imgq.errors import StoreDamaged, StoreError
 from imgqd.store import vec0
 from imgqd.store.lookup import numbers
-from imgqd.store.part import Part
+from imgqd.store.models import Models
 from imgqd.store.rebuild import rebuild
 from imgqd.store.records import Block, Model
 from imgqd.store.sums import COLUMNS, SUM, Sums, checksum
@@ -41,33 +40,20 @@ SELECT group_concat(CAST(picture AS INTEGER)),
 ORPHANS = "SELECT group_concat(id) FROM pictures WHERE orphaned_at IS NOT NULL"
 
 
-class Embeddings(Part):
-    def use_model(self, identity: str, name: str, dim: int) -> Model:
-        """Makes this the model of all that is asked and told from now on; `identity` tells it from
-        every other, its weights included. The vectors of other models stay. Raises ValueError where
-        the identity is known with another length."""
-        with self._database.read() as connection:
-            model = find_model(connection, identity)
-        if model is None:
-            with self._database.write() as connection:
-                model = put_model(connection, Model(0, identity, name, dim))
-        if model.dim != dim:
-            raise ValueError(f"model {identity} has vectors of length {model.dim}, not {dim}")
-        self._model = model
-        return model
-
-    def resident(self) -> Iterator[Block]:
+class Embeddings(Models):
+    def resident(self, model: Model | None = None) -> Iterator[Block]:
         """Every embedding of a picture that some file shows, offline ones too, each checked; in no
         order, a few thousand a block. All blocks are of one moment: take them at once. The last one
         names the pictures whose vector is missing."""
+        model = model or self.model
         with self._database.read() as connection:
-            sums = Sums(connection.execute(SHOWN, (self.model.id,)))
-            chunks = vec0.chunks(connection, self.model)
+            sums = Sums(connection.execute(SHOWN, (model.id,)))
+            chunks = vec0.chunks(connection, model)
             while block := list(islice(chunks, BLOCK)):
                 ids, vectors = (np.concatenate(parts) for parts in zip(*block, strict=True))
                 yield Block(*sums.sound(ids, vectors), [])
             if sums.missing:
-                none = np.empty(0, np.int64), np.empty((0, self.model.dim), np.float32)
+                none = np.empty(0, np.int64), np.empty((0, model.dim), np.float32)
                 yield Block(*none, sums.missing)
 
     @property
@@ -75,11 +61,11 @@ class Embeddings(Part):
         """What tells this index from every other."""
         return self._database.origin
 
-    def sums(self) -> NDArray[np.void]:
+    def sums(self, model: Model | None = None) -> NDArray[np.void]:
         """Whose embeddings there are, of pictures that some file shows, offline ones too, and their
         checksums: `sums.SUM`, (n,), by ascending picture."""
         with self._database.read() as connection:
-            return np.fromiter(connection.execute(SHOWN, (self.model.id,)), SUM)
+            return np.fromiter(connection.execute(SHOWN, ((model or self.model).id,)), SUM)
 
     def checksums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The pictures, ascending, and the checksums of the same: int64, (n,). Takes a fourth of the
@@ -92,23 +78,28 @@ class Embeddings(Part):
         shown = order[~np.isin(pictures[order], numbers(orphans))]
         return pictures[shown], checksums[shown]
 
-    def vectors(self, pictures: Iterable[int]) -> dict[int, NDArray[np.float32]]:
+    def vectors(
+        self, pictures: Iterable[int], model: Model | None = None
+    ) -> dict[int, NDArray[np.float32]]:
         """The embeddings of those pictures that have a sound one: float32, (dim,), read-only. One
         that is not is forgotten: its files are pending."""
+        model = model or self.model
         ids = json.dumps(sorted({int(picture) for picture in pictures}))
         with self._database.read() as connection:
-            sums = Sums(connection.execute(SOME, (self.model.id, ids)))
-            sound = sums.sound(*vec0.some(connection, self.model, sums.pictures))
+            sums = Sums(connection.execute(SOME, (model.id, ids)))
+            sound = sums.sound(*vec0.some(connection, model, sums.pictures))
         if sums.missing:
             # as good at another time: while the disk is full, or the index is not to be written
             with suppress(StoreError):
-                self.forget_embeddings(sums.missing)
+                self.forget_embeddings(sums.missing, model)
         return dict(zip(sound[0].tolist(), sound[1], strict=True))
 
-    def forget_embeddings(self, pictures: Sequence[int]) -> None:
-        """Forgets the embeddings of those pictures by the model in use: their files are pending."""
+    def forget_embeddings(self, pictures: Sequence[int], model: Model | None = None) -> None:
+        """Forgets the embeddings of those pictures: by the model in use, their files are pending."""
         with self._database.write(whole=False) as connection:
-            forget(connection, self.model, pictures)
+            model = model or self.model
+            if not vec0.is_going(connection, model.id):
+                forget(connection, model, pictures)
 
     def compact(self, chunks: int = 16) -> bool:
         """Deleted vectors leave holes: empties up to so many chunks that are more than half holes
@@ -166,25 +157,3 @@ def fault(vector: NDArray[np.float32], dim: int) -> str | None:
     if not abs(square - 1) <= UNIT:  # NaN is no number, and not near one either
         return f"the model gave a vector of norm {square**0.5:.3g} in place of 1"
     return None
-
-
-def put_model(connection: apsw.Connection, model: Model) -> Model:
-    """Records the model, under its number where it has one that is free. Whatever is known by its
-    identity stays as it is, and is returned."""
-    known = find_model(connection, model.identity)
-    if known is None:
-        connection.execute(
-            "INSERT INTO models(id, identity, name, dim)"
-            " VALUES ((SELECT ?1 WHERE ?1 > 0 AND ?1 NOT IN (SELECT id FROM models)), ?2, ?3, ?4)",
-            (model.id, model.identity, model.name, model.dim),
-        )
-        known = replace(model, id=connection.last_insert_rowid())
-        vec0.create(connection, known)
-    return known
-
-
-def find_model(connection: apsw.Connection, identity: str) -> Model | None:
-    row = connection.execute(
-        "SELECT id, identity, name, dim FROM models WHERE identity = ?", (identity,)
-    ).get
-    return Model(*row) if row else None

@@ -42,7 +42,8 @@ UNION SELECT files.id FROM folders JOIN files ON files.folder = folders.id
 UNTRUST = f"UPDATE files SET trusted = 0 WHERE id IN ({AT_OR_UNDER})"
 RETRY = f"UPDATE failures SET decoder = '' WHERE file IN ({AT_OR_UNDER})"
 STALE = f"""
-UPDATE embedding_sums SET stale = 1 WHERE model = :model AND picture IN
+UPDATE embedding_sums SET stale = 1
+WHERE model IN (SELECT id FROM models WHERE {{}}) AND picture IN
     (SELECT picture FROM files WHERE id IN ({AT_OR_UNDER}))
 """
 
@@ -102,7 +103,8 @@ class Files(Part):
         """The pictures at or under the paths, or all, are pending: to be embedded again, and in
         answers until then. Failures are to be tried again. The number of both."""
         with self._database.write() as connection:
-            stale = _change(connection, STALE, paths, self._model_id)
+            stale = _change(connection, STALE.format("id = :model"), paths, self._model_id)
+            _change(connection, STALE.format("role IN ('coming', 'kept')"), paths)
             return stale + _change(connection, RETRY, paths)
 
 

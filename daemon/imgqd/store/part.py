@@ -8,7 +8,7 @@ from imgq.errors import StoreError
 
 if TYPE_CHECKING:
     from imgqd.store.database import Database
-    from imgqd.store.records import Model
+    from imgqd.store.records import Held, Model
 
 
 class Part:
@@ -18,7 +18,12 @@ class Part:
     def __init__(self, database: Database, decoder: str) -> None:
         self._database = database
         self._model: Model | None = None
+        self._held: tuple[Held, ...] = ()  # as last read or written
         self.decoder = decoder
+
+    @property
+    def has_model(self) -> bool:
+        return self._model is not None
 
     @property
     def model(self) -> Model:

@@ -12,6 +12,8 @@ from imgqd.store.records import LedgerEntry, Picture
 if TYPE_CHECKING:
     import apsw
 
+    from imgqd.store.records import Model
+
 OF_PICTURES = ("hash", "format", "width", "height", "orientation", "pixels", *notes.NAMES)
 COLUMNS = ", ".join(f"pictures.{name}" for name in ("id", *OF_PICTURES))
 # what only a look for copies reads is not among them
@@ -31,25 +33,25 @@ WHERE noted < ? AND roots.state = 'online' GROUP BY pictures.id ORDER BY max(fil
 
 
 class Pictures(Part):
-    def known(self, hash: bytes) -> int | None:
-        """The picture of those bytes, where it has an embedding by the model in use that is not to
-        be made again: nothing has to be embedded for a file that shows it."""
+    def known(self, hash: bytes, model: Model | None = None) -> int | None:
+        """The picture of those bytes, where it has an embedding, by the model in use or another, that is
+        not to be made again: nothing has to be embedded for a file that shows it."""
         with self._database.read() as connection:
             picture: int | None = connection.execute(
                 "SELECT id FROM pictures JOIN embedding_sums ON picture = id AND model = ?"
                 " WHERE hash = ? AND NOT stale",
-                (self.model.id, hash),
+                ((model or self.model).id, hash),
             ).get
             return picture
 
-    def failed_hash(self, hash: bytes) -> Failure | None:
+    def failed_hash(self, hash: bytes, model: Model | None = None) -> Failure | None:
         """The failure of those bytes, under whatever path, where it is final for the decoder in
-        use."""
+        use, and for the model in use or another."""
         with self._database.read() as connection:
             entries = connection.execute(
                 "SELECT kind, reason, attempts, first_seen, last_seen, decoder FROM failures"
                 " WHERE hash = ? AND (model IS NULL OR model = ?)",
-                (hash, self._model_id),
+                (hash, model.id if model else self._model_id),
             )
             # The first of many copies will do.
             known = (ledger_entry(entry) for entry in entries)
@@ -85,6 +87,14 @@ def _forget(connection: apsw.Connection, picture: int) -> None:
 def find_picture(connection: apsw.Connection, hash: bytes) -> int | None:
     id: int | None = connection.execute("SELECT id FROM pictures WHERE hash = ?", (hash,)).get
     return id
+
+
+def is_shown(connection: apsw.Connection, picture: int) -> bool:
+    """Whether a file shows it."""
+    shown = connection.execute(
+        "SELECT orphaned_at IS NULL FROM pictures WHERE id = ?", (picture,)
+    ).get
+    return bool(shown)
 
 
 def put_picture(connection: apsw.Connection, hash: bytes, metadata: Metadata, now: float) -> int:

@@ -26,7 +26,7 @@ def rebuild(connection: apsw.Connection, model: Model) -> None:
     parts = [part for part in vec0.PARTS if f"{name}_{part}" in there]
     for part in parts:
         connection.execute(f"ALTER TABLE {name}_{part} RENAME TO {old}_{part}")
-    _drop(connection, name)
+    vec0.drop(connection, model.id)
     vec0.create(connection, model)
     sums = Sums(connection.execute(SUMS, (model.id,)))
     for candidates in remains.candidates(connection, old, model.dim):
@@ -39,12 +39,3 @@ def rebuild(connection: apsw.Connection, model: Model) -> None:
     )
     for part in parts:
         connection.execute(f"DROP TABLE {old}_{part}")
-
-
-def _drop(connection: apsw.Connection, name: str) -> None:
-    """vec0 drops no table without the tables it keeps it in."""
-    for part in vec0.PARTS:
-        connection.execute(f"CREATE TABLE {name}_{part}(empty)")
-    connection.execute(f"DROP TABLE IF EXISTS {name}")
-    for part in vec0.PARTS:
-        connection.execute(f"DROP TABLE IF EXISTS {name}_{part}")

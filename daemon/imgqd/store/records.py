@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 RootState = Literal["online", "offline"]
 FileState = Literal["indexed", "pending", "failed", "ignored"]
+# "used": it answers. "coming": it takes the place of that one when it has a vector of every picture.
+# "kept": it can be asked, too. "left": it is to be forgotten. "going": it is being so, and is nobody's.
+Role = Literal["used", "coming", "kept", "left", "going"]
+HELD: frozenset[Role] = frozenset({"used", "coming", "kept", "left"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,15 @@ class Model:
     identity: str
     name: str
     dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a model is held for. keeps: whether the one in use is kept when this takes its place."""
+
+    model: Model
+    role: Role
+    keeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +228,14 @@ class Added(NamedTuple):
     vector: NDArray[np.float32]
 
 
+class Beside(NamedTuple):
+    """The same, by the model of that number, which is not in use."""
+
+    picture: int
+    vector: NDArray[np.float32]
+    model: int
+
+
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a commit changed in the set of pictures that can be found; no picture is in two of the
@@ -225,10 +246,12 @@ class Committed:
     not be recorded as told (the picture, or a move's source, is unknown by now), or another link of
     the file is gone; rejected: recorded as
     failures because their vector was not of unit norm or not of the model's length; arrived: the number
-    of the last picture that arrived with it, None where none did.
+    of the last picture that arrived with it, None where none did; beside: pictures that a file shows, and
+    that were embedded by other models.
     """
 
     added: list[Added] = field(default_factory=list)
+    beside: list[Beside] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     hidden: list[int] = field(default_factory=list)
     again: list[bytes] = field(default_factory=list)

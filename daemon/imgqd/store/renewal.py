@@ -10,11 +10,12 @@ import apsw
 from imgq.errors import StoreDamaged
 from imgqd.store import kept, place
 from imgqd.store.database import Database
-from imgqd.store.embeddings import Embeddings, put_model
+from imgqd.store.embeddings import Embeddings
 from imgqd.store.faults import translated
 from imgqd.store.kept import Kept
+from imgqd.store.models import put_held
 from imgqd.store.opening import connect
-from imgqd.store.records import Model, Renewed
+from imgqd.store.records import Held, Renewed
 from imgqd.store.roots import Roots, put_roots, read_roots
 from imgqd.store.salvage import salvage
 
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 class Renewal(Roots, Embeddings):
     def renew(self) -> Renewed:
         """Sets the damaged index aside and goes on with a new one, which has the same roots, the
-        same model, and every picture whose vector is surely its own; their files are to be found by
+        same models, and every picture whose vector is surely its own; their files are to be found by
         a scan. The store stays usable meanwhile, for what it can still tell. Raises StoreFull where
         there is no space for another; nothing has changed then."""
         database = self._database
         with database.lock, database.source() as source:
-            now, pictures = _build(database.path, [source], self._kept, self._model)
+            now, pictures = _build(database.path, [source], self._kept, self._held)
             # killed from here on, it is at the next start not the index that belongs here
             kept.write(database.path, now)
             aside = database.put_in_place()
@@ -66,7 +67,7 @@ def rebuild(path: Path) -> Renewed:
     path = place.true_path(path)
     with translated(path):
         with ExitStack() as stack:
-            now, pictures = _build(path, _sources(path, stack), kept.read(path), None)
+            now, pictures = _build(path, _sources(path, stack), kept.read(path), ())
         kept.write(path, now)
         return Renewed(place.put_in_place(path), len(now.roots), pictures)
 
@@ -84,17 +85,17 @@ def _sources(path: Path, stack: ExitStack) -> list[apsw.Connection]:
 
 
 def _build(
-    path: Path, sources: Iterable[apsw.Connection], known: Kept | None, model: Model | None
+    path: Path, sources: Iterable[apsw.Connection], known: Kept | None, held: Iterable[Held]
 ) -> tuple[Kept, int]:
     """Builds the database that is to be put in place at `path`, with the roots that are known, else
-    those of a source, and that model, if one is given, under its number. Returns the roots, and the
-    number of pictures."""
+    those of a source, and those models under their numbers. Returns the roots, and the number of
+    pictures."""
     unfinished = place.unfinished(path)
     place.remove(unfinished)
     try:
         target = Database(unfinished)
         try:
-            return _filled(target, sources, known, model)
+            return _filled(target, sources, known, held)
         finally:
             target.close()
     except BaseException:
@@ -103,11 +104,10 @@ def _build(
 
 
 def _filled(
-    target: Database, sources: Iterable[apsw.Connection], known: Kept | None, model: Model | None
+    target: Database, sources: Iterable[apsw.Connection], known: Kept | None, held: Iterable[Held]
 ) -> tuple[Kept, int]:
-    if model is not None:
-        with target.write() as connection:
-            put_model(connection, model)
+    with target.write() as connection:
+        put_held(connection, held)
     roots = list(known.roots) if known else []
     for source in sources:
         salvage(source, target)

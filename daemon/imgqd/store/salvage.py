@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from imgqd.store import remains, vec0
-from imgqd.store.embeddings import has_embedding, put_embedding, put_model
-from imgqd.store.records import Model
+from imgqd.store.embeddings import has_embedding, put_embedding
+from imgqd.store.models import find_model, put_held
+from imgqd.store.records import HELD, Held, Model
 from imgqd.store.sums import Sums
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
     from imgqd.store.database import Database
 
+# before version 4 there was no telling what they are held for
 MODELS = """
-SELECT id, identity, name, dim FROM models WHERE id BETWEEN ? AND ?
+SELECT id, identity, name, dim, {} FROM models WHERE id BETWEEN ? AND ?
     AND (typeof(identity), typeof(name), typeof(dim)) = ('text', 'text', 'integer') AND dim > 0
 """
+ROLES = ("role, keeps", "'left', 0")
 SUMS = """
 SELECT picture, hash, checksum FROM embedding_sums JOIN pictures ON id = picture
 WHERE picture BETWEEN ? AND ? AND model = {model} AND NOT stale
@@ -48,17 +51,26 @@ def salvage(source: apsw.Connection, target: Database) -> None:
     """Copies what the target does not have; pictures keep their numbers, and are orphans from now
     on."""
     last = remains.last(source, "pictures", "id")
-    found = remains.rows(source, MODELS, remains.last(source, "models", "id"), 1)
-    for model in [Model(*row) for row in found]:
+    for held in _models(source):
+        model = held.model
         with target.write() as connection:
-            known = put_model(connection, model)
-        if known.dim == model.dim:
+            if find_model(connection, model.identity) is None:
+                put_held(connection, [held])
+            known = find_model(connection, model.identity)
+        if known is not None and known.dim == model.dim:
             sums = Sums(remains.rows(source, SUMS.format(model=model.id), last))
             name = vec0.table(model.id)
             for candidates in remains.candidates(source, name, model.dim):
                 _copy(source, target, known, sums.sound(*candidates))
     with target.write() as connection:
         connection.execute(NUMBERS, (last,))
+
+
+def _models(source: apsw.Connection) -> list[Held]:
+    last = remains.last(source, "models", "id")
+    found = [list(remains.rows(source, MODELS.format(roles), last, 1)) for roles in ROLES]
+    rows = found[0] or found[1]
+    return [Held(Model(*row), role, bool(keeps)) for *row, role, keeps in rows if role in HELD]
 
 
 def _copy(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from imgqd.store import version2, version3
+from imgqd.store import version2, version3, version4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,6 +115,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     create,
     version2.migrate,
     version3.migrate,
+    version4.migrate,
 )
 
 

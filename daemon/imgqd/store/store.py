@@ -112,5 +112,9 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Copie
             pass
         self._database.shrink()
 
+    def give_back(self) -> None:
+        """Gives the pages that nothing uses back to the file system, a few at a time."""
+        self._database.shrink()
+
     def close(self) -> None:
         self._database.close()

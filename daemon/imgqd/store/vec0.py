@@ -64,6 +64,22 @@ def create(connection: apsw.Connection, model: Model) -> None:
     )
 
 
+def is_going(connection: apsw.Connection, model: int) -> bool:
+    """Whether the model is being forgotten, or is so already."""
+    role = connection.execute("SELECT role FROM models WHERE id = ?", (model,)).get
+    return role in (None, "going")
+
+
+def drop(connection: apsw.Connection, model: int) -> None:
+    """Whatever is left of its table; vec0 drops none without the tables it keeps it in."""
+    name = table(model)
+    for part in PARTS:
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {name}_{part}(empty)")
+    connection.execute(f"DROP TABLE IF EXISTS {name}")
+    for part in PARTS:
+        connection.execute(f"DROP TABLE IF EXISTS {name}_{part}")
+
+
 def lacking(connection: apsw.Connection, model: int) -> list[str]:
     """What should be there for a model, and is not: the table, the tables that vec0 keeps it in,
     their columns. vec0 fails, or ends the process, for want of one of its own."""
@@ -74,8 +90,8 @@ def lacking(connection: apsw.Connection, model: int) -> list[str]:
 
 
 def all_lacking(connection: apsw.Connection) -> list[str]:
-    """The same for all models."""
-    models: list[Any] = connection.execute("SELECT id FROM models").fetchall()
+    """The same for all models that are not being forgotten."""
+    models: list[Any] = connection.execute("SELECT id FROM models WHERE role != 'going'").fetchall()
     return [name for (model,) in models for name in lacking(connection, model)]
 
 
