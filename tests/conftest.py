@@ -50,7 +50,8 @@ def until(
 class Home:
     """An IMGQ_HOME with its daemon, asked as a person would ask it.
 
-    wrapper: the words of a command that the daemon is started by.
+    wrapper: the words of a command that the daemon is started by. model: what it is told to use, None for
+    what it used last.
     """
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
@@ -60,6 +61,7 @@ class Home:
         self.counter = folder / "embedded"
         self.environment = os.environ | {"IMGQ_HOME": str(folder / "home")} | environment
         self.wrapper: tuple[str, ...] = ()
+        self.model: str | None = "builtin"
         self.daemon: subprocess.Popen[bytes] | None = None
 
     @property
@@ -91,8 +93,7 @@ class Home:
                     sys.executable,
                     "-m",
                     "imgqd",
-                    "--model",
-                    "builtin",
+                    *(("--model", self.model) if self.model else ()),
                     "--ready",
                     str(writing),
                     *words,

@@ -16,10 +16,11 @@ import pytest
 
 from benchmarks.worlds import World
 from conftest import until
-from imgqd.index import Index, loaded
+from imgqd.index import Index
 from imgqd.records import Embedded, Gone, Indexed, Metadata, Stamp
 from imgqd.search import cache, segment, segment_writing
 from imgqd.search.care import Care
+from imgqd.search.loading import loaded
 from imgqd.search.rank import nearest
 from imgqd.search.resident import Snapshot
 from imgqd.search.selftest import SelfTest
@@ -298,7 +299,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import test_cache
-from imgqd.index import loaded
+from imgqd.search.loading import loaded
 from imgqd.search import cache
 store = test_cache.opened(Path(sys.argv[1]))
 resident = loaded(store)

@@ -67,7 +67,7 @@ def test_status_has_the_fields_of_the_contract(home: Home) -> None:
     status = json.loads(answer(home, "status", "--json"))
     assert list(status) == [
         "version", "pid", "processes", "uptime_s", "state", "settled", "model", "index", "roots",
-        "rates", "counters", "degraded", "waiting", "memory_bytes",
+        "rates", "counters", "degraded", "waiting", "memory_bytes", "change", "models",
     ]  # fmt: skip
     assert home.daemon
     assert (status["version"], status["pid"]) == (__version__, home.daemon.pid)

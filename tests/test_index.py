@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import batches
-from imgqd.index import COUNTING_SHARE, Index, loaded
+from imgqd.index import COUNTING_SHARE, Index
 from imgqd.records import Gone
+from imgqd.search.loading import loaded
 from imgqd.store import Counts
 
 

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import until
-from imgqd.embedder.gathering import Unrecorded
 from imgqd.embedder.jobs import Result, Urgency
-from imgqd.embedder.twins import Twins
 from imgqd.indexer import Indexer
 from imgqd.library.compare import Seen
 from imgqd.records import Ignored, Stamp
@@ -23,15 +21,14 @@ from world import World
 
 
 @pytest.fixture
-def pipeline() -> Any:
+def spaces() -> Any:
     memory = SimpleNamespace(
         follow_symlinks=False, is_remote=lambda _: False, leads_elsewhere=lambda _: False
     )
     return SimpleNamespace(
         results=queue.SimpleQueue(),
         memory=memory,
-        twins=Twins(),
-        unrecorded=Unrecorded(),
+        whose=lambda result: "used",
         stages=Stages(),
         hold=lambda who: None,
         release=lambda who: None,
@@ -39,7 +36,7 @@ def pipeline() -> Any:
 
 
 def test_a_look_leaves_no_file_to_a_job_that_is_done(
-    tmp_path: Path, pipeline: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spaces: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file was away when it was to be recorded, and is back when its folder is looked at again."""
     world = World(tmp_path)
@@ -58,11 +55,11 @@ def test_a_look_leaves_no_file_to_a_job_that_is_done(
         looker.join(0.3)
 
     monkeypatch.setattr(world.dirty, "mark", look)
-    indexer = Indexer(world.index, pipeline, world.backlog, world.dirty)
+    indexer = Indexer(world.index, spaces, world.backlog, world.dirty)
     indexer.start()
-    pipeline.results.put(Result(job, Ignored(job.path, job.stamp)))
+    spaces.results.put(Result(job, Ignored(job.path, job.stamp)))
     until(lambda: covered, "the look")
     indexer.stop()
     world.stop()
     assert covered == [False]
-    assert [stage.count for stage in pipeline.stages.snapshot()] == [0, 0, 0, 1]
+    assert [stage.count for stage in spaces.stages.snapshot()] == [0, 0, 0, 1]

@@ -15,7 +15,7 @@ import pytest
 from open_clip.transform import PreprocessCfg
 
 from imgq.errors import ModelMissing, UsageError
-from imgqd.models import architecture, card, source, towers
+from imgqd.models import architecture, card, source, speeds, towers
 from imgqd.models.add import add
 from imgqd.models.card import Card
 from imgqd.models.presets import BUILTIN, PRESETS, WEIGHTS_FILE
@@ -170,7 +170,8 @@ class TestNames:
 class TestList:
     def test_shows_presets_and_added_models(self, models: Path, small: Path) -> None:
         add(models, "mine", small, SMALL)
-        ran = run(models, "list", "--json", "--use", "mine")
+        held = {"models": [{"name": "mine", "dim": 384, "role": "used"}], "change": None}
+        ran = run(models, "list", "--json", "--held", json.dumps(held))
         assert ran.returncode == 0, ran.stderr
         rows = {row["name"]: row for row in json.loads(ran.stdout)}
         assert set(rows) == {preset.name for preset in PRESETS} | {"mine"}
@@ -178,8 +179,45 @@ class TestList:
         assert [name for name in states if states[name] == "ready"] == [BUILTIN, "mine"]
         assert [name for name in rows if rows[name]["in_use"]] == ["mine"]
         assert rows["fast"]["licence"] == "MIT"
+        assert rows["fast"]["bytes"] is None
+        assert rows["mine"]["bytes"] == os.path.getsize(small)
+        assert rows["mine"]["accuracy"] is rows["mine"]["published"] is None
+
+    def test_tells_what_each_is_held_for_and_how_far_it_is(self, models: Path) -> None:
+        roles = {"builtin": "used", "fast": "coming", "best": "kept"}
+        held = {
+            "models": [{"name": name, "dim": 1, "role": role} for name, role in roles.items()],
+            "change": {"model": "fast", "done": 3, "of": 40},
+        }
+        speeds.note(models.parent, "nobody", 1.0)
+        ran = run(models, "list", "--json", "--held", json.dumps(held))
+        rows = {row["name"]: row for row in json.loads(ran.stdout)}
+        assert {name: row["role"] for name, row in rows.items() if row["role"]} == roles
+        assert (rows["fast"]["done"], rows["fast"]["of"]) == (3, 40)
+        assert rows["best"]["done"] is None
+        assert "coming, 3 of 40" in run(models, "list", "--held", json.dumps(held)).stdout
+
+    def test_says_where_an_accuracy_was_published(self) -> None:
+        for preset in PRESETS:
+            assert (preset.accuracy is None) == (preset.published is None)
+            assert preset.accuracy is None or 0.5 < preset.accuracy < 1
+            assert preset.languages
+
+    def test_knows_the_fastest_that_was_seen_here(self, models: Path) -> None:
+        builtin = card.builtin()
+        assert builtin is not None
+        models.mkdir()
+        for rate in (12.345, 80.0, 3.0):
+            speeds.note(models, builtin.identity, rate)
+        [row] = [
+            r for r in json.loads(run(models, "list", "--json").stdout) if r["name"] == BUILTIN
+        ]
+        assert row["pictures_per_s"] == 80.0
+        (models / speeds.NAME).write_text("nonsense")
+        assert speeds.read(models) == {}
+        assert card.names(models) == []
 
     def test_is_a_table_for_people(self, models: Path) -> None:
         lines = run(models, "list").stdout.splitlines()
-        assert len(lines) == 1 + len(PRESETS)
+        assert lines[1 + len(PRESETS)] == ""
         assert next(line for line in lines if line.startswith("*")).split()[1] == "fast"

@@ -50,6 +50,15 @@ class Embedding:
             work.answer.set_result(QueryVector(hash_of(number), vector(number)))
 
 
+class Asked(Embedding):
+    """The space of the one model there is."""
+
+    def __init__(self, index: Index, texts: TextTower) -> None:
+        self.texts = texts
+        self.model = index.store.model
+        self.resident = index.resident
+
+
 class Library:
     """Pictures by number, under /r and /s; their vectors are `vector(number)`."""
 
@@ -61,8 +70,8 @@ class Library:
         self.index = Index(self.store, Resident(DIM))
         self.texts = TextTower(CARD)
         roots = Roots(self.index)
-        pipeline: Any = Embedding()
-        self.searcher = Searcher(self.index, roots, self.texts, pipeline)
+        self.space: Any = Asked(self.index, self.texts)
+        self.searcher = Searcher(self.index, roots)
         self.roots = roots
 
     def show(self, *files: tuple[str, int]) -> None:
@@ -81,7 +90,8 @@ class Library:
         self, *terms: wire.Term, within: Sequence[bytes] = (), **options: Any
     ) -> list[wire.Hit]:
         filter = wire.Filter(within=tuple(within))
-        return list(self.searcher.hits(wire.Search(terms=terms, filter=filter, **options)))
+        search = wire.Search(terms=terms, filter=filter, **options)
+        return list(self.searcher.hits(self.space, search))
 
     def paths(self, *terms: wire.Term, **options: Any) -> list[str]:
         return [os.fsdecode(hit.path) for hit in self.hits(*terms, **options)]

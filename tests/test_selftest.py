@@ -38,7 +38,7 @@ def test_a_good_prefix_is_left_as_it_is(resident: Resident) -> None:
     assert selftest.due(resident) == 0.0
     for start in range(0, 40, 10):
         for query in queries[start : start + 10]:
-            selftest.saw(query)
+            selftest.saw(resident, query)
         selftest.run(resident, lambda: False)
     told = selftest.told()
     assert told.queries == 40 + 4 * 8
@@ -62,7 +62,7 @@ def test_one_that_misses_too_many_is_looked_behind(resident: Resident) -> None:
     selftest = SelfTest()
     for _ in range(60):
         for query in World(DIM, 3).texts(16):
-            selftest.saw(query)
+            selftest.saw(resident, query)
         selftest.run(resident, lambda: False)
     told = selftest.told()
     assert told.deep > DEEP

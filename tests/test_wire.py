@@ -65,7 +65,10 @@ REQUESTS = [
     wire.AskThumbnails(paths=[b"/p"]),
     wire.Pause(seconds=7200.0),
     wire.Resume(),
+    wire.UseModel(name="fast", keep=True),
+    wire.DropModel(name="fast"),
     wire.Reload(),
+    wire.ReadKeys(),
     wire.Stop(),
 ]
 REPLIES = [

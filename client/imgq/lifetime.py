@@ -31,10 +31,11 @@ STOPPING_S = 20.0
 
 
 def ensure(model: str | None = None) -> None:
-    """A daemon answers when this returns, with that model."""
+    """A daemon answers when this returns, with that model; where it has another one, it goes on with that
+    until the new one is ready."""
     if answers():
-        if model is not None and model != running_model():
-            restart(model)
+        if model is not None and model != wanted_model():
+            change_model(model)
         return
     _require_own_socket()
     use_model(model)
@@ -66,19 +67,27 @@ def spawn(model: str) -> None:
     _spawn()
 
 
-def restart(model: str | None = None) -> None:
-    """Another daemon than before answers when this returns. Where the model cannot be had, the one
-    before goes on."""
-    use_model(model)
+def restart() -> None:
+    """Another daemon than before answers when this returns."""
+    use_model(None)
     # Where a service manager holds the socket, whoever asks meanwhile waits there.
     _end_running()
     ensure()
 
 
-def running_model() -> str:
+def change_model(name: str, keep: bool = False) -> None:
+    """Makes sure of a model's weights, and has the daemon use it as soon as it can. Raises Ended where they
+    cannot be had; nothing has changed then. A daemon elsewhere has its own."""
+    if _is_own_socket():
+        package.run("imgqd.models", "fetch", name)
+    ask(wire.UseModel(name=name, keep=keep))
+
+
+def wanted_model() -> str:
+    """The name of the one that the daemon uses, or is about to."""
     status = ask(wire.AskStatus())
     assert isinstance(status, wire.Status)
-    return status.model.name
+    return status.change.model if status.change else status.model.name
 
 
 def use_model(name: str | None) -> None:
@@ -148,12 +157,15 @@ def _until_gone() -> bool:
 
 
 def _require_own_socket() -> None:
-    address = socket_address()
-    if address != f"ipc://{places().socket}":
+    if not _is_own_socket():
         raise UsageError(
-            f"no daemon answers on {address}, and here none can be started for it",
+            f"no daemon answers on {socket_address()}, and here none can be started for it",
             "without IMGQ_SOCKET, one of your own is started",
         )
+
+
+def _is_own_socket() -> bool:
+    return socket_address() == f"ipc://{places().socket}"
 
 
 def _spawn() -> None:

@@ -18,10 +18,12 @@ from imgqd.pieces import in_pieces, rows
 from imgqd.records import is_regular
 from imgqd.search.following import Follower
 from imgqd.serve.job import Later
+from imgqd.settings_file import remember_model
 from imgqd.stats import stats
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
+    from imgqd.spaces import Space
 
 # A damaged index is made anew within this time, if it can be.
 MENDED_S = 20.0
@@ -47,11 +49,11 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Late
         raise Refused("the daemon is ending", "`imgq start` starts it again")
     match request:
         case wire.Search():
-            return _search(daemon, request, lambda: daemon.searcher.hits(request))
+            return _search(daemon, request, lambda space: daemon.searcher.hits(space, request))
         case wire.Batch(options=options):
-            return _search(daemon, options, lambda: daemon.searcher.batch(request))
+            return _search(daemon, options, lambda space: daemon.searcher.batch(space, request))
         case wire.Follow():
-            return Follower(daemon.index, daemon.searcher, request).replies()
+            return Follower(daemon.index, daemon.spaces, daemon.searcher, request).replies()
         case wire.AskStatus():
             return iter([daemon.status()])
         case wire.AskStats():
@@ -92,6 +94,10 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Late
             return _pause(daemon, seconds)
         case wire.Resume():
             return _resume(daemon)
+        case wire.UseModel(name=name, keep=keep):
+            return _use_model(daemon, name, keep)
+        case wire.DropModel(name=name):
+            return _drop_model(daemon, name)
         case wire.Reload():
             return _reload(daemon)
         case wire.ReadKeys():
@@ -103,17 +109,18 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Late
 
 
 def _search(
-    daemon: Daemon, request: wire.Search, hits: Callable[[], Iterator[wire.Hit]]
+    daemon: Daemon, request: wire.Search, hits: Callable[[Space], Iterator[wire.Hit]]
 ) -> Iterator[wire.Reply]:
     began = time.perf_counter()
     require_watched(map(os.path.normpath, request.filter.within), daemon.roots.paths())
-    pieces = in_pieces(hits(), wire.HITS_A_REPLY)
+    with daemon.spaces.asked(request.model) as space:
+        pieces = in_pieces(hits(space), wire.HITS_A_REPLY)
     first = next(pieces)
     left_out = 0 if request.offline else daemon.searcher.left_out()
     seconds = time.perf_counter() - began
     daemon.searcher.times.add("total", seconds)
     head: dict[str, Any] = {
-        "model": daemon.card.name,
+        "model": space.card.name,
         "took_ms": seconds * 1e3,
         "index": daemon.freshness(),
         "left_out": left_out,
@@ -232,6 +239,21 @@ def _pause(daemon: Daemon, seconds: float | None) -> Iterator[wire.Reply]:
 
 def _resume(daemon: Daemon) -> Iterator[wire.Reply]:
     daemon.courtesy.resume()
+    yield wire.Noted()
+
+
+def _use_model(daemon: Daemon, name: str, keep: bool) -> Iterator[wire.Reply]:
+    daemon.changing.use(name, keep=keep)
+    remember_model(daemon.life.places, name)
+    yield wire.Noted()
+
+
+def _drop_model(daemon: Daemon, name: str) -> Iterator[wire.Reply]:
+    """One that is coming is wanted no longer."""
+    coming = daemon.spaces.coming
+    daemon.changing.drop(name)
+    if coming is not None and daemon.spaces.coming is None:
+        remember_model(daemon.life.places, daemon.card.name)
     yield wire.Noted()
 
 

@@ -16,13 +16,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imgq.errors import CannotStart, Failure, Refused
-from imgq.paths import Places, places
+from imgq.errors import CannotStart, Failure
+from imgq.paths import places
 from imgqd import answers, config, journal, parts, settings_file
 from imgqd.daemon import Daemon, Life
-from imgqd.index import open_index
 from imgqd.library.rules import Rules
 from imgqd.notify import is_listening, notify
+from imgqd.opening import open_index
 from imgqd.orders import EndedEarly, Orders, in_time, start_anew, tell_reloading
 from imgqd.serve import door
 from imgqd.serve.gate import Gate
@@ -111,14 +111,18 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     if line.model is not None:
         settings = replace(settings, model=line.model)
     notify(f"STATUS=makes sure of the model {settings.model}")
-    card = parts.card_of(where, settings.model)
     if line.model is not None:
-        _remember(where, line.model)
+        parts.card_of(where, line.model)
+    choice = parts.Choice(where, settings.model)
     notify("STATUS=opens the index")
-    index = open_index(Path(where.store), card)
+    index = open_index(Path(where.store), choice.of)
     stack.callback(index.store.close)
+    if line.model is not None:
+        settings_file.remember_model(where, line.model)
     gate = Gate(settings.listen)
-    daemon = parts.assembled(card, index, Life(settings, where, orders, lock, gate))
+    life = Life(settings, where, orders, lock, gate)
+    daemon = parts.assembled(choice.used, index, life)
+    daemon.changing.take_up(choice.wanted, settings.model)
 
     server = Server(where.socket, lambda request: answers.answer(daemon, request), gate)
     index.tell_arrival = server.tell_news
@@ -127,11 +131,12 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
 
     daemon.care.start()
     stack.callback(daemon.care.stop)
-    daemon.texts.start()
-    daemon.pipeline.start()
-    stack.callback(daemon.pipeline.stop)
+    daemon.spaces.start()
+    stack.callback(daemon.spaces.stop)
     daemon.indexer.start()
     stack.callback(daemon.indexer.stop)
+    daemon.changing.start()
+    stack.callback(daemon.changing.stop)
     daemon.reconciler.start()
     stack.callback(daemon.reconciler.stop)
     daemon.courtesy.start()
@@ -147,31 +152,27 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     return daemon
 
 
-def _remember(where: Places, model: str) -> None:
-    """As far as the disk lets us: no index is closed for that."""
-    try:
-        settings_file.remember(where.settings, "model", model)
-    except Refused as refusal:
-        log.warning("the model %s is not remembered: %s", model, refusal.message)
-
-
 def _wait(daemon: Daemon) -> bool:
     """Until the end; or until other settings are to take effect, then it is True."""
     while (order := daemon.life.orders.next(None)) != "end":
-        if order == "reload" and _has_other_settings(daemon.life):
+        if order == "reload" and _has_other_settings(daemon):
             return True
     return False
 
 
-def _has_other_settings(life: Life) -> bool:
-    """Whether there are others than those in force, with which the daemon can start."""
+def _has_other_settings(daemon: Daemon) -> bool:
+    """Whether there are others than those in force, with which the daemon can start; another model alone
+    needs no start."""
+    life = daemon.life
     try:
         settings = config.load(life.places.settings)
         Rules(settings.exclude)
-        if settings == life.settings:
-            log.info("the settings were read again, and are as they were")
+        if settings.model != daemon.changing.wanted:
+            parts.card_of(life.places, settings.model)
+            daemon.changing.use(settings.model)
+        if replace(settings, model=life.settings.model) == life.settings:
+            log.info("the settings were read again; nothing is to be started anew for them")
             return False
-        parts.card_of(life.places, settings.model)
     except Failure as failure:
         log.error("the settings cannot be used, those in force stay so: %s", failure.message)
         return False

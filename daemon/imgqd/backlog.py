@@ -120,6 +120,11 @@ class Backlog:
                 self._take_up(look_again)
             self._changed.notify_all()
 
+    def jobs(self) -> list[Job]:
+        """All that are under way."""
+        with self._changed:
+            return [each.job for each in self._under_way.values()]
+
     def is_under_way(self, path: bytes) -> bool:
         with self._changed:
             return path in self._under_way

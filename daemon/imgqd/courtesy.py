@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from imgqd import power
 from imgqd.config import Settings
-from imgqd.embedder.pipeline import Pipeline
 from imgqd.hours import Hours
 from imgqd.load import Load
+from imgqd.spaces import Spaces
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +49,15 @@ class Pause:
 class Courtesy(threading.Thread):
     """Holds the pipeline while there is a reason to. A pause outlives the daemon, in a file of its own."""
 
-    def __init__(self, settings: Settings, file: str, pipeline: Pipeline) -> None:
+    def __init__(self, settings: Settings, file: str, spaces: Spaces) -> None:
         super().__init__(name="courtesy", daemon=True)
         self._on_mains_only = settings.power == "mains"
         self._most = settings.busy_percent / 100
-        self._load = Load(pipeline.pids)
+        self._load = Load(spaces.pids)
         self._is_busy = False
         self._quiet = [Hours.of(words) for words in settings.quiet_hours]
         self._file = file
-        self._pipeline = pipeline
+        self._spaces = spaces
         self._changed = threading.Event()
         self._ending = False
         self._looking = threading.Lock()
@@ -114,9 +114,9 @@ class Courtesy(threading.Thread):
             log.info("indexing %s", f"waits: {reason}" if reason else "goes on")
         self.reason = reason
         if reason is None:
-            self._pipeline.release(_NAME)
+            self._spaces.release(_NAME)
         else:
-            self._pipeline.hold(_NAME)
+            self._spaces.hold(_NAME)
 
     def _reasons(self) -> Iterator[str]:
         if self._pause is not None:

@@ -10,6 +10,7 @@ from imgq import __version__, wire
 from imgq.paths import Places
 from imgqd import usage
 from imgqd.backlog import Backlog
+from imgqd.changing import Changing
 from imgqd.check import Checker
 from imgqd.config import Settings
 from imgqd.courtesy import Courtesy
@@ -28,8 +29,8 @@ from imgqd.reconciler import Reconciler
 from imgqd.search import cache
 from imgqd.search.care import Care
 from imgqd.search.search import Searcher
-from imgqd.search.texts import TextTower
 from imgqd.serve.gate import Gate
+from imgqd.spaces import Spaces
 from imgqd.thumbnails import Thumbnails
 from imgqd.troubles import troubles
 from imgqd.upkeep import Upkeep
@@ -53,15 +54,14 @@ class Daemon:
     """Everything that is alive in the daemon; `parts` puts it together."""
 
     life: Life
-    card: Card
     index: Index
     roots: Roots
     dirty: Dirty
     empties: Empties
     lookout: Lookout
     backlog: Backlog
-    pipeline: Pipeline
-    texts: TextTower
+    spaces: Spaces
+    changing: Changing
     searcher: Searcher
     care: Care
     indexer: Indexer
@@ -72,6 +72,15 @@ class Daemon:
     thumbnails: Thumbnails
     courtesy: Courtesy
     dupes: Dupes
+
+    @property
+    def card(self) -> Card:
+        """Of the model in use."""
+        return self.spaces.used.card
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.spaces.used.pipeline
 
     @property
     def is_settled(self) -> bool:
@@ -89,7 +98,7 @@ class Daemon:
 
     def status(self) -> wire.Status:
         counters = self.backlog.tally
-        counters.restarts = self.pipeline.restarts + self.lookout.replaced
+        counters.restarts = self.spaces.restarts + self.lookout.replaced
         settled = self.is_settled
         return wire.Status(
             version=__version__,
@@ -101,11 +110,13 @@ class Daemon:
             model=self._model(),
             index=self._index(),
             roots=self.shown_roots(),
-            rates=wire.Rates(pictures_per_s=round(self.pipeline.batches.rate, 1)),
+            rates=wire.Rates(pictures_per_s=round(self.spaces.rate, 1)),
             counters=counters.shown(),
             degraded=tuple(troubles(self)),
             waiting=self.courtesy.reason,
             memory_bytes=usage.memory(self.processes()),
+            change=self.changing.told(),
+            models=self.spaces.told(),
         )
 
     def _state(self, settled: bool) -> str:
@@ -113,11 +124,12 @@ class Daemon:
             return "starting"
         if self.courtesy.reason is not None:
             return "paused"
-        return "idle" if settled else "indexing"
+        return "idle" if settled and self.spaces.coming is None else "indexing"
 
     def processes(self) -> tuple[wire.Process, ...]:
-        children = [("embedder", self.pipeline.batches.pid)]
-        children += [("decoder", lane.pid) for lane in self.pipeline.lanes]
+        pipelines = self.spaces.pipelines()
+        children = [("embedder", each.batches.pid) for each in pipelines]
+        children += [("decoder", lane.pid) for each in pipelines for lane in each.lanes]
         alive = [wire.Process(role=role, pid=pid) for role, pid in children if pid is not None]
         return (wire.Process(role="daemon", pid=os.getpid()), *alive)
 
@@ -147,12 +159,14 @@ class Daemon:
         )
 
     def _model(self) -> wire.ModelState:
-        ready, state = self.pipeline.batches.ready, self.texts.state
+        used = self.spaces.used
+        batches, state = used.pipeline.batches, used.texts.state
+        ready = batches.ready
         if state == "ready":
-            state = self.pipeline.batches.state
+            state = batches.state
         return wire.ModelState(
-            name=self.card.name,
-            dim=self.card.dim,
+            name=used.card.name,
+            dim=used.card.dim,
             device=ready.device if ready else None,
             precision=ready.precision if ready else None,
             engine=ready.engine if ready else None,

@@ -5,25 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgq.errors import StoreDamaged, StoreError, StoreFull
+from imgq.errors import StoreError
 from imgqd.search import cache
-from imgqd.search.resident import Resident
-from imgqd.store import Counts, Store, Tally, place
+from imgqd.search.loading import loaded, read
+from imgqd.search.residents import Residents, put
+from imgqd.store import Counts, Store, Tally
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from imgqd.models.card import Card
+    from imgq.errors import StoreFull
     from imgqd.records import Change
-    from imgqd.store.records import Committed, Renewed
+    from imgqd.search.resident import Resident
+    from imgqd.store.records import Committed, Model, Renewed
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +45,67 @@ class Index:
         # Set whenever other pictures can be found than before; for who looks after those in memory.
         self.changed = threading.Event()
         self.store = store
-        self.resident = resident
+        self._residents = Residents(resident, store.model if store.has_model else None)
         self.full: StoreFull | None = None
         self.commits = self.renewals = 0
         # The last picture that arrived and can be found, and who wants to know of the next.
         self.arrived = store.last_arrival()
         self.tell_arrival: Callable[[], None] = lambda: None
+        # Who makes vectors by other models is told which pictures have come.
+        self.tell_shown: Callable[[Sequence[int]], None] = lambda pictures: None
         self._renewed = (renewed, time.monotonic())
         self._counts = Counts()
         self._counted_until = 0.0
         self._root_counts: dict[bytes, Tally] = {}
-        resident.mend_by(self.mend)
+        if store.has_model:
+            self._bound(store.model, resident)
+
+    @property
+    def resident(self) -> Resident:
+        """The vectors of the model in use, in memory."""
+        return self._residents.used
+
+    @property
+    def in_use(self) -> tuple[Model, Resident]:
+        """The model in use and its vectors, of one moment."""
+        now = self._residents
+        return now.model or self.store.model, now.used
+
+    def residents(self) -> list[Resident]:
+        """All that are in memory, those of the model in use first."""
+        return list(self._residents)
+
+    def resident_of(self, model: Model) -> Resident:
+        """The vectors of any model that is held; where they are not in memory, they are by then."""
+        known = self._residents.of(model)
+        if known is not None:
+            return known
+        with self.lock:
+            known = self._residents.of(model)
+            if known is None:
+                known = self._bound(model, read(self.store, model))
+                self._residents = self._residents.with_other(model, known)
+        return known
+
+    def count_of(self, model: Model) -> int:
+        """How many of its vectors are in memory."""
+        known = self._residents.of(model)
+        return len(known) if known is not None else 0
+
+    def rest(self, model: Model) -> None:
+        """Gives the memory back that the vectors of a model take which is not in use."""
+        with self.lock:
+            self._residents = self._residents.without(model)
+
+    def use(self, model: Model, *, keep: bool) -> None:
+        """Has a model take the place of the one in use: in one transaction, and then at once in memory,
+        where the vectors of that one stay until `rest`."""
+        with self.lock:
+            coming = self.resident_of(model)
+            self.store.use_model(model.identity, model.name, model.dim, keep=keep)
+            self._residents = self._residents.exchanged(self.store.model, coming)
+            self.commits += 1
+            self.changed.set()
 
     @property
     def renewed(self) -> Renewed | None:
@@ -92,38 +141,53 @@ class Index:
             if committed.added:
                 ids = np.array([added.picture for added in committed.added], np.int64)
                 self.resident.add(ids, np.stack([added.vector for added in committed.added]))
+            self._residents.add(committed.beside)
             self.show(committed.shown)
             self.changed.set()
+            if come := [added.picture for added in committed.added] + committed.shown:
+                self.tell_shown(come)
             if committed.arrived is not None:
                 self.arrived = committed.arrived
                 self.tell_arrival()
             return committed
 
-    def hide(self, pictures: Iterable[int]) -> None:
+    def hide(self, pictures: Collection[int]) -> None:
         """No file shows these pictures any more."""
-        self.resident.remove(pictures)
+        for resident in self._residents:
+            resident.remove(pictures)
 
     def show(self, pictures: Sequence[int]) -> None:
         """Files show these pictures again; their vectors are in the store."""
-        vectors = self.store.vectors(pictures) if pictures else {}
-        if vectors:
-            self.resident.add(np.array(list(vectors), np.int64), np.stack(list(vectors.values())))
+        if pictures:
+            put(self.resident, self.store.vectors(pictures))
+            for model, resident in self._residents.beside():
+                put(resident, self.store.vectors(pictures, model))
 
     def mend(self, pictures: Sequence[int]) -> dict[int, np.ndarray]:
         """Takes the vectors of these pictures out of the store, and no longer out of the cache, which
         has lost them; what the store has of them."""
+        return self._mend(self.store.model, self.resident, pictures)
+
+    def _mend(
+        self, model: Model, resident: Resident, pictures: Sequence[int]
+    ) -> dict[int, np.ndarray]:
         log.warning("the cache has lost %d vectors: they are taken out of the index", len(pictures))
-        vectors = self.store.vectors(pictures)
+        vectors = self.store.vectors(pictures, model)
         # Whoever holds it for long will not let a search wait: it is mended another time then.
         if self.lock.acquire(timeout=1.0):
             try:
-                held = self.resident.held(pictures)
-                vectors = self.store.vectors(pictures)
-                self.hide(picture for picture in held if picture not in vectors)
-                self.show([picture for picture in held if picture in vectors])
+                held = resident.held(pictures)
+                vectors = self.store.vectors(pictures, model)
+                resident.remove([picture for picture in held if picture not in vectors])
+                put(resident, {picture: vectors[picture] for picture in held if picture in vectors})
             finally:
                 self.lock.release()
         return vectors
+
+    def _bound(self, model: Model, resident: Resident) -> Resident:
+        """What is missing in it comes out of that model's vectors, whichever is in use by then."""
+        resident.mend_by(lambda pictures: self._mend(model, resident, pictures))
+        return resident
 
     def strays(self) -> int:
         """How many vectors in memory are not those of the store, or are not there."""
@@ -162,7 +226,7 @@ class Index:
             self.arrived = self.store.last_arrival()
             self._renewed = (renewed, time.monotonic())
             self.renewals += 1
-            _tell(renewed)
+            tell(renewed)
 
     def make_writable(self) -> None:
         """Raises StoreFull where there is still no space. What was only in the log comes to light."""
@@ -172,69 +236,15 @@ class Index:
             self.full = None
 
     def _load(self) -> None:
-        resident = loaded(self.store)
-        resident.mend_by(self.mend)
-        self.resident = resident
+        model, others = self.store.model, self._residents.beside()
+        residents = Residents(self._bound(model, loaded(self.store)), model)
+        for other, _ in others:
+            residents = residents.with_other(other, self._bound(other, read(self.store, other)))
+        self._residents = residents
         self.changed.set()
 
 
-def open_index(path: Path, card: Card) -> Index:
-    """The store, and its vectors by this model in memory.
-
-    One that is not sound is moved aside, and a new one made with what could be had out of it. Where the
-    disk is full it is opened for reading alone, and `Index.full` tells.
-    """
-    decoder = ", ".join(_decoders())
-    renewed: Renewed | None = None
-    full: StoreFull | None = None
-    ahead = cache.Ahead(place.true_path(path))
-    try:
-        store = Store.open(path, decoder)
-    except StoreDamaged as error:
-        log.error("%s", error.message)
-        store, renewed = Store.open_anew(path, decoder)
-        _tell(renewed)
-    except StoreFull as error:
-        log.error("%s; searching goes on with what is known", error.message)
-        store, full = _for_reading(path, decoder, error), error
-    store.use_model(card.identity, card.name, card.dim)
-    index = Index(store, loaded(store, ahead), renewed)
-    index.full = full
-    return index
-
-
-def _for_reading(path: Path, decoder: str, full: StoreFull) -> Store:
-    try:
-        return Store.open(path, decoder, immutable=True)
-    except StoreError:
-        raise full from None
-
-
-def _decoders() -> Iterator[str]:
-    """With another set of them, pictures that were refused are tried again."""
-    for package in ("pillow", "pillow-heif", "pillow-jxl-plugin", "rawpy"):
-        with suppress(PackageNotFoundError):
-            yield f"{package} {version(package)}"
-
-
-def loaded(store: Store, ahead: cache.Ahead | None = None) -> Resident:
-    """The vectors of the store, in memory, by the cache where that is of use; those that are not sound
-    are forgotten."""
-    if (known := cache.load(store, ahead)) is not None:
-        return known
-    resident = Resident(store.model.dim)
-    damaged: list[int] = []
-    for block in store.resident():
-        resident.add(block.ids, block.vectors)
-        damaged += block.damaged
-    if damaged:
-        # As good at another time, where the store cannot be written.
-        with suppress(StoreError):
-            store.forget_embeddings(damaged)
-    return resident
-
-
-def _tell(renewed: Renewed) -> None:
+def tell(renewed: Renewed) -> None:
     log.error(
         "a new index is made, with %d folders and %d pictures of the old one; that is kept as %s",
         renewed.roots,

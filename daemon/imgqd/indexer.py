@@ -7,17 +7,21 @@ import logging
 import os
 import queue
 import threading
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from imgq.errors import StoreError
 from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Result
-from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.library import reach
 from imgqd.library.dirty import Dirty
 from imgqd.precedence import give_way
 from imgqd.records import Change, Embedded, Failed, Ignored, Indexed, Stamp
+
+if TYPE_CHECKING:
+    from imgqd.spaces import Spaces
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +48,10 @@ class Outcome:
 class Indexer(threading.Thread):
     """Takes results until it is stopped."""
 
-    def __init__(self, index: Index, pipeline: Pipeline, backlog: Backlog, dirty: Dirty) -> None:
+    def __init__(self, index: Index, spaces: Spaces, backlog: Backlog, dirty: Dirty) -> None:
         super().__init__(name="indexer", daemon=True)
         self._index = index
-        self._pipeline = pipeline
+        self._spaces = spaces
         self._backlog = backlog
         self._dirty = dirty
         self._ending = threading.Event()
@@ -69,7 +73,7 @@ class Indexer(threading.Thread):
     def stop(self) -> None:
         """Returns when the batch under way is recorded."""
         self._ending.set()
-        self._pipeline.results.put(None)
+        self._spaces.results.put(None)
         self.join()
 
     def _is_recorded(self, batch: list[Result]) -> bool:
@@ -82,18 +86,20 @@ class Indexer(threading.Thread):
             if self.trouble is None or self.trouble.message != error.message:
                 log.error("the index cannot be written: %s", error.message)
             self.trouble = error
-            self._pipeline.hold(_NAME)
+            self._spaces.hold(_NAME)
             return False
         except Exception:
             log.exception("a batch could not be recorded: this is a bug")
             self._put_off(batch)
         self.trouble = None
-        self._pipeline.unrecorded.add(-sum(result.embedded for result in batch))
-        self._pipeline.release(_NAME)
+        for source, count in Counter(each.source for each in batch if each.embedded).items():
+            if source is not None:
+                source.unrecorded.add(-count)
+        self._spaces.release(_NAME)
         return True
 
     def _batch(self) -> list[Result]:
-        results = self._pipeline.results
+        results = self._spaces.results
         self._waits = True
         batch = [results.get()]
         self._waits = False
@@ -103,11 +109,20 @@ class Indexer(threading.Thread):
         return [result for result in batch if result is not None]
 
     def _record(self, batch: list[Result]) -> None:
-        with self._pipeline.stages.timed("write", len(batch)), self._index.lock:
-            found = [Outcome(result, self._as_it_is_now(result.change)) for result in batch]
+        with self._spaces.stages.timed("write", len(batch)), self._index.lock:
+            # Which model is in use changes under the same lock.
+            whose = [(self._spaces.whose(result), result) for result in batch]
+            beside = [result for of, result in whose if of == "another"]
+            found = [
+                Outcome(result, self._as_it_is_now(result.change))
+                for of, result in whose
+                if of == "used"
+            ]
             changes = [outcome.change for outcome in found if outcome.change]
+            changes += [made for result in beside if (made := self._made_beside(result))]
             committed = self._index.commit(changes) if changes else None
         self._count(found)
+        self._tell(beside)
         for outcome in found:
             self._part_twins(outcome)
         with self._backlog.at_once():
@@ -115,6 +130,21 @@ class Indexer(threading.Thread):
                 self._dirty.mark(os.path.dirname(path))
             for outcome in found:
                 self._finish(outcome)
+
+    def _made_beside(self, result: Result) -> Embedded | None:
+        """What is to be recorded of a result that is a matter of another model than the one in use."""
+        change, model = result.change, self._spaces.model_of(result)
+        if model is None or not isinstance(change, Indexed) or change.embedding is None:
+            return None
+        assert change.metadata is not None
+        return Embedded(change.hash, change.metadata, change.embedding, model.id)
+
+    def _tell(self, beside: list[Result]) -> None:
+        for result in beside:
+            self._backlog.tally.decoded += result.decoded
+            self._backlog.tally.embedded += result.embedded
+            self._part_twins(Outcome(result, None))
+            self._spaces.tell(result)
 
     def _finish(self, outcome: Outcome) -> None:
         path, change, again = outcome.result.job.path, outcome.change, outcome.result.again
@@ -133,7 +163,7 @@ class Indexer(threading.Thread):
         if failed.failure.kind in ("crashed", "timeout"):
             self._dirty.mark_later(folder, SECOND_ATTEMPT_S)
         elif failed.failure.kind == "unreadable":
-            if self._pipeline.memory.is_remote(failed.path):
+            if self._spaces.memory.is_remote(failed.path):
                 # Perhaps all of its disk is silent: whoever looks there notices.
                 self._dirty.mark(folder)
             self._dirty.mark_later(folder, UNREADABLE_S, counts=False)
@@ -147,9 +177,10 @@ class Indexer(threading.Thread):
         if not (read.tried if isinstance(read, Failed) else outcome.result.decoded):
             return
         is_stored = isinstance(outcome.change, Indexed | Embedded)
-        for twin in self._pipeline.twins.part(read.hash):
+        source = outcome.result.source
+        for twin in source.twins.part(read.hash) if source else ():
             result = Result(twin.job, twin.row) if is_stored else Result(twin.job, again=0.0)
-            self._pipeline.results.put(result)
+            self._spaces.results.put(replace(result, source=source))
 
     def _count(self, found: list[Outcome]) -> None:
         tally = self._backlog.tally
@@ -163,6 +194,9 @@ class Indexer(threading.Thread):
         """Nothing of the batch is recorded: its folders are looked at again, later."""
         for result in batch:
             self._part_twins(Outcome(result, None))
+            if self._spaces.whose(result) != "used":
+                self._spaces.tell(replace(result, change=None, again=PUT_OFF_S))
+                continue
             with self._backlog.at_once():
                 self._dirty.mark_later(os.path.dirname(result.job.path), PUT_OFF_S)
                 self._backlog.finish(result.job.path, self._dirty.mark)
@@ -180,7 +214,7 @@ class Indexer(threading.Thread):
     def _still_holds(self, change: Indexed | Failed | Ignored) -> bool:
         """Whether the file is what it was when it was read. On a disk that may not answer, what its lane
         saw last has to do: everybody waits for the lock."""
-        memory = self._pipeline.memory
+        memory = self._spaces.memory
         if memory.is_remote(change.path):
             return True
         if not memory.follow_symlinks and memory.leads_elsewhere(change.path):

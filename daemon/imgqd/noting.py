@@ -15,9 +15,9 @@ from imgqd.patience import Patience
 from imgqd.records import Failure, Noted
 
 if TYPE_CHECKING:
-    from imgqd.embedder.pipeline import Pipeline
     from imgqd.index import Index
     from imgqd.reconciler import Reconciler
+    from imgqd.spaces import Spaces
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ PATIENCE_S = 120.0
 class Noter(threading.Thread):
     """Works whenever there is nothing else to do, until it is stopped."""
 
-    def __init__(self, index: Index, pipeline: Pipeline, reconciler: Reconciler) -> None:
+    def __init__(self, index: Index, spaces: Spaces, reconciler: Reconciler) -> None:
         super().__init__(name="noter", daemon=True)
         self._index = index
-        self._pipeline = pipeline
+        self._spaces = spaces
         self._reconciler = reconciler
         self._ending = threading.Event()
         self._next = 0.0
@@ -62,7 +62,7 @@ class Noter(threading.Thread):
         return time.monotonic() > self._next or self._renewals != self._index.renewals
 
     def _is_free(self) -> bool:
-        takes = self._pipeline.takes_files and not self._index.store.is_immutable
+        takes = self._spaces.takes_files and not self._index.store.is_immutable
         return takes and self._reconciler.is_settled
 
     def _note_all(self) -> None:
@@ -94,7 +94,7 @@ class Noter(threading.Thread):
 
     def _answer(self, work: Noting) -> Noted | Failure | None:
         """None where there is none in time, or the end has come."""
-        self._pipeline.submit(work)
+        self._spaces.submit(work)
         Patience(PATIENCE_S).wait(
             lambda seconds: self._ending.is_set() or bool(wait([work.answer], seconds).done)
         )

@@ -12,6 +12,7 @@ import numpy as np
 from imgq.errors import CannotStart, Refused
 from imgq.paths import Places
 from imgqd.backlog import Backlog
+from imgqd.changing import Bench, Changing
 from imgqd.check import Checker
 from imgqd.config import Settings
 from imgqd.courtesy import Courtesy
@@ -19,7 +20,7 @@ from imgqd.daemon import Daemon, Life
 from imgqd.dupes import Dupes
 from imgqd.embedder.embedder import Embedder, EmbedderOptions
 from imgqd.embedder.memory import Memory
-from imgqd.embedder.pipeline import Pipeline, Plant
+from imgqd.embedder.pipeline import Common, Pipeline, Plant
 from imgqd.index import Index
 from imgqd.indexer import Indexer
 from imgqd.library.dirty import Dirty
@@ -28,6 +29,7 @@ from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
 from imgqd.library.walk import Library
 from imgqd.models import card as cards
+from imgqd.models import speeds
 from imgqd.models.card import Card
 from imgqd.noting import Noter
 from imgqd.pictures.limits import Limits
@@ -35,7 +37,8 @@ from imgqd.reconciler import Reconciler
 from imgqd.search.care import Care
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
-from imgqd.store import Store
+from imgqd.spaces import Space, Spaces
+from imgqd.store import Model, Store
 from imgqd.thumbnails import Drawer, Thumbnails
 from imgqd.upkeep import Upkeep
 
@@ -44,8 +47,18 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
     """Every part; nothing is started yet."""
     settings = life.settings
     dirty, backlog, roots = Dirty(), Backlog(), Roots(index)
-    texts = TextTower(card, exact=settings.precision == "f32")
-    pipeline = Pipeline(_plant(card, life), _memory(index.store, roots, settings))
+    common = Common()
+
+    def new_pipeline(card: Card, model: Model) -> Pipeline:
+        return Pipeline(_plant(card, life), _memory(index.store, model, roots, settings), common)
+
+    def new_space(card: Card, model: Model) -> Space:
+        texts = TextTower(card, exact=settings.precision == "f32")
+        return Space(card, model, index, texts, new_pipeline)
+
+    models = life.places.models
+    spaces = Spaces(index, new_space(card, index.store.model), common, models)
+    bench = Bench(new_space, backlog, dirty, models, settings.idle_unload)
     rules = Rules(settings.exclude, life.places.own, settings.raw_beside_jpeg)
     library = Library(
         roots,
@@ -56,33 +69,63 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         settings.rescan,
         settings.rescan_unwatched,
     )
-    reconciler = Reconciler(library, index, backlog, pipeline.submit)
+    reconciler = Reconciler(library, index, backlog, spaces.submit)
     upkeep = Upkeep(index, library, reconciler)
-    searcher = Searcher(index, roots, texts, pipeline)
+    searcher = Searcher(index, roots)
     return Daemon(
         life=life,
-        card=card,
         index=index,
         roots=roots,
         dirty=dirty,
         empties=library.empties,
         lookout=library.lookout,
         backlog=backlog,
-        pipeline=pipeline,
-        texts=texts,
+        spaces=spaces,
+        changing=Changing(index, spaces, bench),
         searcher=searcher,
         care=Care(index, searcher.selftest),
-        indexer=Indexer(index, pipeline, backlog, dirty),
+        indexer=Indexer(index, spaces, backlog, dirty),
         reconciler=reconciler,
         upkeep=upkeep,
-        noter=Noter(index, pipeline, reconciler),
+        noter=Noter(index, spaces, reconciler),
         checker=Checker(library, backlog, reconciler, upkeep),
         thumbnails=Thumbnails(
-            index.store, pipeline.submit, Drawer(Path(life.places.data, "thumbnails"))
+            index.store, spaces.submit, Drawer(Path(life.places.data, "thumbnails"))
         ),
-        courtesy=Courtesy(settings, os.path.join(life.places.data, "paused"), pipeline),
+        courtesy=Courtesy(settings, os.path.join(life.places.data, "paused"), spaces),
         dupes=Dupes(index),
     )
+
+
+class Choice:
+    """Which model is in use at a start, and which is wanted: where they differ, the one that the index
+    answered with goes on until the other can. Its weights need not be there for that."""
+
+    used: Card
+    wanted: Card | None
+
+    def __init__(self, where: Places, name: str) -> None:
+        self._where = where
+        self._name = name
+
+    def of(self, store: Store) -> Card:
+        """Raises Refused where neither can be had."""
+        self.wanted = cards.load(self._where.models, self._name)
+        before = self._before(store)
+        if before is None or (self.wanted and before.identity == self.wanted.identity):
+            self.wanted = self.wanted or card_of(self._where, self._name)
+            self.used = self.wanted
+        else:
+            self.used = before
+        return self.used
+
+    def _before(self, store: Store) -> Card | None:
+        """The one that the index has vectors of, if it can be used."""
+        held = next((held for held in store.models() if held.role == "used"), None)
+        if held is None or not store.counts().pictures:
+            return None
+        card = cards.load(self._where.models, held.model.name)
+        return card if card and card.identity == held.model.identity else None
 
 
 def card_of(where: Places, name: str) -> Card:
@@ -125,18 +168,19 @@ def _plant(card: Card, life: Life) -> Plant:
         decoders=settings.decoders,
         idle_unload=settings.idle_unload,
         new_embedder=lambda: Embedder(card, options),
+        tell_speed=lambda rate: speeds.note(life.places.models, card.identity, rate),
     )
 
 
-def _memory(store: Store, roots: Roots, settings: Settings) -> Memory:
+def _memory(store: Store, model: Model, roots: Roots, settings: Settings) -> Memory:
     def vector(hash: bytes) -> np.ndarray | None:
-        known = store.known(hash)
-        return None if known is None else store.vectors([known]).get(known)
+        known = store.known(hash, model)
+        return None if known is None else store.vectors([known], model).get(known)
 
     return Memory(
-        is_known=lambda hash: store.known(hash) is not None,
+        is_known=lambda hash: store.known(hash, model) is not None,
         vector=vector,
-        failure=store.failed_hash,
+        failure=lambda hash: store.failed_hash(hash, model),
         follow_symlinks=settings.follow_symlinks,
         is_remote=roots.is_remote,
         is_silent=roots.is_away,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -12,8 +13,10 @@ from typing import Any
 import tomlkit
 
 from imgq.errors import Failure, Refused, SettingsError
-from imgq.paths import places
+from imgq.paths import Places, places
 from imgqd.config import DEFAULTS, KINDS, NAMES, Settings, bounds, checked, load, require_known
+
+log = logging.getLogger(__name__)
 
 _OPENING = """\
 # imgq's settings. Each key stands here with its default; take the # away to set it.
@@ -36,6 +39,14 @@ def remember(path: str, name: str, value: object) -> None:
             document = _parsed(file, text.replace(f"\n#{name} = ", f"\n{name} = ", 1))
     document[name] = value
     _write(file, tomlkit.dumps(document))
+
+
+def remember_model(where: Places, model: str) -> None:
+    """As far as the disk lets us: no index is closed for that."""
+    try:
+        remember(where.settings, "model", model)
+    except Refused as refusal:
+        log.warning("the model %s is not remembered: %s", model, refusal.message)
 
 
 def shown(settings: Settings) -> str:

@@ -56,11 +56,18 @@ def _unwell(error: StoreError) -> wire.Trouble:
 
 
 def _of_the_model(daemon: Daemon) -> Iterator[wire.Trouble]:
-    if daemon.texts.trouble:
+    if (trouble := daemon.spaces.used.texts.trouble) is not None:
         yield wire.Trouble(
             code="text_tower",
-            message=daemon.texts.trouble.message,
-            remedy=f"{daemon.texts.trouble.hint}; queries by picture go on",
+            message=trouble.message,
+            remedy=f"{trouble.hint}; queries by picture go on",
+        )
+    if daemon.changing.trouble:
+        yield wire.Trouble(
+            code="model_change",
+            message=f"the change of the model does not go on: {daemon.changing.trouble}; the index of "
+            f"{daemon.card.name} answers",
+            remedy=f"it is tried again; `imgq model use {daemon.card.name}` ends it",
         )
     if daemon.pipeline.batches.trouble:
         yield wire.Trouble(

@@ -78,7 +78,13 @@ class Vigil(threading.Thread):
                 return f"the {part.name} does not get on"
         if not daemon.lookout.is_alive:
             return "the watcher is gone"
-        for other in (daemon.pipeline, daemon.upkeep, daemon.care, daemon.courtesy):
+        for other in (
+            daemon.pipeline,
+            daemon.upkeep,
+            daemon.care,
+            daemon.courtesy,
+            daemon.changing,
+        ):
             if not other.is_alive():
                 return f"a part has ended: {type(other).__name__.lower()}"
         try:

@@ -52,6 +52,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "how": {
         "--wait": "First wait until every change on disk is in the index.",
         "--exact": "Compare with every vector on disk, which takes longer.",
+        "--model": "By another model than the one in use, one that `imgq model use --keep` keeps.",
         "--timeout": "How many seconds to wait for the answer, in place of 30.",
         "--help": "This help; what one option does, or all, where one is named.",
     },

@@ -1,11 +1,13 @@
-"""`imgq model list`, `use`, `pull`, `add`: the daemon's package does the work, in a process of its own."""
+"""`imgq model`: what is had of models, the daemon's package does in a process of its own; which one is used
+is asked of the daemon."""
 
 from __future__ import annotations
 
 import click
 
-from imgq import lifetime, package
-from imgq.client import answers
+from imgq import lifetime, package, render, wire
+from imgq.client import answers, ask
+from imgq.errors import NoDaemon
 
 
 @click.group(no_args_is_help=False)
@@ -16,18 +18,56 @@ def model() -> None:
 @model.command("list")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list.")
 def list_(as_json: bool) -> None:
-    """List the models, and which weights are there."""
-    package.run("imgqd.models", "list", *(["--json"] if as_json else []))
+    """List the models: which weights are there, and what they are held for.
+
+    \b
+    used     it answers
+    coming   it takes the place of that one when every picture has a vector of it
+    kept     `imgq search --model NAME` asks it, too
+    """
+    package.run("imgqd.models", "list", *_held(), *(["--json"] if as_json else []))
+
+
+def _held() -> list[str]:
+    """What a daemon that runs tells of its models."""
+    if not answers():
+        return []
+    told = ask(wire.AskStatus())
+    assert isinstance(told, wire.Status)
+    held = {"models": render.plain(told)["models"], "change": render.plain(told)["change"]}
+    return ["--held", render.json_line(held).decode()]
 
 
 @model.command()
 @click.argument("name")
-def use(name: str) -> None:
-    """Embed with this model from now on."""
-    if answers() and lifetime.running_model() != name:
-        lifetime.restart(name)
-    else:
+@click.option("--keep", is_flag=True, help="And go on holding the one in use beside it.")
+def use(name: str, keep: bool) -> None:
+    """Embed and search with this model.
+
+    A daemon that runs answers with the one before until every picture has a vector of the new one,
+    newest first, and then with the new one at once; `imgq status` shows how far it is. The old vectors
+    are dropped then, unless --keep: `imgq search --model NAME` asks either.
+    """
+    if not answers():
+        if keep:
+            raise NoDaemon("--keep is for a daemon to do, and none is running", "`imgq start`")
         lifetime.use_model(name)
+        return
+    lifetime.change_model(name, keep)
+    told = ask(wire.AskStatus())
+    if isinstance(told, wire.Status) and told.change:
+        click.echo(
+            f"imgq: {told.model.name} answers until {told.change.of} pictures are embedded by {name}; "
+            "`imgq status` shows how many are",
+            err=True,
+        )
+
+
+@model.command()
+@click.argument("name")
+def drop(name: str) -> None:
+    """Forget the vectors of a model that is kept, or coming; its weights stay."""
+    ask(wire.DropModel(name=name))
 
 
 @model.command()

@@ -32,6 +32,7 @@ TAKES: dict[str, str | None] = {
     "--text": "WORDS",
     "--all": None,
     "--exact": None,
+    "--model": "NAME",
     "--min-score": "X|auto",
     "--wait": None,
     "--json": None,
@@ -113,6 +114,13 @@ class Asked:
     def min_score(self) -> dict[str, Any]:
         """As the fields of a search."""
         return min_score(self.values["--min-score"][-1]) if "--min-score" in self.values else {}
+
+    @property
+    def model(self) -> str | None:
+        name = self._last("--model", "")
+        if "--model" in self.values and not 0 < len(name) <= wire.MOST_NAME:
+            raise UsageError("--model takes a model's name", "`imgq model list` shows them")
+        return name or None
 
     def all(self, option: str) -> list[str]:
         return self.values.get(option, [])

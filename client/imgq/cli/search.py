@@ -70,6 +70,7 @@ def request(asked: Asked, wanted: Iterable[query.Wanted]) -> wire.Search:
         filter=asked.filter,
         offline="--all" in asked.flags,
         exact="--exact" in asked.flags,
+        model=asked.model,
         **asked.min_score,
         timeout=asked.timeout,
     )

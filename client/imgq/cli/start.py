@@ -16,7 +16,7 @@ from imgq.paths import absolute
 
 @click.command()
 @click.argument("folders", metavar="[DIR]…", nargs=-1)
-@click.option("--model", metavar="NAME", help="The model to embed with; remembered.")
+@click.option("--model", metavar="NAME", help="The model to use; remembered.")
 def start(folders: tuple[str, ...], model: str | None) -> None:
     """Start the daemon in the background and watch the folders."""
     paths = [existing(folder) for folder in folders]

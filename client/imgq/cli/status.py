@@ -39,6 +39,8 @@ def lines(now: wire.Status) -> list[str]:
         f" (pid {now.pid}, up {_duration(now.uptime_s)})",
         *([f"waiting  {now.waiting}"] if now.waiting else []),
         f"model    {_model(now.model)}",
+        *([f"         {_beside(now)}"] if len(now.models) > 1 else []),
+        *([f"change   {_change(now.change)}"] if now.change else []),
         f"index    {index.files} files, {index.pictures} pictures, {size(index.bytes)}",
         f"         {index.pending} pending, {index.failed} failed, {index.offline} offline, "
         f"{index.ignored} ignored",
@@ -61,6 +63,19 @@ def _model(model: wire.ModelState) -> str:
     on = f" on {model.device}, {model.precision} by {model.engine}" if model.device else ""
     first = " (small, for a first try; `imgq model list` has the real ones)"
     return f"{model.name}, {model.dim} dimensions{on}, {model.state}{first * (model.name == 'builtin')}"
+
+
+def _beside(now: wire.Status) -> str:
+    """The models that can be asked, too."""
+    kept = [each.name for each in now.models if each.role == "kept"]
+    return f"kept beside it: {', '.join(kept)}" if kept else "no other is kept"
+
+
+def _change(change: wire.ModelChange) -> str:
+    speed = change.pictures_per_s
+    left = f", {_duration((change.of - change.done) / speed)} left" if speed else ""
+    keeps = ", the one before is kept" if change.keep else ""
+    return f"to {change.model}: {change.done} of {change.of} pictures{left}{keeps}"
 
 
 def _path(path: bytes) -> str:

@@ -56,6 +56,27 @@ class ModelState(Record):
     state: str = choice("loading", "ready", "unloaded", "failed")
 
 
+class HeldModel(Record):
+    """A model whose vectors the index has: it is in use, or comes into use, or can be asked, too."""
+
+    name: str = string()
+    dim: int = integer()
+    role: str = choice("used", "coming", "kept")
+
+
+class ModelChange(Record):
+    """The model that comes into use: so many of all pictures have a vector of it by now, and so many get
+    one a second. keep: whether the one in use is kept then. trouble: why it does not go on; null where
+    it does."""
+
+    model: str = string()
+    done: int = integer()
+    of: int = integer()
+    pictures_per_s: float = real(0, default=0.0)
+    keep: bool = boolean(default=False)
+    trouble: str | None = maybe(string(), default=None)
+
+
 class IndexState(Record):
     """Counts of files (disjoint but for `pictures`) and the bytes of the index on disk."""
 
@@ -101,7 +122,8 @@ class Trouble(Record):
 
 class Status(Reply):
     """waiting: why indexing waits; null where it does not. memory_bytes: of all processes together, where
-    the system tells."""
+    the system tells. models: all that the index has vectors of, the one in use first; change: where
+    another comes into use."""
 
     version: str = string()
     pid: int = integer()
@@ -117,6 +139,8 @@ class Status(Reply):
     degraded: tuple[Trouble, ...] = many(record(Trouble))
     waiting: str | None = maybe(string(), default=None)
     memory_bytes: int | None = maybe(integer(), default=None)
+    change: ModelChange | None = maybe(record(ModelChange), default=None)
+    models: tuple[HeldModel, ...] = many(record(HeldModel), default=())
 
 
 class StageTime(Record):

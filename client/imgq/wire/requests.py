@@ -23,6 +23,7 @@ MOST_PATHS = 4096
 MOST_QUERIES = 2000
 MOST_SECONDS = 1 << 62
 MOST_WORDS = 1000
+MOST_NAME = 200
 NEAR = 0.99
 
 
@@ -91,7 +92,7 @@ class Filter(Record):
 class Search(Request):
     """Answered by `Hits`, in pieces. Without terms the words of the filter rank. exact: out of the store
     itself, which takes longer. Hits have at least the score `min_score`; auto: at least one that is told
-    from the query's own background."""
+    from the query's own background. model: one that is kept beside the one in use."""
 
     patient = True
     terms: tuple[Term, ...] = many(record(Term), most=64)
@@ -101,6 +102,7 @@ class Search(Request):
     exact: bool = boolean(default=False)
     min_score: float | None = maybe(real(), default=None)
     auto: bool = boolean(default=False)
+    model: str | None = maybe(string(most=MOST_NAME), default=None)
     timeout: float = real(0, 86400, default=30.0)
 
 
@@ -233,6 +235,20 @@ class Pause(Request):
 
 class Resume(Request):
     """Ends a `Pause`. Answered by `Noted`."""
+
+
+class UseModel(Request):
+    """Has this model be used as soon as every picture has a vector of it; keep: and the one in use kept
+    beside it then. Answered by `Noted`, before that."""
+
+    name: str = string(most=MOST_NAME)
+    keep: bool = boolean(default=False)
+
+
+class DropModel(Request):
+    """Has the vectors of a model forgotten that is kept, or is coming. Answered by `Noted`."""
+
+    name: str = string(most=MOST_NAME)
 
 
 class Reload(Request):

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # An embedder that dies again and again is started ever more seldom.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+# So many batches tell how fast it is.
+ENOUGH = 16
 _NO_VECTOR = Failure("damaged", "the model gave no usable vector for it")
 
 
@@ -46,6 +48,7 @@ class Batches(threading.Thread):
         self.state = "unloaded"
         self.trouble: str | None = None
         self.restarts = 0
+        self.fastest = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -111,6 +114,8 @@ class Batches(threading.Thread):
                 continue
             self._pause = FIRST_PAUSE_S
             self._recent.append((time.monotonic(), len(batch)))
+            if len(self._recent) >= ENOUGH:
+                self.fastest = max(self.fastest, self.rate)
             self._deliver(batch, vectors)
             self._collect()
             return
@@ -134,7 +139,7 @@ class Batches(threading.Thread):
                 results.append(_result(picture.read, picture.metadata, vector))
         self._feed.unrecorded.add(sum(result.embedded for result in results))
         for result in results:
-            self._feed.results.put(result)
+            self._feed.put(result)
 
     def _collect(self) -> None:
         for key in self._feed.slabs.collect():

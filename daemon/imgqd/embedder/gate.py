@@ -6,9 +6,10 @@ import threading
 
 
 class Gate:
-    """Open while nobody holds it; each who does has a name of its own."""
+    """Open while nobody holds it, nor the one outside of it; each who does has a name of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, outer: Gate | None = None) -> None:
+        self._outer = outer
         self._lock = threading.Lock()
         self._holders: set[str] = set()
         self._open = threading.Event()
@@ -26,8 +27,10 @@ class Gate:
                 self._open.set()
 
     def is_open(self) -> bool:
-        return self._open.is_set()
+        return self._open.is_set() and (self._outer is None or self._outer.is_open())
 
     def wait(self, timeout: float) -> bool:
-        """Whether it was open within so many seconds."""
-        return self._open.wait(timeout)
+        """Whether it was open within so many seconds; where the outer one was not, perhaps sooner."""
+        if not self._open.wait(timeout):
+            return False
+        return self._outer is None or self._outer.wait(timeout)

@@ -42,7 +42,7 @@ class Feed:
     """What the embedder's thread takes from, and what it gives to."""
 
     decoded: queue.PriorityQueue[Turn]
-    results: queue.SimpleQueue[Result | None]
+    put: Callable[[Result], None]
     slabs: Slabs
     is_decoding: Callable[[], bool]
     unrecorded: Unrecorded

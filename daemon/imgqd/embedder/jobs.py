@@ -13,6 +13,7 @@ from imgqd.records import Indexed
 if TYPE_CHECKING:
     import numpy as np
 
+    from imgqd.embedder.pipeline import Pipeline
     from imgqd.records import Change, Failure, Metadata, Noted, Stamp
 
 _turn = itertools.count()
@@ -77,13 +78,14 @@ Work = Job | QueryPicture | ThumbnailOf | Noting
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of a job: a change for the store, or another try in `again` seconds, or neither where
-    the file is gone. `decoded` and `embedded` say what it cost."""
+    the file is gone. `decoded` and `embedded` say what it cost. source: the pipeline that it came from."""
 
     job: Job
     change: Change | None = None
     again: float | None = None
     decoded: bool = False
     embedded: bool = False
+    source: Pipeline | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

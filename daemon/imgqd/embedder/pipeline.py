@@ -7,7 +7,8 @@ import queue
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imgqd.embedder.asking import Asker
@@ -46,24 +47,36 @@ class Plant:
     decoders: int
     idle_unload: float
     new_embedder: Callable[[], Embedder]
+    tell_speed: Callable[[float], None] = lambda rate: None
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the pipelines of several models share. gate: whether any of them takes files."""
+
+    results: queue.SimpleQueue[Result | None] = field(default_factory=queue.SimpleQueue)
+    stages: Stages = field(default_factory=Stages)
+    gate: Gate = field(default_factory=Gate)
 
 
 class Pipeline:
-    """Work goes in by `submit`, what became of it comes out of `results`. Who records those, takes the
-    embedded ones off `unrecorded`: no more than a batch is ever on it."""
+    """Work for one model goes in by `submit`, what became of it comes out of `results`. Who records those,
+    takes the embedded ones off `unrecorded`: no more than a batch is ever on it."""
 
-    def __init__(self, plant: Plant, memory: Memory) -> None:
+    def __init__(self, plant: Plant, memory: Memory, common: Common | None = None) -> None:
+        common = common or Common()
         self.memory = memory
-        self.results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self.results = common.results
         self.unrecorded = Unrecorded()
         self.twins = Twins()
-        self.stages = Stages()
-        self._gate = Gate()
+        self.stages = common.stages
+        self._gate = Gate(common.gate)
         self._work: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._decoded: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._slabs = Slabs()
         self._disks = Disks(memory)
         shop = self._shop(plant)
+        self._tell_speed = plant.tell_speed
         count = plant.decoders or min(os.cpu_count() or 1, MOST_DECODERS)
         self.lanes = [Lane(shop) for _ in range(count)]
         self.batches = Batches(self._feed(), plant.new_embedder, plant.idle_unload)
@@ -71,7 +84,7 @@ class Pipeline:
     def _feed(self) -> Feed:
         return Feed(
             decoded=self._decoded,
-            results=self.results,
+            put=self.put,
             slabs=self._slabs,
             is_decoding=self._is_decoding,
             unrecorded=self.unrecorded,
@@ -79,7 +92,7 @@ class Pipeline:
         )
 
     def _shop(self, plant: Plant) -> Shop:
-        outlets = Outlets(self._decoded, self.results, self.twins)
+        outlets = Outlets(self._decoded, self.put, self.twins)
         return Shop(
             work=self._work,
             gate=self._gate,
@@ -88,6 +101,10 @@ class Pipeline:
             asker=Asker(self.memory, self._disks, self._decoded),
             new_bench=lambda: Bench(Decoder(plant.pixels, SLOTS, plant.limits), SLOTS, self.stages),
         )
+
+    def put(self, result: Result) -> None:
+        """Tells what became of a job."""
+        self.results.put(replace(result, source=self))
 
     def start(self) -> None:
         for lane in self.lanes:
@@ -113,6 +130,8 @@ class Pipeline:
         for thread in (*self.lanes, self.batches):
             thread.join()
         self._slabs.close()
+        if self.batches.fastest:
+            self._tell_speed(self.batches.fastest)
 
     def hold(self, who: str) -> None:
         """No more files are taken until `release`; queries are."""
@@ -124,6 +143,22 @@ class Pipeline:
     @property
     def takes_files(self) -> bool:
         return self._gate.is_open()
+
+    def drop_jobs(self) -> None:
+        """Files that wait are no longer this pipeline's to read; whatever else there is goes on."""
+        kept: list[Turn] = []
+        with suppress(queue.Empty):
+            while True:
+                turn = self._work.get_nowait()
+                if not isinstance(turn.work, Job):
+                    kept.append(turn)
+        for turn in kept:
+            self._work.put(turn)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody may wait for what it does."""
+        return self._is_decoding() or not self._decoded.empty()
 
     def is_alive(self) -> bool:
         """Whether everything works that was started."""

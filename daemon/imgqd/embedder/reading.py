@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Outlets:
     """Where work goes on: to the embedder, or straight to the results."""
 
     decoded: queue.PriorityQueue[Turn]
-    results: queue.SimpleQueue[Result | None]
+    put: Callable[[Result], None]
     twins: Twins
 
 
@@ -70,7 +71,7 @@ class Reader:
         self._put(Result(job, Failed(job.path, job.stamp, failure)))
 
     def _put(self, result: Result) -> None:
-        self._out.results.put(result)
+        self._out.put(result)
 
     def _look(self, bench: Bench, job: Job, file: OpenFile) -> None:
         if not is_regular(file.at_first):

@@ -36,11 +36,12 @@ def commands() -> None:
 
 @commands.command("list")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list.")
-@click.option("--use", "in_use", metavar="NAME", help="The one in use, if not the settings'.")
+@click.option("--held", metavar="JSON", help="What a daemon tells of the models it holds.")
 @MODELS
-def list_(as_json: bool, in_use: str | None, models: Path) -> None:
+def list_(as_json: bool, held: str | None, models: Path) -> None:
     """List the models, and which weights are there."""
-    rows = listing.rows(models, in_use or _settings_model())
+    told = listing.Held.told(held) if held else listing.Held.settings(_settings_model())
+    rows = listing.rows(models, told)
     if as_json:
         sys.stdout.write(json.dumps(listing.as_maps(rows), indent=2, ensure_ascii=False) + "\n")
     else:
@@ -59,6 +60,16 @@ def pull_(name: str, hub_timeout: float, offline: bool, models: Path) -> None:
     ready = pull.ensure(models, name, hub_timeout, offline or _settings_offline())
     require_own(ready)
     sys.stderr.write(f"{name} is ready: {ready.weights}\n")
+
+
+@commands.command()
+@click.argument("name")
+@HUB_TIMEOUT
+@OFFLINE
+@MODELS
+def fetch(name: str, hub_timeout: float, offline: bool, models: Path) -> None:
+    """Fetch what a model needs and is not on disk, without a word."""
+    pull.ensure(models, name, hub_timeout, offline or _settings_offline())
 
 
 @commands.command()

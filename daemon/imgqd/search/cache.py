@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imgqd.search.resident import Snapshot
     from imgqd.search.rows import Ids, Rows
     from imgqd.search.segment import Records, Segment
-    from imgqd.store import Store
+    from imgqd.store import Model, Store
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Ahead(threading.Thread):
 def load(store: Store, ahead: Ahead | None = None) -> Resident | None:
     """The vectors as the cache and the store together tell them; None where the cache is of no use."""
     found = (ahead or Ahead(store.path)).found()
-    if found is None or found.key != _key(store):
+    if found is None or found.key != _key(store, store.model):
         return None
     pictures, checksums = store.checksums()
     rows, is_there = _matched(found, pictures, checksums)
@@ -96,9 +96,12 @@ def load(store: Store, ahead: Ahead | None = None) -> Resident | None:
     return resident
 
 
-def save(store: Store, snapshot: Snapshot, known: NDArray[np.void]) -> Records | None:
-    """Writes the cache; None where it cannot be. known: `Store.sums` at the time of the snapshot."""
-    path, key = path_of(store.path), _key(store)
+def save(
+    store: Store, snapshot: Snapshot, known: NDArray[np.void], model: Model | None = None
+) -> Records | None:
+    """Writes the cache; None where it cannot be. known: `Store.sums` at the time of the snapshot; both of
+    the model in use, unless one is named."""
+    path, key = path_of(store.path), _key(store, model or store.model)
     try:
         disk = os.statvfs(path.parent)
         if (
@@ -112,8 +115,8 @@ def save(store: Store, snapshot: Snapshot, known: NDArray[np.void]) -> Records |
         return None
 
 
-def _key(store: Store) -> segment.Key:
-    return segment.Key(store.origin.hex(), store.model.identity, store.model.dim)
+def _key(store: Store, model: Model) -> segment.Key:
+    return segment.Key(store.origin.hex(), model.identity, model.dim)
 
 
 def _matched(

@@ -14,6 +14,7 @@ from imgqd.search.selftest import SelfTest
 if TYPE_CHECKING:
     from imgqd.index import Index
     from imgqd.search.resident import Resident
+    from imgqd.store import Model
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +60,16 @@ class Care(threading.Thread):
 
     def _look(self) -> float | None:
         """Does what is to be done; seconds until there is more to do, if nothing changes."""
-        resident = self._index.resident
-        resident.refine()
+        for resident in self._index.residents():
+            resident.refine()
+        model, resident = self._index.in_use
         if self._is_stale(resident):
             wait = self._next_cache - time.monotonic()
             if wait > 0:
                 return max(wait, CALM_S)
             if not self._is_calm and time.monotonic() < self._impatient:
                 return CALM_S
-            self._write_cache(resident)
+            self._write_cache(model, resident)
         return self._test(resident)
 
     def _is_stale(self, resident: Resident) -> bool:
@@ -75,12 +77,12 @@ class Care(threading.Thread):
         since = resident.changes - (changes if cached is resident else 0)
         return since >= max(cache.LEAST, len(resident) * STALE)
 
-    def _write_cache(self, resident: Resident) -> None:
+    def _write_cache(self, model: Model, resident: Resident) -> None:
         changes = resident.changes
         # In this order: what changes between the two is not as the store told it, and read from there.
-        known = self._index.store.sums()
+        known = self._index.store.sums(model)
         snapshot = resident.snapshot()
-        written = cache.save(self._index.store, snapshot, known)
+        written = cache.save(self._index.store, snapshot, known, model)
         self._impatient = time.monotonic() + IMPATIENCE_S
         if written is None:
             self._next_cache = time.monotonic() + PAUSE_S

@@ -12,11 +12,12 @@ from imgqd.search.rank import Found, in_order, scores_of
 if TYPE_CHECKING:
     from imgqd.search.rows import Ids
     from imgqd.search.vectors import Vectors
-    from imgqd.store import Store
+    from imgqd.store import Model, Store
 
 
 def many_stored(
     store: Store,
+    model: Model,
     queries: Vectors,
     top: int,
     allowed: Ids | None,
@@ -24,7 +25,7 @@ def many_stored(
 ) -> list[Found]:
     """As `rank.many` tells it of memory; it takes as long as reading the whole table does."""
     found = [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-    for block in store.resident():
+    for block in store.resident(model):
         passes = np.ones(len(block.ids), np.bool_)
         if allowed is not None:
             passes = np.isin(block.ids, allowed)

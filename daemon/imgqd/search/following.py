@@ -17,7 +17,9 @@ from imgqd.shown import arrival
 
 if TYPE_CHECKING:
     from imgqd.index import Index
+    from imgqd.search.meaning import Meant
     from imgqd.search.search import Searcher
+    from imgqd.spaces import Space, Spaces
     from imgqd.store import Arrived
 
 # Rows that are looked at together; all that they show fits into a reply.
@@ -27,11 +29,16 @@ _AT_ONCE = 500
 class Follower:
     """Tells one client; used by one thread at a time."""
 
-    def __init__(self, index: Index, searcher: Searcher, request: wire.Follow) -> None:
+    def __init__(
+        self, index: Index, spaces: Spaces, searcher: Searcher, request: wire.Follow
+    ) -> None:
         self._index = index
+        self._spaces = spaces
         self._searcher = searcher
         self._request = request.search
-        self._meant = searcher.meant(request.search)
+        with spaces.asked() as space:
+            self._meant = searcher.meant(space, request.search)
+            self._model = space.model
         self._origin = request.origin or index.store.origin
         self._last = index.arrived if request.after is None else request.after
 
@@ -73,11 +80,22 @@ class Follower:
         """Those of a page that are looked for, in their order."""
         holds = passing(self._index.store, self._request)
         page = [each for each in page if holds(each.shown)]
-        meant = self._meant
-        if meant is None:
+        if self._meant is None:
             return [arrival(each, None) for each in page]
+        with self._spaces.asked() as space:
+            return self._scored(space, self._meant_in(space), page)
+
+    def _meant_in(self, space: Space) -> Meant:
+        """What is asked for, by the model that is in use by now."""
+        if space.model != self._model:
+            self._meant = self._searcher.meant(space, self._request)
+            self._model = space.model
+        assert self._meant is not None
+        return self._meant
+
+    def _scored(self, space: Space, meant: Meant, page: list[Arrived]) -> list[wire.Arrival]:
         page = [each for each in page if each.shown.picture.hash not in meant.own]
-        vectors = self._index.store.vectors(each.shown.picture.id for each in page)
+        vectors = self._index.store.vectors((each.shown.picture.id for each in page), space.model)
         # What was taken away again meanwhile has none.
         page = [each for each in page if each.shown.picture.id in vectors]
         if not page:
@@ -85,7 +103,7 @@ class Follower:
         scores = scores_of(
             np.stack([vectors[each.shown.picture.id] for each in page]), meant.vector
         )
-        least = self._searcher.least(self._request, meant)
+        least = self._searcher.least(space, self._request, meant)
         return [
             arrival(each, score)
             for each, score in zip(page, scores.tolist(), strict=True)

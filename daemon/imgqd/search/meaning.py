@@ -21,8 +21,7 @@ from imgqd.records import Failure
 from imgqd.search.rank import combine
 
 if TYPE_CHECKING:
-    from imgqd.embedder.pipeline import Pipeline
-    from imgqd.search.texts import TextTower
+    from imgqd.spaces import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,10 @@ class Meant:
 
 
 class Meaning:
-    """Any number of threads at once."""
+    """In one space, for as long as it is asked."""
 
-    def __init__(self, texts: TextTower, pipeline: Pipeline) -> None:
-        self._texts = texts
-        self._pipeline = pipeline
+    def __init__(self, space: Space) -> None:
+        self._space = space
 
     def of(self, terms: Sequence[wire.Term], timeout: float) -> Meant:
         """Raises UsageError, TimedOut, Refused."""
@@ -56,7 +54,7 @@ class Meaning:
                 _check(terms)
         work = [[self._submitted(term) for term in terms] for terms in queries]
         written = [term.text for terms in queries for term in terms if term.text is not None]
-        texts = iter(self._texts.embed_all(written, timeout) if written else [])
+        texts = iter(self._space.texts.embed_all(written, timeout) if written else [])
         found = []
         for line, terms, works in zip(lines, queries, work, strict=True):
             with _of_line(line):
@@ -67,7 +65,7 @@ class Meaning:
         if term.picture is None:
             return None
         work = QueryPicture(_as_file(term.picture))
-        self._pipeline.submit(work)
+        self._space.submit(work)
         return work
 
 

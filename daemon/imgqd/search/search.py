@@ -10,7 +10,6 @@ import numpy as np
 
 from imgq import wire
 from imgq.errors import UsageError
-from imgqd.embedder.pipeline import Pipeline
 from imgqd.index import Index
 from imgqd.library.roots import Roots
 from imgqd.search import cutoff
@@ -19,9 +18,9 @@ from imgqd.search.filters import Scope, normal, scope
 from imgqd.search.meaning import Meaning, Meant
 from imgqd.search.rank import Found, many
 from imgqd.search.selftest import SAMPLES, SelfTest
-from imgqd.search.texts import TextTower
 from imgqd.search.times import Times
 from imgqd.shown import hit
+from imgqd.spaces import Space
 from imgqd.store import Shown
 
 _FILES_AT_ONCE = 500
@@ -39,32 +38,35 @@ class Ranked:
 class Searcher:
     """Answers searches; any number of threads at once."""
 
-    def __init__(self, index: Index, roots: Roots, texts: TextTower, pipeline: Pipeline) -> None:
+    def __init__(self, index: Index, roots: Roots) -> None:
         self._index = index
         self._roots = roots
-        self._texts = texts
-        self._meaning = Meaning(texts, pipeline)
         self.selftest = SelfTest()
         self.times = Times()
 
-    def hits(self, request: wire.Search) -> Iterator[wire.Hit]:
-        """The files that are found, best first, equals by path."""
+    def hits(self, space: Space, request: wire.Search) -> Iterator[wire.Hit]:
+        """The files that are found, best first, equals by path. The space is asked no more when this
+        returns."""
         if not request.terms and request.filter.words is not None:
             return self._by_words(request)
         with self.times.timed("embed"):
-            meant = self._meaning.of(request.terms, request.timeout)
+            meant = Meaning(space).of(request.terms, request.timeout)
         may = self._scope(request)
-        (pictures,) = self._nearest(request, may, [meant])
+        (pictures,) = self._nearest(space, request, may, [meant])
         return self._files(may, Ranked(pictures), request.top)
 
-    def batch(self, request: wire.Batch) -> Iterator[wire.Hit]:
+    def batch(self, space: Space, request: wire.Batch) -> Iterator[wire.Hit]:
         """The same for each of many queries, one after the other."""
         options = request.options
         queries = _queries(request.terms)
         with self.times.timed("embed", len(queries)):
-            meant = self._meaning.of_all(queries, options.timeout, request.first)
+            meant = Meaning(space).of_all(queries, options.timeout, request.first)
         may = self._scope(options)
-        found = self._nearest(options, may, meant)
+        return self._batch_files(options, may, self._nearest(space, options, may, meant))
+
+    def _batch_files(
+        self, options: wire.Search, may: Scope, found: Sequence[Found]
+    ) -> Iterator[wire.Hit]:
         step = max(_FILES_AT_ONCE // options.top, 1)
         for start in range(0, len(found), step):
             some = found[start : start + step]
@@ -78,33 +80,35 @@ class Searcher:
         with self.times.timed("filter"):
             return scope(self._index.store, request, away=bool(self._roots.offline()))
 
-    def _nearest(self, request: wire.Search, may: Scope, meant: Sequence[Meant]) -> list[Found]:
+    def _nearest(
+        self, space: Space, request: wire.Search, may: Scope, meant: Sequence[Meant]
+    ) -> list[Found]:
         """The pictures of each query, without its own."""
-        store = self._index.store
-        left_out = [[store.known(hash) for hash in each.own] for each in meant]
+        store, resident = self._index.store, space.resident
+        left_out = [[store.known(hash, space.model) for hash in each.own] for each in meant]
         own = [[id for id in ids if id is not None] for ids in left_out]
         asked = np.stack([each.vector for each in meant]), request.top, may.pictures, own
         with self.times.timed("rank", len(meant)):
             if request.exact:
-                found = many_stored(store, *asked)
+                found = many_stored(store, space.model, *asked)
             else:
                 for each in meant[:SAMPLES]:
-                    self.selftest.saw(each.vector)
-                found = many(self._index.resident.snapshot(), *asked)
-            return [self._cut(request, *each) for each in zip(meant, found, strict=True)]
+                    self.selftest.saw(resident, each.vector)
+                found = many(resident.snapshot(), *asked)
+            return [self._cut(space, request, *each) for each in zip(meant, found, strict=True)]
 
-    def _cut(self, request: wire.Search, meant: Meant, found: Found) -> Found:
-        least = self.least(request, meant)
+    def _cut(self, space: Space, request: wire.Search, meant: Meant, found: Found) -> Found:
+        least = self.least(space, request, meant)
         return [(picture, score) for picture, score in found if score >= least]
 
-    def meant(self, request: wire.Search) -> Meant | None:
+    def meant(self, space: Space, request: wire.Search) -> Meant | None:
         """What is asked for; None where anything is."""
-        return self._meaning.of(request.terms, request.timeout) if request.terms else None
+        return Meaning(space).of(request.terms, request.timeout) if request.terms else None
 
-    def least(self, request: wire.Search, meant: Meant) -> float:
+    def least(self, space: Space, request: wire.Search, meant: Meant) -> float:
         """The score that a picture must have to be in the answer."""
         if request.auto:
-            snapshot, sense = self._index.resident.snapshot(), self._texts.sense
+            snapshot, sense = space.resident.snapshot(), space.texts.sense
             return cutoff.least(snapshot, meant.vector, sense, by_picture=bool(meant.own))
         return -math.inf if request.min_score is None else request.min_score
 

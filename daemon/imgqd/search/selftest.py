@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import ref
 
 import numpy as np
 
@@ -45,16 +46,16 @@ class SelfTest:
     """`saw` may be called from any thread, the others from one."""
 
     def __init__(self) -> None:
-        self._latest: deque[Vectors] = deque(maxlen=SAMPLES)
+        self._latest: deque[tuple[ref[Resident], Vectors]] = deque(maxlen=SAMPLES)
         self._queries = self._found = self._wanted = 0
         self._deep = 0
         self._dice = np.random.default_rng()
         self._tested: Resident | None = None
         self._next = 0.0
 
-    def saw(self, query: Vectors) -> None:
-        """Somebody has searched by this vector, float32 (dim,)."""
-        self._latest.append(query)
+    def saw(self, resident: Resident, query: Vectors) -> None:
+        """Somebody has searched these by this vector, float32 (dim,)."""
+        self._latest.append((ref(resident), query))
 
     def told(self) -> Verdict:
         recall = self._found / self._wanted if self._wanted else None
@@ -73,7 +74,8 @@ class SelfTest:
         """Takes as long as reading all vectors does, and some rest between."""
         began = time.monotonic()
         snapshot = resident.snapshot()
-        latest = [self._latest.popleft() for _ in range(len(self._latest))]
+        taken = [self._latest.popleft() for _ in range(len(self._latest))]
+        latest = [query for searched, query in taken if searched() is resident]
         rows = self._dice.choice(np.flatnonzero(snapshot.alive), SAMPLES // 2)
         queries = np.concatenate([*(each[None] for each in latest), snapshot.exact(rows)])
         queries = queries[~np.isnan(queries).any(axis=1)]

@@ -1,4 +1,6 @@
-"""The text tower, loaded in the background; who asks before it is there, waits."""
+"""The text tower, loaded in the background; who asks before it is there, waits.
+
+That of a model that is only asked now and then is loaded when it is, and given back when it rests."""
 
 from __future__ import annotations
 
@@ -20,21 +22,37 @@ log = logging.getLogger(__name__)
 MOST_REMEMBERED = 4096
 
 
-class TextTower(threading.Thread):
+class TextTower:
     """Loads once, then answers; the vectors of the latest queries are remembered."""
 
     def __init__(self, card: Card, exact: bool = False) -> None:
         """exact: in float32, whatever the CPU."""
-        super().__init__(name="text tower", daemon=True)
         self._card = card
         self._exact = exact
-        self._loaded = threading.Event()
         self._lock = threading.Lock()
+        self._is_begun = False
+        self._loaded = threading.Event()
         self._tower: Texts | None = None
         self._remembered: OrderedDict[str, np.ndarray] = OrderedDict()
         self.trouble: Refused | None = None
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Loads it, unless that has begun."""
+        with self._lock:
+            if not self._is_begun:
+                self._is_begun = True
+                threading.Thread(target=self._load, name="text tower", daemon=True).start()
+
+    def rest(self) -> None:
+        """Gives its memory back, and forgets that it could not be loaded; the next to ask has it loaded
+        again. Not while somebody asks."""
+        with self._lock:
+            if self._loaded.is_set():
+                self._is_begun, self._tower, self.trouble = False, None, None
+                self._loaded.clear()
+                self._remembered.clear()
+
+    def _load(self) -> None:
         try:
             self._tower = open_text_tower(self._card, self._exact)
         except Exception as error:

@@ -28,6 +28,8 @@ NEEDS: dict[type[wire.Request], str] = {
     wire.Reindex: FULL,
     wire.Add: FULL,
     wire.Remove: FULL,
+    wire.UseModel: FULL,
+    wire.DropModel: FULL,
     wire.Pause: FULL,
     wire.Resume: FULL,
     wire.Reload: FULL,

@@ -1,0 +1,290 @@
+"""Changes the model while the one in use goes on answering: vectors are made beside its own, one switch
+puts another in its place, and what is left is forgotten."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from imgq import wire
+from imgq.errors import ModelMissing, StoreError, UsageError
+from imgqd.leaving import Leaving
+from imgqd.making import Making
+from imgqd.models import card as cards
+from imgqd.models.pull import require_transformers
+from imgqd.store import Model
+
+if TYPE_CHECKING:
+    from imgqd.backlog import Backlog
+    from imgqd.index import Index
+    from imgqd.library.dirty import Dirty
+    from imgqd.models.card import Card
+    from imgqd.spaces import Space, Spaces
+
+log = logging.getLogger(__name__)
+
+_NAME = "change of model"
+# While there is something to do; and at rest, where only what nobody tells of is looked for.
+BEAT_S, REST_S = 0.2, 30.0
+# The store, and the text tower of the one that is coming, are tried again after so long.
+STORE_AGAIN_S, TEXTS_AGAIN_S = 5.0, 60.0
+# Where the end is near for so long and is not reached, new files wait for so long: else a library that
+# grows would never be whole.
+NEAR_S, HELD_S = 5.0, 10.0
+# Between two pieces of what is forgotten, for whoever writes meanwhile.
+PIECE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the models are changed with. models: the folder of their cards; idle_unload: seconds after which
+    one that is only asked gives its memory back."""
+
+    new_space: Callable[[Card, Model], Space]
+    backlog: Backlog
+    dirty: Dirty
+    models: str
+    idle_unload: float
+
+
+class Changing(threading.Thread):
+    """Works until it is stopped. trouble: why a change does not go on."""
+
+    def __init__(self, index: Index, spaces: Spaces, bench: Bench) -> None:
+        super().__init__(name="changing", daemon=True)
+        self.trouble: str | None = None
+        self._index = index
+        self._spaces = spaces
+        self._bench = bench
+        self._lock = threading.RLock()
+        self._makings: tuple[Making, ...] = ()
+        self._keeps = False
+        self._awake = threading.Event()
+        self._ending = False
+        self._texts_again = self._near_since = 0.0
+        self._leaving = Leaving(index, spaces, bench.idle_unload)
+        self._online: set[bytes] = set()
+        index.tell_shown = self._more
+        spaces.tell_made = self._awake.set
+
+    def take_up(self, wanted: Card | None, name: str) -> None:
+        """Goes on as the store tells, before anything is started. wanted: the card of the model that the
+        settings name, None where its weights are not there."""
+        cards_of = {each.identity: each for each in self._cards()}
+        for held in self._index.store.models():
+            card = cards_of.get(held.model.identity)
+            if held.role == "kept" and card is not None:
+                self._hold(card, "kept")
+            elif held.role == "coming":
+                self._keeps = held.keeps
+        if wanted is None:
+            self.trouble = f"the weights of {name} are not on disk"
+        elif not self._index.store.is_immutable:
+            self._want(wanted, self._keeps)
+
+    def run(self) -> None:
+        while not self._ending:
+            self._awake.clear()
+            try:
+                patience = self._step()
+            except StoreError as error:
+                log.warning("models wait for the index: %s", error.message)
+                patience = STORE_AGAIN_S
+            except Exception:
+                log.exception("the models could not be looked after: this is a bug")
+                patience = STORE_AGAIN_S
+            self._awake.wait(patience)
+
+    def stop(self) -> None:
+        self._ending = True
+        self._awake.set()
+        self.join()
+
+    @property
+    def wanted(self) -> str:
+        """The name of the model that is to be in use."""
+        return (self._spaces.coming or self._spaces.used).card.name
+
+    def told(self) -> wire.ModelChange | None:
+        """How far it is."""
+        coming = self._spaces.coming
+        if coming is None:
+            return None
+        done, of = self._index.count_of(coming.model), self._index.counts().pictures
+        working = coming.working
+        return wire.ModelChange(
+            model=coming.card.name,
+            done=min(done, of),
+            of=of,
+            pictures_per_s=round(working.batches.rate, 1) if working else 0.0,
+            keep=self._keeps,
+            trouble=self.trouble,
+        )
+
+    def use(self, name: str, *, keep: bool = False) -> None:
+        """Has a model be used as soon as every picture has a vector of it; and the one in use kept, if that
+        is wanted. Raises ModelMissing, where its weights are not there; nothing changes then."""
+        self._want(self._card(name), keep)
+
+    def drop(self, name: str) -> None:
+        """Has a model that is kept or coming be forgotten. Raises UsageError."""
+        space = self._spaces.find(name)
+        if space is self._spaces.used:
+            raise UsageError(
+                f"{name} is in use, and nothing would be found without it",
+                "`imgq model use` another one first",
+            )
+        if space is not None:
+            self._leave(space)
+            return
+        store = self._index.store
+        # One whose weights are gone can be asked by nobody, and still takes its place.
+        beside = [held for held in store.models() if held.role not in ("used", "left")]
+        model = next((held.model for held in beside if held.model.name == name), None)
+        if model is None:
+            there = ", ".join(held.model.name for held in beside) or "no other model"
+            raise UsageError(f"no vectors of {name} are held", f"there are those of {there}")
+        store.hold_model(model, "left")
+        self._leaving.look_again()
+        self._awake.set()
+
+    def _card(self, name: str) -> Card:
+        card = cards.load(self._bench.models, name)
+        if card is None or not card.complete:
+            raise ModelMissing(
+                f"the weights of {name} are not on disk",
+                f"`imgq model pull {name}` fetches them, `imgq model add` takes a file",
+            )
+        require_transformers(card)
+        return card
+
+    def _cards(self) -> list[Card]:
+        names = [held.model.name for held in self._index.store.models()]
+        return [card for name in names if (card := cards.load(self._bench.models, name))]
+
+    def _want(self, card: Card, keep: bool) -> None:
+        with self._index.lock, self._lock:
+            coming = self._spaces.coming
+            if coming is not None and coming.card.identity != card.identity:
+                self._leave(coming)
+            self._keeps = keep
+            if card.identity != self._spaces.used.card.identity:
+                self._hold(card, "coming")
+        self._awake.set()
+
+    def _hold(self, card: Card, role: Literal["coming", "kept"]) -> None:
+        model = Model(0, card.identity, card.name, card.dim)
+        model = self._index.store.hold_model(model, role, keeps=self._keeps and role == "coming")
+        space = next((each for each in self._spaces.others if each.model.id == model.id), None)
+        if space is None:
+            space = self._bench.new_space(card, model)
+            self._makings = (*self._makings, self._making(space))
+        self._spaces.hold_beside(space, role)
+
+    def _making(self, space: Space) -> Making:
+        return Making(space, self._index, self._bench.dirty)
+
+    def _leave(self, space: Space) -> None:
+        with self._index.lock, self._lock:
+            self._index.store.hold_model(space.model, "left")
+            self._makings = tuple(each for each in self._makings if each.space is not space)
+            self._spaces.retire(space)
+            self.trouble = None
+        self._awake.set()
+
+    def _more(self, pictures: Sequence[int]) -> None:
+        for making in self._makings:
+            making.more(pictures)
+        if self._makings:
+            self._awake.set()
+
+    def _step(self) -> float | None:
+        """Does what can be done; seconds until there may be more, if nobody tells."""
+        makings = self._makings
+        self._look_at_roots(makings)
+        for making in makings:
+            making.step()
+            if making.space.role == "coming":
+                self._bring(making)
+            elif making.is_done:
+                self._leaving.rest(making.space)
+        self._leaving.retire()
+        if self._leaving.forget():
+            return PIECE_S
+        if self._spaces.coming or self._spaces.retired or not all(each.is_done for each in makings):
+            return BEAT_S
+        return REST_S if makings else None
+
+    def _look_at_roots(self, makings: Sequence[Making]) -> None:
+        """What lies on a root that comes back may lack what was made meanwhile."""
+        if makings:
+            roots = self._index.store.roots()
+            online = {root.path for root in roots if root.state == "online"}
+            if online - self._online:
+                for making in makings:
+                    making.look_again()
+            self._online = online
+
+    def _bring(self, making: Making) -> None:
+        """Towards the switch."""
+        space = making.space
+        # In memory from the beginning, so that the switch need not wait for it.
+        _ = space.resident
+        working = space.working
+        self.trouble = working.batches.trouble if working else None
+        if not making.is_near_its_end:
+            self._let_go()
+        elif self._has_texts(space):
+            self._hold_files()
+            if making.is_done and not self._switched(making):
+                making.look_again()
+
+    def _has_texts(self, space: Space) -> bool:
+        """Whether its text tower is there; it is tried again now and then."""
+        space.texts.start()
+        if space.texts.trouble is not None:
+            self.trouble = space.texts.trouble.message
+            if time.monotonic() > self._texts_again:
+                self._texts_again = time.monotonic() + TEXTS_AGAIN_S
+                self._spaces.rest(space)
+        return space.texts.state == "ready"
+
+    def _hold_files(self) -> None:
+        """Where the end is near and is not reached, new files wait a while, and then it is their turn."""
+        self._near_since = self._near_since or time.monotonic()
+        phase = (time.monotonic() - self._near_since) % (NEAR_S + HELD_S)
+        pipeline = self._spaces.used.pipeline
+        if phase > NEAR_S and self.trouble is None:
+            pipeline.hold(_NAME)
+        else:
+            pipeline.release(_NAME)
+
+    def _let_go(self) -> None:
+        if self._near_since:
+            self._near_since = 0.0
+            self._spaces.used.pipeline.release(_NAME)
+
+    def _switched(self, making: Making) -> bool:
+        """The one moment at which another model is in use."""
+        before, space = self._spaces.used, making.space
+        with self._index.lock, self._lock:
+            if space.role != "coming" or not making.is_complete():
+                return False
+            self._index.use(space.model, keep=self._keeps)
+            self._spaces.exchange(space, self._bench.backlog.jobs, keep=self._keeps)
+            self._makings = tuple(each for each in self._makings if each is not making)
+            if self._keeps:
+                self._makings = (*self._makings, self._making(before))
+            self._keeps = False
+        before.pipeline.release(_NAME)
+        self._near_since = 0.0
+        self.trouble = None
+        log.info("the model %s is in use, and no longer %s", space.card.name, before.card.name)
+        # What could not be embedded by it is pending from now on.
+        self._bench.dirty.mark_everything()
+        self._bench.dirty.hurry()
+        return True

@@ -1,0 +1,240 @@
+"""The model is changed while it is asked, and the daemon killed while it changes.
+
+    python -m tests.faults.change --queries 1000 --rounds 20
+
+The models have nothing in common (spaces_apart): an answer in which a query of one meets vectors of
+the other scores 0, or fails. While one takes the place of the other, each query is answered, and right. In
+each round the daemon is killed amid a change, as by a power cut: it comes back with one of the two, whole,
+goes on, and embeds no picture again but for a batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# As a module of the checkout; pytest has both folders on the path already.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import apsw
+
+import fake_embedder
+import spaces_apart
+from conftest import PATIENCE_S, Home, until
+from fake_embedder import COLORS
+from imgq import client, wire
+from pictures import painted, png
+
+MODELS = ("builtin", "second")
+NEAR = 0.99
+
+
+def environment(counter: Path, **faults: object) -> dict[str, str]:
+    found = fake_embedder.environment(counter, **faults)
+    found["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent}"
+    return found | {
+        "IMGQ_TEST_EMBEDDER": "spaces_apart",
+        "IMGQ_TEST_TEXT": "spaces_apart:Texts",
+    }
+
+
+def filled(home: Home, others: int) -> Home:
+    """A picture of each color, and so many others."""
+    for color, values in COLORS.items():
+        png(home.pictures / f"{color}.png", named(values))
+    for number in range(others):
+        png(home.pictures / "others" / f"{number}.png", number, (40, 32))
+    return home
+
+
+def named(values: tuple[int, int, int]) -> str:
+    """A color as Pillow calls it."""
+    return f"#{bytes(values).hex()}"
+
+
+def wrong_answer(home: Home, color: str, hits: list[wire.Hit]) -> str | None:
+    """What is wrong with the answer to a query for a color."""
+    best = hits[0] if hits else None
+    wanted = os.fsencode(home.pictures / f"{color}.png")
+    if best is None or best.path != wanted or best.score < NEAR:
+        return f"{color}: {best and (best.path, best.score)}"
+    return None
+
+
+@dataclass(slots=True)
+class Askers:
+    """Ask without a pause, in all ways at once, until they are stopped."""
+
+    home: Home
+    wrong: list[str] = field(default_factory=list)
+    answered: Counter[str] = field(default_factory=Counter)
+    over: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        for ask in (self.text, self.text, self.exact, self.batch, self.picture):
+            self.threads.append(threading.Thread(target=self._repeat, args=(ask,)))
+            self.threads[-1].start()
+
+    def stop(self) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    @property
+    def total(self) -> int:
+        return self.answered.total()
+
+    def _repeat(self, ask: object) -> None:
+        dice = random.Random(str(ask))
+        while not self.over.is_set():
+            color = dice.choice(list(COLORS))
+            try:
+                assert callable(ask)
+                ask(color)
+            except Exception as error:
+                self.wrong.append(f"{color}: {type(error).__name__}: {error}")
+
+    def text(self, color: str) -> None:
+        self._check(color, wire.Search(terms=(wire.Term(text=color),), top=3))
+
+    def exact(self, color: str) -> None:
+        self._check(color, wire.Search(terms=(wire.Term(text=color),), exact=True))
+
+    def picture(self, color: str) -> None:
+        """One that is not in the library: it has to be embedded."""
+        image = painted(named(COLORS[color]))
+        image.putpixel((0, 0), (1, 2, 3))
+        data = io.BytesIO()
+        image.save(data, "PNG")
+        self._check(color, wire.Search(terms=(wire.Term(picture=data.getvalue()),)))
+
+    def batch(self, color: str) -> None:
+        terms = tuple(wire.BatchTerm(text=each, query=n) for n, each in enumerate(COLORS))
+        request = wire.Batch(options=wire.Search(terms=(), top=1), terms=terms)
+        found = list(_hits(request))
+        models = {piece.model for piece in found}
+        for hit in (hit for piece in found for hit in piece.hits):
+            wrong = wrong_answer(self.home, list(COLORS)[hit.query], [hit])
+            self.wrong += [wrong] if wrong else []
+        if len(models) != 1:
+            self.wrong.append(f"one answer by {models}")
+        self.answered[found[0].model] += 1
+
+    def _check(self, color: str, request: wire.Search) -> None:
+        found = list(_hits(request))
+        wrong = wrong_answer(self.home, color, [hit for piece in found for hit in piece.hits])
+        self.wrong += [wrong] if wrong else []
+        self.answered[found[0].model] += 1
+
+
+def _hits(request: wire.Request) -> Iterator[wire.Hits]:
+    for piece in client.stream(request, PATIENCE_S):
+        assert isinstance(piece, wire.Hits)
+        yield piece
+
+
+def asked(home: Home, queries: int) -> Counter[str]:
+    """Changes the model to and fro until so many queries are answered; by which model they were. Fails
+    where one is not, or not right."""
+    askers = Askers(home)
+    askers.start()
+    changes = 0
+    try:
+        while askers.total < queries or changes < 2:
+            other = _other(home)
+            home.ask(wire.UseModel(name=other))
+            until(lambda other=other: home.status().model.name == other or askers.wrong, "a change")  # type: ignore[misc]
+            changes += 1
+    finally:
+        askers.stop()
+    assert askers.wrong == [], askers.wrong[:10]
+    return askers.answered
+
+
+def _other(home: Home) -> str:
+    return next(name for name in MODELS if name != home.status().model.name)
+
+
+def killed(home: Home, rounds: int, seed: int = 1) -> Iterator[str]:
+    """A line for each round that went well."""
+    dice = random.Random(seed)
+    home.model = None
+    pictures = len(home.indexed())
+    seconds = 1.0
+    for number in range(1, rounds + 1):
+        other, before = _other(home), home.embedded()
+        began = time.monotonic()
+        home.ask(wire.UseModel(name=other))
+        kills = dice.randint(1, 2) if number > 1 else 0
+        at = []
+        for _ in range(kills):
+            time.sleep(dice.uniform(0, seconds))
+            change = home.status().change
+            at.append(f"at {change.done} of {change.of}" if change else "after it")
+            home.kill()
+            home.start()
+            _require_right(home)
+        until(lambda other=other: home.status().model.name == other, "the change")  # type: ignore[misc]
+        if not kills:
+            seconds = time.monotonic() - began
+        _require_right(home)
+        until(lambda: _models_in(home) == 1, "an end of the old vectors")
+        checked = home.imgq("check")
+        assert checked.returncode == 0, checked.stdout.decode()
+        embedded = home.embedded() - before
+        assert embedded <= pictures + 2 * fake_embedder.FakeTower.batch * kills, embedded
+        assert home.status().index.files == pictures
+        yield f"round {number}: to {other}, killed {', '.join(at) or 'never'}; {embedded} embedded"
+
+
+def _require_right(home: Home) -> None:
+    for color in ("red", "green", "blue"):
+        wrong = wrong_answer(home, color, home.search(color, top=1))
+        assert wrong is None, wrong
+
+
+def _models_in(home: Home) -> int:
+    """How many models the index on disk has anything of."""
+    database = apsw.Connection(str(home.store), flags=apsw.SQLITE_OPEN_READONLY)
+    tables = "SELECT count(*) FROM sqlite_master WHERE name GLOB 'embeddings_*_chunks'"
+    found: int = database.execute(tables).get
+    database.close()
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--others", type=int, default=200)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="imgq-change-") as folder:
+        home = Home(Path(folder), environment(Path(folder) / "embedded", slow=0.05))
+        os.environ["IMGQ_HOME"] = home.environment["IMGQ_HOME"]
+        spaces_apart.add_cards(Path(folder) / "home")
+        filled(home, told.others).start()
+        try:
+            home.watch()
+            home.settle()
+            print(f"answered: {dict(asked(home, told.queries))}", flush=True)
+            for line in killed(home, told.rounds):
+                print(line, flush=True)
+        finally:
+            home.kill()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

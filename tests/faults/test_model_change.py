@@ -1,0 +1,266 @@
+"""Another model comes into use while the one before answers: nothing fails, is mixed, or is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import change
+import oracle
+import spaces_apart
+from change import COLORS, filled, named, wrong_answer
+from conftest import PATIENCE_S, Home, until
+from imgq import client, wire
+from imgq.errors import Refused, UsageError
+from pictures import png
+
+OTHERS = 40
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A library that builtin has embedded, with two other models at hand."""
+    home = Home(tmp_path, change.environment(tmp_path / "embedded"))
+    monkeypatch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+    spaces_apart.add_cards(tmp_path / "home")
+    filled(home, OTHERS).start()
+    home.watch()
+    home.settle()
+    home.model = None
+    yield home
+    if home.daemon is not None and home.daemon.poll() is None:
+        home.kill()
+
+
+def tell(home: Home, name: str, what: str, is_so: bool = True) -> None:
+    spaces_apart.tell(home.folder / "home", name, what, is_so)
+
+
+def use(home: Home, name: str, keep: bool = False) -> None:
+    home.ask(wire.UseModel(name=name, keep=keep))
+
+
+def is_used(home: Home, name: str) -> Callable[[], bool]:
+    return lambda: home.status().model.name == name and home.status().change is None
+
+
+def roles(home: Home) -> dict[str, str]:
+    return {held.name: held.role for held in home.status().models}
+
+
+def answers(home: Home, color: str, model: str | None = None) -> str:
+    """The model that finds the picture of a color, which is found."""
+    request = wire.Search(terms=(wire.Term(text=color),), model=model)
+    pieces = list(client.stream(request, PATIENCE_S))
+    assert all(isinstance(piece, wire.Hits) for piece in pieces)
+    wrong = wrong_answer(home, color, [hit for piece in pieces for hit in piece.hits])  # type: ignore[attr-defined]
+    assert wrong is None, wrong
+    return str(pieces[0].model)  # type: ignore[attr-defined]
+
+
+def test_of_many_queries_none_fails_and_none_mixes_models(home: Home) -> None:
+    """A thousand by `python -m tests.faults.change`."""
+    answered = change.asked(home, 150)
+    assert set(answered) == {"builtin", "second"}
+
+
+def test_fault_38_killed_amid_a_change_it_goes_on(home: Home) -> None:
+    """Twenty rounds by `python -m tests.faults.change`."""
+    for name in ("second", "builtin"):
+        tell(home, name, "waits")
+    use(home, "second")
+    home.kill()
+    home.start()
+    assert (answers(home, "red"), roles(home)["second"]) == ("builtin", "coming")
+    tell(home, "second", "waits", False)
+    until(is_used(home, "second"), "the change")
+    home.kill()
+    tell(home, "builtin", "waits", False)
+    home.start()
+    assert answers(home, "red") == "second"
+    assert list(change.killed(home, 2))
+
+
+def test_what_happens_meanwhile_is_right_before_and_after(home: Home) -> None:
+    tell(home, "second", "waits")
+    use(home, "second")
+    until(lambda: home.status().change, "a change")
+    red, green, blue = (home.pictures / f"{color}.png" for color in ("red", "green", "blue"))
+    red.unlink()
+    shutil.copy(blue, green)
+    png(home.pictures / "new.png", named((1, 2, 3)))
+    (home.pictures / "others").rename(home.pictures / "moved")
+    oracle.check(home, home.pictures)
+    assert home.status().model.name == "builtin"
+    assert answers(home, "yellow") == "builtin"
+    tell(home, "second", "waits", False)
+    until(is_used(home, "second"), "the change")
+    status = home.settle()
+    assert (status.index.pending, status.index.files) == (0, len(COLORS) + OTHERS)
+    assert answers(home, "yellow") == "second"
+    best = home.search("black", top=1)[0]
+    assert best.path in (os.fsencode(home.pictures / each) for each in ("new.png", "black.png"))
+    assert home.imgq("check").returncode == 0
+
+
+def test_one_may_change_one_s_mind(home: Home) -> None:
+    tell(home, "second", "waits")
+    use(home, "second")
+    until(lambda: home.status().change, "a change")
+    # To the third in place of it, which has vectors of another length.
+    use(home, "third")
+    until(is_used(home, "third"), "the change")
+    assert (answers(home, "red"), roles(home)) == ("third", {"third": "used"})
+    until(lambda: change._models_in(home) == 1, "an end of what was made")
+    tell(home, "builtin", "waits")
+    use(home, "builtin")
+    assert roles(home) == {"third": "used", "builtin": "coming"}
+    # And back to what there was.
+    use(home, "third")
+    assert (home.status().change, roles(home)) == (None, {"third": "used"})
+    for name in ("second", "builtin"):
+        tell(home, name, "waits", False)
+    until(lambda: change._models_in(home) == 1, "an end of what was made")
+    assert home.imgq("check").returncode == 0
+    home.kill()
+    home.start()
+    assert (answers(home, "red"), home.status().change) == ("third", None)
+
+
+def test_a_model_that_is_kept_can_be_asked(home: Home) -> None:
+    with pytest.raises(Refused, match="no vectors of second") as said:
+        answers(home, "red", "second")
+    assert "builtin" in said.value.hint
+    tell(home, "second", "waits")
+    use(home, "second", keep=True)
+    with pytest.raises(Refused, match="still being made") as said:
+        answers(home, "red", "second")
+    assert "builtin" in said.value.hint
+    # That both are wanted outlives a kill.
+    home.kill()
+    home.start()
+    assert home.status().change is not None
+    tell(home, "second", "waits", False)
+    until(is_used(home, "second"), "the change")
+    assert roles(home) == {"second": "used", "builtin": "kept"}
+    assert [answers(home, "red", name) for name in (None, "second", "builtin")] == [
+        "second",
+        "second",
+        "builtin",
+    ]
+    # What comes gets vectors of both.
+    png(home.pictures / "new.png", named((200, 0, 200)))
+    home.settle()
+    until(lambda: _knows(home, "builtin", "new.png"), "a vector by the one that is kept")
+    # And is forgotten by both.
+    (home.pictures / "new.png").unlink()
+    home.settle()
+    assert not _knows(home, "builtin", "new.png")
+    with pytest.raises(UsageError, match="is in use"):
+        home.ask(wire.DropModel(name="second"))
+    home.ask(wire.DropModel(name="builtin"))
+    assert roles(home) == {"second": "used"}
+    with pytest.raises(Refused):
+        answers(home, "red", "builtin")
+    until(lambda: change._models_in(home) == 1, "an end of its vectors")
+    with pytest.raises(UsageError, match="no vectors of builtin"):
+        home.ask(wire.DropModel(name="builtin"))
+    assert home.imgq("check").returncode == 0
+
+
+def _knows(home: Home, model: str, name: str) -> bool:
+    """Whether a picture is found by a model."""
+    request = wire.Search(terms=(wire.Term(text="purple"),), model=model, top=1000)
+    pieces = client.stream(request, PATIENCE_S)
+    wanted = os.fsencode(home.pictures / name)
+    return any(
+        hit.path == wanted for piece in pieces if isinstance(piece, wire.Hits) for hit in piece.hits
+    )
+
+
+def test_one_that_cannot_be_had_changes_nothing(home: Home) -> None:
+    before = (home.folder / "home" / "settings.toml").read_text()
+    with pytest.raises(Refused, match="not on disk") as said:
+        use(home, "fast")
+    assert "imgq model pull fast" in said.value.hint
+    assert (home.status().change, roles(home)) == (None, {"builtin": "used"})
+    assert (home.folder / "home" / "settings.toml").read_text() == before
+
+
+@pytest.mark.parametrize("fault", ["fails", "mute"])
+def test_one_that_cannot_be_loaded_is_waited_for(
+    home: Home, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(home, "second", fault)
+    use(home, "second")
+
+    def told() -> list[str]:
+        return [each.message for each in home.status().degraded if each.code == "model_change"]
+
+    [message] = until(told, "a word of it")
+    assert "make no sense" in message
+    assert answers(home, "red") == "builtin"
+    change_now = home.status().change
+    assert change_now is not None
+    assert change_now.trouble is not None
+    tell(home, "second", fault, False)
+    if fault == "mute":
+        # That is tried again in a minute; a restart is quicker.
+        home.kill()
+        home.start()
+    until(is_used(home, "second"), "the change")
+    assert answers(home, "red") == "second"
+    assert told() == []
+
+
+def test_what_the_new_one_makes_nothing_of_is_an_error_then(home: Home) -> None:
+    tell(home, "second", "blind")
+    use(home, "second")
+    until(is_used(home, "second"), "the change")
+    home.settle()
+    errors = {Path(os.fsdecode(each.path)).name: each.reason for each in _errors(home)}
+    assert "red.png" in errors
+    assert "no usable vector" in errors["red.png"]
+    assert answers(home, "blue") == "second"
+    # It can be read by the one before.
+    use(home, "builtin")
+    until(is_used(home, "builtin"), "the change back")
+    home.settle()
+    assert _errors(home) == []
+    assert answers(home, "red") == "builtin"
+
+
+def _errors(home: Home) -> list[wire.FileError]:
+    pages = client.stream(wire.AskErrors(), PATIENCE_S)
+    return [each for page in pages if isinstance(page, wire.Errors) for each in page.errors]
+
+
+def test_a_pause_holds_it(home: Home) -> None:
+    home.ask(wire.Pause(seconds=None))
+    use(home, "second")
+    until(lambda: home.status().change, "a change")
+    before = home.embedded()
+    assert answers(home, "red") == "builtin"
+    assert home.status().state == "paused"
+    assert home.embedded() == before
+    home.ask(wire.Resume())
+    until(is_used(home, "second"), "the change")
+
+
+def test_followers_are_told_by_the_model_in_use(home: Home) -> None:
+    request = wire.Follow(search=wire.Search(terms=(wire.Term(text="pink"),), min_score=0.9))
+    arrivals = client.stream(request, PATIENCE_S)
+    assert isinstance(next(arrivals), wire.Arrivals)
+    use(home, "second")
+    until(is_used(home, "second"), "the change")
+    png(home.pictures / "rosy.png", named((250, 150, 189)))
+    for told in arrivals:
+        assert isinstance(told, wire.Arrivals)
+        if told.arrivals:
+            [arrival] = told.arrivals
+            assert arrival.path == os.fsencode(home.pictures / "rosy.png")
+            break
