@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SEEN = 64
 LINES_ALONE = 0.2
 
 
@@ -35,7 +34,10 @@ def _lines(art: Tensor) -> Tensor:
 
 
 def place(art: Tensor, behind: Tensor, turns: Tensor) -> Tensor:
-    """Art upon backgrounds: somewhere, at some size, a little askew, now and then with a shadow."""
+    """Art upon backgrounds: somewhere, at some size, a little askew, now and then with a shadow.
+
+    `turns` (n,): whether it may be mirrored.
+    """
     count, size = len(art), behind.shape[-1]
     scale = 0.35 + 0.63 * torch.rand(count) ** 0.7
     angle = torch.randn(count) * 0.12
@@ -49,15 +51,26 @@ def place(art: Tensor, behind: Tensor, turns: Tensor) -> Tensor:
         torch.stack([-sin / aspect, cos / aspect], 1),
     ], 1)  # fmt: skip
     shift = -(turn @ at[:, :, None])
-    grid = F.affine_grid(torch.cat([turn, shift], 2), [count, 4, size, size], align_corners=False)
-    premultiplied = torch.cat([art[:, :3] * art[:, 3:], art[:, 3:]], 1)
-    laid = F.grid_sample(premultiplied, grid, align_corners=False)
+    laid = _laid(art, torch.cat([turn, shift], 2), scale * size, size)
     alpha = laid[:, 3:]
     clear = 1 - alpha
     shaded = torch.rand(count) < 0.3
     fall = F.avg_pool2d(torch.roll(alpha[shaded], (size // 24, size // 30), (2, 3)), 7, 1, 3)
     clear[shaded] *= 1 - 0.5 * fall
     return (behind * clear).add_(laid[:, :3])
+
+
+def _laid(art: Tensor, turn: Tensor, width: Tensor, size: int) -> Tensor:
+    """Art as it lies, premultiplied; what comes out at less than half its `width` is halved first."""
+    grid = F.affine_grid(turn, [len(art), 4, size, size], align_corners=False)
+    laid = torch.empty(len(art), 4, size, size)
+    small = width < 0.55 * art.shape[-1]
+    for rows in (small.nonzero()[:, 0], (~small).nonzero()[:, 0]):
+        part = art[rows]
+        part = torch.cat([part[:, :3] * part[:, 3:], part[:, 3:]], 1)
+        part = F.avg_pool2d(part, 2) if len(rows) and small[rows[0]] else part
+        laid[rows] = F.grid_sample(part, grid[rows], align_corners=False)
+    return laid
 
 
 def plain(count: int, size: int) -> Tensor:
@@ -92,17 +105,25 @@ def crop(scenes: Tensor, size: int) -> Tensor:
 
 
 def take(pictures: Tensor) -> Tensor:
-    """What the model will see of them: the light, blur and noise of a picture in use, at SEEN."""
-    count = len(pictures)
-    pictures = F.interpolate(pictures, SEEN, mode="bicubic", antialias=True)
+    """What a camera makes of them: the light, blur and noise of a picture in use."""
+    count, grain = len(pictures), pictures.shape[-1] / 64
     gain, lift = 1 + torch.randn(count, 1, 1, 1) * 0.12, torch.randn(count, 1, 1, 1) * 0.05
     full = 1 + torch.randn(count, 1, 1, 1) * 0.15
     grey = pictures.mean(1, keepdim=True)
     pictures = pictures * (full * gain) + (grey * ((1 - full) * gain) + lift)
-    blurred = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), "replicate"), 3, 1)
-    soft = torch.rand(count, 1, 1, 1) * (torch.rand(count, 1, 1, 1) < 0.3)
-    pictures = pictures * (1 - soft) + blurred * soft
-    some = torch.rand(count) < 0.4
-    noise = torch.randn(int(some.sum()), *pictures.shape[1:])
-    pictures[some] += noise * 0.03 * torch.rand(len(noise), 1, 1, 1)
+    some = (torch.rand(count) < 0.3).nonzero()[:, 0]
+    pictures[some] = _softened(pictures[some], round(grain))
+    some = (torch.rand(count) < 0.4).nonzero()[:, 0]
+    noise = torch.randn(len(some), *pictures.shape[1:])
+    pictures[some] += noise * (0.03 * grain * torch.rand(len(some), 1, 1, 1))
     return pictures.clamp_(0, 1)
+
+
+def _softened(pictures: Tensor, far: int) -> Tensor:
+    blurred = F.avg_pool2d(F.pad(pictures, (far,) * 4, "replicate"), 2 * far + 1, 1)
+    return torch.lerp(pictures, blurred, torch.rand(len(pictures), 1, 1, 1))
+
+
+def seen(pictures: Tensor, size: int) -> Tensor:
+    """Pictures scaled as open_clip's transform does it."""
+    return F.interpolate(pictures, size, mode="bicubic", antialias=True).clamp_(0, 1)

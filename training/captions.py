@@ -17,6 +17,7 @@ NOTHING = -1  # of a thing: none is in the picture; of a phrase or colour: none 
 PHRASES = tuple(dict.fromkeys(word for kind in KINDS for word in kind.words))
 BY_NAME = 0.72  # the share of captions that say the name itself, not a keyword
 BARE = 0.08  # the share that says the scenery alone
+COLOUR_ALONE = 0.05  # the share of those with a colour that says nothing else
 FRAMES = ("a {}", "the {}", "a picture of a {}", "a drawing of a {}", "one {}")
 
 
@@ -76,6 +77,8 @@ class Language:
             colour = colour if colour >= 0 and subject >= 0 and rng.random() < coloured else NOTHING
             wanted = subject < 0 or rng.random() < 0.4
             phrase = _phrase(scene, rng) if scene >= 0 and wanted else NOTHING
+            if colour >= 0 and phrase < 0 and rng.random() < COLOUR_ALONE:
+                subject = NOTHING
             texts.append(self._text(subject, colour, phrase, rng))
             parts.append((subject, colour, phrase))
         return Said(texts, *torch.tensor(parts).unbind(1))
@@ -92,6 +95,8 @@ class Language:
 
     def _text(self, subject: int, colour: int, phrase: int, rng: np.random.Generator) -> str:
         place = PHRASES[phrase] if phrase >= 0 else ""
+        if subject < 0 and colour >= 0:
+            return NAMES[colour] if rng.random() < 0.5 else f"something {NAMES[colour]}"
         if subject < 0:
             bare = place.split(" ", 1)[-1] if rng.random() < 0.5 else place
             return bare or "nothing"

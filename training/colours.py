@@ -33,7 +33,7 @@ def tint(art: Tensor, colour: Tensor, how: Tensor) -> Tensor:
     """Art (n, 4, h, w) in 0..1 painted in `colour` (n,) of NAMES.
 
     `how` (n,) in 0..1: below a half only what is colourful is painted (tyres stay black, panes stay
-    white), above it everything is, by its lightness.
+    white), above it everything is, by its lightness; and so it is where little is colourful.
     """
     rgb, target = art[:, :3], _HSV.to(art)[colour]
     jitter = (torch.rand(len(art), 3) - 0.5) * torch.tensor([0.03, 0.14, 0.12])
@@ -45,7 +45,9 @@ def tint(art: Tensor, colour: Tensor, how: Tensor) -> Tensor:
     )
     painted = hsv_to_rgb(hue.expand_as(tone), full.clamp(0, 1).expand_as(tone), tone)
     colourful = ((rgb.amax(1) - rgb.amin(1)) * 4 - 0.4).clamp(0, 1)
-    share = torch.where(how[:, None, None] < 0.5, colourful, torch.ones_like(colourful))[:, None]
+    enough = (colourful * art[:, 3]).sum((1, 2)) > 0.3 * art[:, 3].sum((1, 2))
+    part = (how < 0.5) & enough
+    share = torch.where(part[:, None, None], colourful, torch.ones_like(colourful))[:, None]
     return torch.cat([painted * share + rgb * (1 - share), art[:, 3:]], 1)
 
 

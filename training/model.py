@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,17 +10,19 @@ import open_clip
 import torch
 from open_clip import CLIP
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 FOLDER = Path(__file__).parents[1] / "daemon/imgqd/models/builtin"
 NAME = "imgq-builtin"
 WEIGHTS = FOLDER / "weights.safetensors"
+SIZE: int = json.loads((FOLDER / f"{NAME}.json").read_bytes())["vision_cfg"]["image_size"]
+TABLE = "token_embedding.weight"
 MEAN = torch.tensor(open_clip.OPENAI_DATASET_MEAN)[:, None, None]
 STD = torch.tensor(open_clip.OPENAI_DATASET_STD)[:, None, None]
 
 
 def seen(pictures: Tensor) -> Tensor:
-    """Pictures (n, 3, 64, 64) in 0..1 as the image tower takes them, in its fastest layout."""
+    """Pictures (n, 3, h, w) in 0..1 as the image tower takes them, in its fastest layout."""
     return ((pictures - MEAN) / STD).to(memory_format=torch.channels_last)
 
 
@@ -36,25 +39,42 @@ def load(path: Path = WEIGHTS) -> CLIP:
     return model.eval()
 
 
-def save(model: CLIP, path: Path = WEIGHTS) -> None:
+def save(model: CLIP, words: Words, path: Path = WEIGHTS) -> None:
     """float16, written beside and renamed."""
     beside = path.with_suffix(".part")
-    parts = {name: _narrow(part) for name, part in model.state_dict().items()}
-    save_file(parts, beside, metadata={"format": "pt"})
+    parts = model.state_dict()
+    parts[TABLE] = words.widened(parts[TABLE])
+    save_file(
+        {name: _narrow(part) for name, part in parts.items()}, beside, metadata={"format": "pt"}
+    )
     beside.chmod(0o644)  # safetensors writes for its owner alone
     beside.rename(path)
 
 
-def forget_unused(model: CLIP, tokens: Iterable[int]) -> None:
-    """Zeroes the rows of tokens that no caption has: a word never learned then means nothing.
+class Words:
+    """The tokens that captions have. The table of a model that learns holds no others.
 
-    They stay zero: their gradient is zero, and so is the decay of zero.
+    The rest are zero in the weights: a word never learned means nothing.
     """
-    table = model.token_embedding.weight
-    used = torch.zeros(len(table), 1)
-    used[list(tokens)] = 1
-    with torch.no_grad():
-        table.mul_(used)
+
+    def __init__(self, model: CLIP, tokens: Iterable[int]) -> None:
+        table = model.token_embedding.weight
+        self.used = torch.tensor(sorted(tokens))
+        self.count = len(table)
+        self.row = torch.zeros(self.count, dtype=torch.long)
+        self.row[self.used] = torch.arange(len(self.used))
+        model.token_embedding = nn.Embedding.from_pretrained(
+            table[self.used].detach(), freeze=False
+        )
+
+    def rows(self, tokens: Tensor) -> Tensor:
+        """Their rows in the small table; in the same order, so that the end still is the highest."""
+        return self.row[tokens]
+
+    def widened(self, table: Tensor) -> Tensor:
+        whole = torch.zeros(self.count, table.shape[1])
+        whole[self.used] = table
+        return whole
 
 
 def _narrow(part: Tensor) -> Tensor:

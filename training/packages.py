@@ -29,6 +29,12 @@ FLUENT = Package("fluentui-emoji", "1.3.0")
 GOOGLE = Package("emoji-datasource-google", "16.0.0")
 OPENMOJI = Package("openmoji", "17.0.0")
 NOTO = Package("fonts-noto-color-emoji", "2.042", "debian")
+NOTO_LINES = Package("@fontsource/noto-emoji", "5.3.2")
+NOTO_FIRST = Package("@iconify-json/noto-v1", "1.2.5")
+EMOJIONE = Package("@iconify-json/emojione", "1.2.3")
+EMOJIONE_BLACK = Package("@iconify-json/emojione-monotone", "1.2.1")
+FIREFOX = Package("@iconify-json/fxemoji", "1.2.2")
+STREAMLINE = Package("@iconify-json/streamline-emojis", "1.2.4")
 
 
 def fetch(package: Package) -> Path:

@@ -8,13 +8,13 @@ from functools import partial
 
 import numpy as np
 
-from training import rasterise
+from training import packages, rasterise
 from training.packages import DATA
 from training.rasterise import Pixels
 from training.scenery import KINDS, paint
 from training.things import Thing, read_things
 
-ART_SIZE = 80  # pixels; a picture is composed at 80 and seen at 64
+ART_SIZE = 96  # pixels
 SCENE_SIZE = 112
 SCENES_A_KIND = 64
 
@@ -27,6 +27,12 @@ LEARNED: dict[str, Draw] = {
     "fluent-flat": partial(rasterise.fluent, look="flat"),
     "fluent-modern": partial(rasterise.fluent, look="modern"),
     "fluent-contrast": partial(rasterise.fluent, look="high-contrast"),
+    "noto-lines": rasterise.noto_lines,
+    "noto-first": partial(rasterise.iconify, package=packages.NOTO_FIRST),
+    "emojione": partial(rasterise.iconify, package=packages.EMOJIONE),
+    "emojione-black": partial(rasterise.iconify, package=packages.EMOJIONE_BLACK),
+    "firefox": partial(rasterise.iconify, package=packages.FIREFOX),
+    "streamline": partial(rasterise.iconify, package=packages.STREAMLINE),
 }
 HELD_OUT: dict[str, Draw] = {"openmoji": rasterise.openmoji}
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import io
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import resvg_py
+from fontTools.pens.svgPathPen import SVGPathPen
 from fontTools.ttLib import TTFont
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from training.packages import FLUENT, GOOGLE, NOTO, OPENMOJI, TWEMOJI, fetch
+from training.packages import (
+    FLUENT,
+    GOOGLE,
+    NOTO,
+    NOTO_LINES,
+    OPENMOJI,
+    TWEMOJI,
+    Package,
+    fetch,
+)
 from training.things import Thing
 
 Pixels = NDArray[np.uint8]  # (size, size, 4)
@@ -57,6 +68,64 @@ def noto(thing: Thing, size: int) -> Pixels | None:
     name = glyphs[0] if len(glyphs) == 1 else ligatures.get(glyphs, "")
     bitmap = bitmaps.get(name)
     return None if bitmap is None else _fitted(Image.open(io.BytesIO(bitmap.imageData)), size)
+
+
+def noto_lines(thing: Thing, size: int) -> Pixels | None:
+    """Out of the font's outlines, black; what they enclose is white, as on paper. Single signs only."""
+    glyphs, names, height = _lines_font()
+    code = [part for part in thing.code.split("-") if part != "FE0F"]
+    name = names.get(int(code[0], 16)) if len(code) == 1 else None
+    if name is None:
+        return None
+    pen = SVGPathPen(glyphs)
+    glyphs[name].draw(pen)
+    wide = glyphs[name].width
+    path = f'<path transform="scale(1 -1)" d="{pen.getCommands()}"/>'
+    drawn = _svg(path, (-wide // 4, -height * 5 // 4, wide * 3 // 2, height * 3 // 2), size)
+    return _fitted(_on_paper(drawn), size)
+
+
+def _on_paper(lines: Image.Image) -> Image.Image:
+    """White where no way leads from the border."""
+    outside = lines.getchannel("A").point(lambda alpha: 255 if alpha > 100 else 0)
+    ImageDraw.floodfill(outside, (0, 0), 128)
+    paper = Image.new("RGBA", lines.size, "white")
+    paper.putalpha(outside.point(lambda value: 0 if value == 128 else 255))
+    return Image.alpha_composite(paper, lines)
+
+
+@cache
+def _lines_font() -> tuple[Any, dict[int, str], int]:
+    font = TTFont(fetch(NOTO_LINES) / "package/files/noto-emoji-emoji-400-normal.woff")
+    return font.getGlyphSet(), font.getBestCmap(), font["head"].unitsPerEm
+
+
+def iconify(thing: Thing, size: int, package: Package) -> Pixels | None:
+    """Out of a set that Iconify packs, by the thing's slug or by what older sets make of it."""
+    icons, slug = _icons(package), thing.slug
+    tries = (slug, slug.replace("-", ""), slug.replace("flag-", "flag-for-", 1), f"{slug}-button")
+    icon = next((icons[name] for name in tries if name in icons), None)
+    if icon is None:
+        return None
+    return _fitted(_svg(icon["body"], (0, 0, icon["width"], icon["height"]), size), size)
+
+
+@cache
+def _icons(package: Package) -> dict[str, dict[str, Any]]:
+    kept = json.loads((fetch(package) / "package/icons.json").read_text(encoding="utf-8"))
+    usual = {side: kept.get(side, 16) for side in ("width", "height")}
+    icons = {name: usual | icon for name, icon in kept["icons"].items()}
+    for name, alias in kept.get("aliases", {}).items():
+        if alias.keys() == {"parent"} and alias["parent"] in icons:
+            icons.setdefault(name, icons[alias["parent"]])
+    return icons
+
+
+def _svg(body: str, box: tuple[int, int, int, int], size: int) -> Image.Image:
+    view = " ".join(map(str, box))
+    text = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view}">{body}</svg>'
+    png = resvg_py.svg_to_bytes(svg_string=text, width=size * 2, skip_system_fonts=True)
+    return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
 
 
 @cache
