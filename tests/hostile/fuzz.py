@@ -1,7 +1,9 @@
 """Nonsense at a daemon's socket: each message is answered in order, or its client is sent away.
 
     python -m tests.hostile.fuzz --seed 1 --messages 100000
+    python -m tests.hostile.fuzz --seed 1 --messages 100000 --network
 
+The latter as a client of another machine, whose key may do everything; what is said there is sealed.
 What goes wrong is told with the seed and the number of the message; the same seed sends the same again.
 """
 
@@ -12,7 +14,7 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +27,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from nonsense import Nonsense
 from strangers import address, is_running, memory, raw, soon
 
+import far
 import ground
 from conftest import Home
 from imgq import wire
 from imgq.zmtp import Dealer
-from imgqd.serve.zmtp import framed
 
 # Between two looks at the daemon.
 ROUND = 1000
@@ -45,11 +47,33 @@ class Failed(AssertionError):
 class Plan:
     seed: int
     messages: int
+    network: bool = False
 
 
-def run(plan: Plan, home: Home) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How clients come: greeted and ready, or as a connection that says something."""
+
+    ready: Callable[[], Dealer]
+    raw: Callable[[bytes], socket.socket]
+
+
+def by_socket(home: Home) -> Way:
+    path = address(home)
+    return Way(lambda: Dealer(path, soon()), lambda data: raw(path, data))
+
+
+def by_network(home: Home) -> Way:
+    """Before the daemon is started, which listens then."""
+    place = f"tcp://127.0.0.1:{far.free_port()}"
+    laptop, daemon = far.Laptop(home.folder / "laptop", place), far.listen(home, place)
+    far.allow(home, laptop.key(), "--full")
+    return Way(lambda: laptop.dealer(daemon), lambda data: far.raw(place, data))
+
+
+def run(plan: Plan, home: Home, way: Way) -> Iterator[str]:
     """A line for each round that went well. Raises Failed."""
-    nonsense, clients = Nonsense(plan.seed), Clients(address(home))
+    nonsense, clients = Nonsense(plan.seed), Clients(way)
     before = 0
     for number in range(1, plan.messages + 1):
         try:
@@ -78,16 +102,16 @@ def _require_well(home: Home, before: int) -> None:
 class Clients:
     """One who asks again and again, and others who only come to speak."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, way: Way) -> None:
+        self._way = way
         self._dealer: Dealer | None = None
         self.outcomes: Counter[str] = Counter()
 
     def ask(self, body: bytes) -> None:
         """Every message is answered, whatever it is. Raises Failed, and OSError where it is not."""
         if self._dealer is None:
-            self._dealer = Dealer(self._path, soon())
-        self._dealer._socket.sendall(framed(body))
+            self._dealer = self._way.ready()
+        self._dealer.send(body, soon())
         more, kind = True, ""
         while more:
             frame = self._dealer.receive(soon(), wire.MOST_REPLY)
@@ -100,7 +124,7 @@ class Clients:
         self.outcomes[kind] += 1
 
     def say(self, data: bytes) -> None:
-        connection = raw(self._path, data)
+        connection = self._way.raw(data)
         with suppress(OSError), connection:
             connection.shutdown(socket.SHUT_WR)
             # A connection that is ended is ended by the other side, too.
@@ -117,12 +141,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--network", action="store_true")
     plan = Plan(**vars(parser.parse_args()))
-    with ground.running() as home:
+    with ground.running(start=False) as home:
+        way = by_network(home) if plan.network else by_socket(home)
+        home.start()
         # Where the client of this process looks.
         os.environ["IMGQ_HOME"] = home.environment["IMGQ_HOME"]
         try:
-            for line in run(plan, home):
+            for line in run(plan, home, way):
                 print(line, flush=True)
         except Failed as error:
             print(error)

@@ -221,4 +221,12 @@ def test_fault_66_a_request_for_nothing_at_all(home: Home) -> None:
 def test_fault_66_nonsense_message_after_message(home: Home) -> None:
     """A few of what fuzz.py sends a hundred thousand of."""
     plan = fuzz.Plan(seed=66, messages=3000)
-    assert len(list(fuzz.run(plan, home))) == plan.messages // fuzz.ROUND
+    assert len(list(fuzz.run(plan, home, fuzz.by_socket(home)))) == plan.messages // fuzz.ROUND
+
+
+def test_fault_66_sealed_nonsense_message_after_message(new_home: Callable[..., Home]) -> None:
+    home = new_home()
+    way = fuzz.by_network(home)
+    home.start()
+    plan = fuzz.Plan(seed=67, messages=1000, network=True)
+    assert len(list(fuzz.run(plan, home, way))) == plan.messages // fuzz.ROUND

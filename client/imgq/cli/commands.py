@@ -50,7 +50,9 @@ GROUPS = {
 }
 
 # What they do is done to this machine's own daemon, its files and its service.
-_HERE = frozenset(("start", "restart", "logs", "service", "config", "model"))
+_HERE = frozenset(
+    ("start", "restart", "logs", "service", "config", "model list", "model pull", "model add")
+)
 
 
 class Commands(click.Group):
@@ -117,8 +119,9 @@ def imgq() -> None:
 
 def run_command(words: list[str]) -> int:
     """The exit code of a command; what click finds wrong is a UsageError."""
-    if words and words[0] in _HERE and not {"-h", "--help"} & {*words}:
-        require_here(words[0])
+    for command in (words[:1], words[:2]):
+        if " ".join(command) in _HERE and not {"-h", "--help"} & {*words}:
+            require_here(" ".join(command))
     try:
         # Not `imgq.main`, which has an exit code of its own for a closed pipe.
         with imgq.make_context("imgq", words or ["--help"]) as context:

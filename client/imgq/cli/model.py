@@ -8,6 +8,7 @@ import click
 from imgq import lifetime, package, render, wire
 from imgq.client import answers, ask
 from imgq.errors import NoDaemon
+from imgq.paths import is_far
 
 
 @click.group(no_args_is_help=False)
@@ -48,7 +49,7 @@ def use(name: str, keep: bool) -> None:
     newest first, and then with the new one at once; `imgq status` shows how far it is. The old vectors
     are dropped then, unless --keep: `imgq search --model NAME` asks either.
     """
-    if not answers():
+    if not is_far() and not answers():
         if keep:
             raise NoDaemon("--keep is for a daemon to do, and none is running", "`imgq start`")
         lifetime.use_model(name)

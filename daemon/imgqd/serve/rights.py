@@ -32,6 +32,8 @@ NEEDS: dict[type[wire.Request], str] = {
     wire.DropModel: FULL,
     wire.Pause: FULL,
     wire.Resume: FULL,
+    wire.UseModel: FULL,
+    wire.DropModel: FULL,
     wire.Reload: FULL,
     wire.ReadKeys: FULL,
     wire.Stop: FULL,
