@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from imgqd.embedder import engines, machine, trial
-from imgqd.embedder.choice import Choice, Choices
+from imgqd import machine
+from imgqd.choices import Choice
+from imgqd.embedder import engines, trial
 from imgqd.embedder.device import Device
-from imgqd.embedder.engines import Guarded, open_image_tower
+from imgqd.embedder.engines import Guarded, choices_of, open_image_tower
 from imgqd.embedder.image import ImageTower
 from imgqd.embedder.onnx import OnnxTower, write_graph
 from imgqd.embedder.tower import Configuration, OutOfMemory, Ready
@@ -151,7 +152,7 @@ class TestEngines:
         found = open_image_tower(configuration)
         assert (found.engine, found.precision, found.batch) == (engine, precision, 14)
         assert found.trouble is None
-        graph = Choices(configuration).graph
+        graph = choices_of(configuration).graph
         assert graph.exists() == (engine == "onnxruntime")
         # From now on nothing is measured, and the graph is not made again.
         monkeypatch.delattr(trial, "by_turns")
@@ -187,7 +188,7 @@ class TestEngines:
     ) -> None:
         prefer("onnxruntime", "f32")
         open_image_tower(configuration)
-        graph = Choices(configuration).graph
+        graph = choices_of(configuration).graph
         sound = graph.read_bytes()
         middle = len(sound) // 2
         flipped = sound[:middle] + bytes([sound[middle] ^ 64]) + sound[middle + 1 :]
@@ -225,7 +226,7 @@ class TestEngines:
         found = open_image_tower(configuration)
         assert found.engine == "torch"
         assert "other vectors" in str(found.trouble)
-        assert not Choices(configuration).graph.exists()
+        assert not choices_of(configuration).graph.exists()
 
     def test_an_engine_that_fails_at_work_is_replaced_by_the_next_process(
         self, configuration: Configuration, prefer: Callable[[str, str], None]
@@ -275,7 +276,7 @@ def test_status_says_why_it_is_not_the_fastest() -> None:
 
 class TestChoices:
     def test_what_cannot_be_read_counts_as_none(self, configuration: Configuration) -> None:
-        choices = Choices(configuration)
+        choices = choices_of(configuration)
         choices.begin(0)
         choices.keep(Choice("torch", "f32", 4))
         assert choices.remembered().choice == Choice("torch", "f32", 4)

@@ -18,9 +18,19 @@ from imgq.errors import ModelMissing, Refused
 from imgqd.embedder.device import Device
 from imgqd.embedder.image import ImageTower
 from imgqd.embedder.tower import OutOfMemory
-from imgqd.models import architecture, card, shortened, text, tokenizer, towers, weights
+from imgqd.models import (
+    architecture,
+    card,
+    shortened,
+    text,
+    text_graph,
+    tokenizer,
+    towers,
+    weights,
+)
 from imgqd.models.card import Card
 from imgqd.models.presets import BUILTIN_ARCHITECTURE, PRESETS
+from imgqd.models.text_onnx import OnnxTexts
 
 # A ViT of open_clip's, convolutions of timm's, a ViT of timm's with its text tower under "text.".
 DEFAULT, CONVOLUTIONS, CUSTOM = "ViT-B-32-256", BUILTIN_ARCHITECTURE, "PE-Core-T-16-384"
@@ -129,6 +139,18 @@ class TestTexts:
             np.testing.assert_allclose(tower.embed([each])[0], vector, atol=2e-5)
         np.testing.assert_allclose(tower.embed(TEXTS), wanted, atol=2e-5)
         assert tower.embed([]).shape == (0, made.dim)
+
+    def test_by_a_graph_are_as_by_open_clip(self, model: Model, tmp_path: Path) -> None:
+        made, _, encode_text = model
+        assert text_graph.write(made, tmp_path / "graph.onnx")
+        texts = OnnxTexts(made, tmp_path / "graph.onnx")
+        tokens = open_clip.get_tokenizer(made.architecture)(TEXTS)
+        with torch.inference_mode():
+            wanted = encode_text(tokens, normalize=True).numpy()
+        np.testing.assert_allclose(texts.embed(TEXTS), wanted, atol=2e-5)
+        for each, vector in zip(TEXTS, wanted, strict=True):
+            np.testing.assert_allclose(texts.embed([each])[0], vector, atol=2e-5)
+        assert texts.embed([]).shape == (0, made.dim)
 
     def test_are_cut_only_where_the_tower_is_causal(self) -> None:
         with torch.device("meta"):

@@ -53,7 +53,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         return Pipeline(_plant(card, life), _memory(index.store, model, roots, settings), common)
 
     def new_space(card: Card, model: Model) -> Space:
-        texts = TextTower(card, exact=settings.precision == "f32")
+        texts = TextTower(card, settings.precision == "f32", _engines(life))
         return Space(card, model, index, texts, new_pipeline)
 
     models = life.places.models
@@ -148,6 +148,11 @@ def card_of(where: Places, name: str) -> Card:
     return found
 
 
+def _engines(life: Life) -> str:
+    """Where it is remembered which engine is the fastest."""
+    return os.path.join(life.places.models, "engines")
+
+
 def _plant(card: Card, life: Life) -> Plant:
     settings = life.settings
     options = EmbedderOptions(
@@ -155,7 +160,7 @@ def _plant(card: Card, life: Life) -> Plant:
         precision=settings.precision,
         # One pass while another is recorded.
         batch=2 * settings.batch_size or None,
-        engines=os.path.join(life.places.models, "engines"),
+        engines=_engines(life),
     )
     limits = Limits(
         max_megapixels=settings.max_megapixels,

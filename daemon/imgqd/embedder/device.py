@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from imgqd.embedder import machine
+from imgqd import machine
 from imgqd.embedder.tower import CannotLoad
 from imgqd.records import PixelSpec
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgq.errors import Failure
-from imgqd.embedder import machine, trial
-from imgqd.embedder.choice import MOST_ATTEMPTS, Choice, Choices
+from imgqd import machine
+from imgqd.choices import MOST_ATTEMPTS, Choice, Choices
+from imgqd.embedder import trial
 from imgqd.embedder.onnx import MOST_BYTES, OnnxTower, write_graph
 from imgqd.embedder.tower import CannotLoad, Configuration, OutOfMemory, Tower
 
@@ -35,13 +36,27 @@ def open_image_tower(configuration: Configuration) -> Tower:
     """The tower by the engine that is remembered or measured as the fastest. Raises CannotLoad."""
     if configuration.engines is None:
         return _torch_tower(configuration)
-    choices = Choices(configuration)
+    choices = choices_of(configuration)
     remembered = choices.remembered()
     if remembered.choice is not None:
         tower = _remembered(configuration, choices, remembered.choice)
         if tower is not None:
             return tower
     return _Trial(configuration, choices).tower(remembered.attempts)
+
+
+def choices_of(configuration: Configuration) -> Choices:
+    """Where it is remembered."""
+    assert configuration.engines is not None
+    card = configuration.card
+    settings = [
+        card.identity,
+        configuration.device,
+        configuration.precision,
+        configuration.batch,
+        configuration.threads or machine.cores(),
+    ]
+    return Choices(configuration.engines, card.identity.rpartition("@")[2], settings)
 
 
 def _remembered(configuration: Configuration, choices: Choices, choice: Choice) -> Tower | None:

@@ -43,24 +43,40 @@ class Texts(Protocol):
         ...
 
 
-def open_text_tower(card: Card, exact: bool = False) -> Texts:
+def open_text_tower(card: Card, exact: bool = False, engines: str | None = None) -> Texts:
     """The model's text tower, or the fake one of the tests: IMGQ_TEST_TEXT=module:callable.
 
-    exact: in float32, whatever the CPU. Raises Refused. Takes seconds: torch is loaded here.
+    exact: in float32, whatever the CPU. engines: the folder that keeps its graph; None where there is
+    to be none. Raises Refused. Takes seconds where there is no graph: torch is loaded then.
     """
     if fake := os.environ.get(FAKE):
         module, _, name = fake.partition(":")
         made: Callable[[Card], Texts] = getattr(importlib.import_module(module), name)
         return made(card)
-    tower = TextTower(card, exact)
+    tower = (engines and _by_graph(card, exact, engines)) or TextTower(card, exact)
     # What torch and the model are made of stays for good: to go through it for garbage would hold up a
     # query by a quarter of a second, now and then.
     gc.freeze()
     return tower
 
 
+def _by_graph(card: Card, exact: bool, engines: str) -> Texts | None:
+    """None where torch has to do it."""
+    from imgqd.models import text_graph
+    from imgqd.models.text_onnx import OnnxTexts
+
+    graph = text_graph.kept(card, exact, engines)
+    if graph is None:
+        return None
+    try:
+        return OnnxTexts(card, graph)
+    except Exception:
+        log.exception("onnxruntime failed on its graph of texts, and torch is used")
+        return None
+
+
 class TextTower:
-    """On one thread of torch, in this process as a whole."""
+    """By torch, on one thread of torch, in this process as a whole."""
 
     def __init__(self, card: Card, exact: bool = False) -> None:
         import torch

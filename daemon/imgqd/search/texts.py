@@ -25,10 +25,10 @@ MOST_REMEMBERED = 4096
 class TextTower:
     """Loads once, then answers; the vectors of the latest queries are remembered."""
 
-    def __init__(self, card: Card, exact: bool = False) -> None:
-        """exact: in float32, whatever the CPU."""
+    def __init__(self, card: Card, exact: bool = False, engines: str | None = None) -> None:
+        """exact: in float32, whatever the CPU. engines: the folder that keeps towers' graphs."""
         self._card = card
-        self._exact = exact
+        self._exact, self._engines = exact, engines
         self._lock = threading.Lock()
         self._is_begun = False
         self._loaded = threading.Event()
@@ -54,7 +54,7 @@ class TextTower:
 
     def _load(self) -> None:
         try:
-            self._tower = open_text_tower(self._card, self._exact)
+            self._tower = open_text_tower(self._card, self._exact, self._engines)
         except Exception as error:
             log.exception("the text tower cannot be loaded")
             why = error.message if isinstance(error, Failure) else str(error)

@@ -1,15 +1,16 @@
-"""Which engine is the fastest for a model on this machine, remembered beside the models. No torch."""
+"""Which engine is the fastest for a tower on this machine, remembered beside the models. No torch."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from imgqd.embedder import machine
-from imgqd.embedder.tower import Configuration
+from imgqd import machine
 
 VERSION = 1
 # A measurement that ends its process twice (for want of memory, say) is not begun again.
@@ -38,25 +39,17 @@ class Remembered:
 
 
 class Choices:
-    """A model's place in the folder of engines: what was chosen, and onnxruntime's graph of its tower.
+    """A tower's place in the folder of engines: what was chosen, and onnxruntime's graph of it.
 
     A file of another machine, of other versions of the libraries or of other settings counts as none.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
-        assert configuration.engines is not None
-        self._folder = Path(configuration.engines)
-        self._key = [
-            configuration.card.identity,
-            configuration.device,
-            configuration.precision,
-            configuration.batch,
-            configuration.threads or machine.cores(),
-            *machine.described(),
-        ]
-        stem = configuration.card.identity.rpartition("@")[2]
-        self.graph = self._folder / f"{stem}.onnx"
-        self._file = self._folder / f"{stem}.json"
+    def __init__(self, folder: str, tower: str, settings: Sequence[Any]) -> None:
+        """tower: what its files are called; settings: what else a choice holds for, in JSON's types."""
+        self._folder = Path(folder)
+        self._key = [*settings, *machine.described()]
+        self.graph = self._folder / f"{tower}.onnx"
+        self._file = self._folder / f"{tower}.json"
 
     def remembered(self) -> Remembered:
         try:
