@@ -25,13 +25,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from nonsense import Nonsense
-from strangers import address, is_running, memory, raw, soon
+from strangers import READY, address, is_running, memory, raw, soon
 
 import far
 import ground
 from conftest import Home
 from imgq import wire
+from imgq.curve import CLIENTS_GREETING, Handshake, keypair
 from imgq.zmtp import Dealer
+from imgqd.serve.zmtp import COMMAND, framed
+from served import GREETING
 
 # Between two looks at the daemon.
 ROUND = 1000
@@ -68,7 +71,13 @@ def by_network(home: Home) -> Way:
     place = f"tcp://127.0.0.1:{far.free_port()}"
     laptop, daemon = far.Laptop(home.folder / "laptop", place), far.listen(home, place)
     far.allow(home, laptop.key(), "--full")
-    return Way(lambda: laptop.dealer(daemon), lambda data: far.raw(place, data))
+    return Way(lambda: laptop.dealer(daemon), lambda data: far.raw(place, _begun(data, daemon)))
+
+
+def _begun(data: bytes, daemon: str) -> bytes:
+    """As a stranger would begin who knows the daemon's key, where there is a beginning."""
+    hello = Handshake(keypair()[1], bytes.fromhex(daemon)).hello()
+    return data.replace(GREETING + READY, CLIENTS_GREETING + framed(hello, COMMAND))
 
 
 def run(plan: Plan, home: Home, way: Way) -> Iterator[str]:
