@@ -172,7 +172,8 @@ def killed(home: Home, rounds: int, seed: int = 1) -> Iterator[str]:
     dice = random.Random(seed)
     home.model = None
     pictures = len(home.indexed())
-    seconds = 1.0
+    # So long a change takes; the kills come within it.
+    seconds = 3.0
     for number in range(1, rounds + 1):
         other, before = _other(home), home.embedded()
         began = time.monotonic()
@@ -187,8 +188,7 @@ def killed(home: Home, rounds: int, seed: int = 1) -> Iterator[str]:
             home.start()
             _require_right(home)
         until(lambda other=other: home.status().model.name == other, "the change")  # type: ignore[misc]
-        if not kills:
-            seconds = time.monotonic() - began
+        seconds = max(seconds, time.monotonic() - began) if not kills else seconds
         _require_right(home)
         until(lambda: _models_in(home) == 1, "an end of the old vectors")
         checked = home.imgq("check")

@@ -1,0 +1,130 @@
+"""`imgq model`: which model is used, changed by a person while the daemon goes on answering."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import change
+import spaces_apart
+from conftest import Home, until
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """One for all of these, which leave it with builtin alone."""
+    folder = tmp_path_factory.mktemp("home")
+    home = Home(folder, change.environment(folder / "embedded"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+        spaces_apart.add_cards(folder / "home")
+        change.filled(home, 10).start()
+        home.watch()
+        home.settle()
+        home.model = None
+        yield home
+        home.kill()
+
+
+def done(home: Home, *words: str) -> str:
+    """What stands on stderr of a command that succeeds."""
+    answer = home.imgq(*words)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stderr.decode()
+
+
+def refusal(home: Home, code: int, *words: str) -> str:
+    answer = home.imgq(*words)
+    assert (answer.returncode, answer.stdout) == (code, b""), answer
+    assert b"Traceback" not in answer.stderr
+    return answer.stderr.decode()
+
+
+def rows(home: Home) -> dict[str, dict[str, object]]:
+    return {row["name"]: row for row in home.json("model", "list")}
+
+
+def is_used(home: Home, name: str) -> Callable[[], bool]:
+    return lambda: home.status().model.name == name and home.status().change is None
+
+
+def settings(home: Home) -> str:
+    return (home.folder / "home" / "settings.toml").read_text()
+
+
+def test_another_one_is_used_by_the_same_daemon(home: Home) -> None:
+    before = home.status()
+    spaces_apart.tell(home.folder / "home", "second", "waits")
+    said = done(home, "model", "use", "second")
+    assert said.startswith("imgq: builtin answers until 20 pictures are embedded by second; ")
+    assert 'model = "second"' in settings(home)
+    listed = rows(home)
+    assert (listed["builtin"]["role"], listed["builtin"]["in_use"]) == ("used", True)
+    assert (listed["second"]["role"], listed["second"]["of"]) == ("coming", 20)
+    assert "coming, 0 of 20" in home.imgq("model", "list").stdout.decode()
+    shown = home.json("status")
+    assert shown["change"]["model"] == "second"
+    assert (shown["change"]["done"], shown["change"]["of"]) == (0, 20)
+    assert "change   to second: 0 of 20 pictures" in home.imgq("status").stdout.decode()
+    spaces_apart.tell(home.folder / "home", "second", "waits", False)
+    until(is_used(home, "second"), "the change")
+    # Once more changes nothing.
+    assert done(home, "model", "use", "second") == ""
+    assert rows(home)["second"]["in_use"] is True
+    done(home, "start", "--model", "builtin")
+    until(is_used(home, "builtin"), "the change back")
+    done(home, "config", "set", "model", "third")
+    until(is_used(home, "third"), "a change by the settings")
+    done(home, "model", "use", "builtin")
+    until(is_used(home, "builtin"), "the last change")
+    after = home.status()
+    assert after.pid == before.pid
+    assert after.uptime_s > before.uptime_s
+
+
+def test_one_that_is_kept_can_be_asked_by_name(home: Home) -> None:
+    assert "no vectors of second" in refusal(home, 4, "red", "--model", "second")
+    assert "a model's name" in refusal(home, 2, "red", "--model", "")
+    done(home, "model", "use", "second", "--keep")
+    until(is_used(home, "second"), "the change")
+    assert "kept beside it: builtin" in home.imgq("status").stdout.decode()
+    assert rows(home)["builtin"]["role"] == "kept"
+    for name in ("builtin", "second"):
+        found = json.loads(home.imgq("search", "red", "--model", name, "--json").stdout)
+        assert found["model"] == name
+        assert found["results"][0]["path"] == str(home.pictures / "red.png")
+        assert found["results"][0]["score"] > change.NEAR
+    like = home.pictures / "blue.png"
+    by_picture = home.imgq("--like", os.fspath(like), "--model", "builtin", "-l", "-k", "1")
+    assert by_picture.returncode == 0, by_picture.stderr
+    queries = home.folder / "queries.txt"
+    queries.write_text("red\nblue\n")
+    batch = home.imgq("search", "--batch", str(queries), "--model", "builtin", "-k", "1")
+    assert [json.loads(line)["model"] for line in batch.stdout.splitlines()] == ["builtin"] * 2
+    assert "is in use" in refusal(home, 2, "model", "drop", "second")
+    done(home, "model", "use", "builtin")
+    until(is_used(home, "builtin"), "the change back")
+    assert [each.name for each in home.status().models] == ["builtin"]
+    assert "no vectors of second" in refusal(home, 2, "model", "drop", "second")
+
+
+def test_one_that_is_not_there_changes_nothing(home: Home) -> None:
+    before = settings(home)
+    home.settings(before + "offline = true\n")
+    said = refusal(home, 4, "model", "use", "fast")
+    assert "imgq model pull fast" in said
+    assert (home.status().change, settings(home)) == (None, before + "offline = true\n")
+
+
+def test_without_a_daemon_it_is_used_from_the_next_start_on(tmp_path: Path) -> None:
+    home = Home(tmp_path, change.environment(tmp_path / "embedded"))
+    spaces_apart.add_cards(tmp_path / "home")
+    done(home, "model", "use", "second")
+    assert 'model = "second"' in settings(home)
+    assert "--keep is for a daemon to do" in refusal(home, 3, "model", "use", "third", "--keep")
+    assert refusal(home, 3, "model", "drop", "third")
+    assert rows(home)["second"]["role"] == "used"
