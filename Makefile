@@ -16,7 +16,7 @@ LOCK := .ci/requirements.lock
 INSTALL := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
 	$(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types check bench release lock audit man install clean
+.PHONY: demo test lint types check bench docs release lock audit man install clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/imgq demo $(if $(DIR),--dir "$(DIR)") $(if $(QUERY),--query "$(QUERY)")
@@ -42,6 +42,11 @@ bench: $(VENV)/.benched
 	$(BIN)/python -m benchmarks.client --out build/bench
 	$(if $(PHOTOS),$(BIN)/python -m benchmarks.indexing "$(PHOTOS)" --pictures 100 --out build/bench)
 	$(if $(PHOTOS),$(BIN)/python -m benchmarks.indexing "$(PHOTOS)" --pictures 50 --megapixels 12 --out build/bench)
+
+# The pages of docs/ as a site, with the reference out of the source, in build/site.
+docs: $(VENV)/.tested
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file .ci/site/mkdocs.yml \
+		--site-dir "$(CURDIR)/build/site"
 
 # Wheel and sdist in build/dist, held against what they should be; uploads nothing, and says what is left to do.
 release: $(VENV)/.tested

@@ -47,6 +47,9 @@ def ensure(model: str | None = None) -> None:
         # Another `imgq start` may have been faster by a moment.
         if lock.is_free() or not poll(answers, STARTING_S):
             raise
+    if model is not None and model != wanted_model():
+        # To be asked may have started one that had read its settings by then: systemd holds the socket.
+        change_model(model)
 
 
 def _launch() -> None:
