@@ -437,6 +437,17 @@ def test_a_known_file_that_changes_while_it_is_hashed_is_taken_again(
     assert (found.change, found.again) == (None, STILL_S)
 
 
+@pytest.mark.parametrize(("cores", "decoders"), [(3, 3), (200, module.MOST_DECODERS)])
+def test_there_are_as_many_decoders_as_cores_may_be_used(
+    new_pipeline: Callable[..., Pipeline],
+    cores: int,
+    decoders: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module.machine, "cores", lambda: cores)
+    assert len(new_pipeline(decoders=0).lanes) == decoders
+
+
 # ── many files ──────────────────────────────────────────────────────────────────────────────────────
 
 

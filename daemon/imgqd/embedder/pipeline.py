@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from imgqd import machine
 from imgqd.embedder.asking import Asker
 from imgqd.embedder.batches import Batches
 from imgqd.embedder.bench import Bench
@@ -77,7 +78,7 @@ class Pipeline:
         self._disks = Disks(memory)
         shop = self._shop(plant)
         self._tell_speed = plant.tell_speed
-        count = plant.decoders or min(os.cpu_count() or 1, MOST_DECODERS)
+        count = plant.decoders or min(machine.cores(), MOST_DECODERS)
         self.lanes = [Lane(shop) for _ in range(count)]
         self.batches = Batches(self._feed(), plant.new_embedder, plant.idle_unload)
 
