@@ -23,6 +23,7 @@ from imgq.cli.commands import _MODULES
 from imgq.cli.commands import imgq as program
 from imgq.cli.options import TAKES
 from imgqd import config
+from test_units import analyze
 
 sys.path.insert(0, str(ROOT / ".ci" / "site"))
 import messages
@@ -211,6 +212,16 @@ def test_the_site_is_sound_and_asks_no_other_machine(tmp_path: Path) -> None:
         assert [each for each in parser.found if re.match(r"(\w+:)?//", each)] == [], page
     for sheet in tmp_path.rglob("*.css"):
         assert re.findall(r"url\(['\"]?(?:\w+:)?//[^)]*\)|@import", sheet.read_text()) == [], sheet
+
+
+def test_the_unit_for_a_whole_machine_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "service.md").read_text()
+    (unit,) = re.findall(r"^```ini\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "imgqd.service").write_text(unit)
+    done = analyze(
+        tmp_path, "--man=no", "verify", str(tmp_path / "imgqd.service"), scope="--system"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # ── examples ────────────────────────────────────────────────────────────────────────────────────────

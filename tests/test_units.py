@@ -26,12 +26,12 @@ def values(unit: Path, key: str) -> list[str]:
     return [line.partition("=")[2] for line in lines if line.startswith(f"{key}=")]
 
 
-def analyze(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def analyze(tmp_path: Path, *words: str, scope: str = "--user") -> subprocess.CompletedProcess[str]:
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "LC_ALL": "C"}
     return subprocess.run(
-        ["systemd-analyze", "--user", *words], capture_output=True, text=True, env=environment
+        ["systemd-analyze", scope, *words], capture_output=True, text=True, env=environment
     )
 
 

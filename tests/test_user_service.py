@@ -119,6 +119,10 @@ def test_a_life_of_the_service(account: Account) -> None:
     assert account.active() == ["inactive", "inactive"]
     assert account.imgq("red").returncode == 3
     assert "stopped, starts when you log in" in account.imgq("service", "status").stdout
+    # As after a reboot, and a login.
+    account.manager.run("systemctl", "--user", "start", "default.target")
+    until(lambda: account.active() == ["active", "active"], "the service")
+    assert account.imgq("stop").returncode == 0
     assert account.imgq("start").returncode == 0
     assert account.active() == ["active", "active"]
     assert account.imgq("restart").returncode == 0
