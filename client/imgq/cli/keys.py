@@ -56,6 +56,7 @@ def show(as_json: bool) -> None:
         if public:
             click.echo(f"{of}\t{public}")
     if known["daemon"]:
+        _note_unless_listening()
         _say(f"at another machine, type: imgq keys trust tcp://{_host()} {known['daemon']}")
 
 
@@ -69,6 +70,7 @@ def allow(public: str, name: str | None, full: bool) -> None:
     key = files.key(public)
     right = files.FULL if full else files.READ
     files.allow(files.Allowed(public=key, right=right, name=name or f"key-{key[:8]}"))
+    _note_unless_listening()
     _have_them_read()
 
 
@@ -132,11 +134,26 @@ def _have_them_read() -> None:
 def _host() -> str:
     """This machine, and the port that its settings name."""
     try:
-        with open(places().settings, "rb") as file:
-            port = host_and_port(str(tomllib.load(file).get("listen")))[1]
-    except (OSError, ValueError, UsageError):
+        port = host_and_port(_listen())[1]
+    except UsageError:
         port = PORT
     return f"{os.uname().nodename}:{port}"
+
+
+def _note_unless_listening() -> None:
+    if not _listen():
+        _say(
+            "the daemon listens on no network yet; `imgq config set listen tcp://0.0.0.0:7571` has it"
+        )
+
+
+def _listen() -> str:
+    """The setting; empty where there is none that can be read."""
+    try:
+        with open(places().settings, "rb") as file:
+            return str(tomllib.load(file).get("listen", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def _say(words: str) -> None:
