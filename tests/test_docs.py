@@ -89,22 +89,24 @@ def test_messages_are_found_however_they_are_raised(tmp_path: Path) -> None:
     source = tmp_path / "client" / "imgq" / "x.py"
     source.parent.mkdir(parents=True)
     source.write_text(
-        "raise errors.Refused(f'{a} is {b!r}', 'do' ' this')\n"
+        "raise errors.Refused(f'{a} is no {b!r}', 'do' ' this')\n"
+        "raise Refused(f'{a} is {b}', 'no words')\n"
         "raise StoreDamaged(f'bad {x}' + f' and {y}')\n"
-        "wire.Trouble(code='x', message=f'{x} fails', remedy='wait')\n"
+        "wire.Trouble(code='x', message=f'{x} fails now', remedy='wait')\n"
         "wrong('socket', 'it is open', f'chmod {x}')\n"
         "Verdict('hub', 'wrong', 'it is away', 'go online')\n"
         "Verdict('hub', 'ok', 'it answers')\n"
-        "Failure('damaged', 'the file is empty')\n"
+        "Failure('damaged', 'the file is empty')\nRefusal('too_large', f'it has {x}')\n"
         "raise Refused(text)\nprint('no message')\n"
     )
     assert messages.said(tmp_path) == [
         messages.Said("doctor", "it is away", "go online"),
         messages.Said("doctor", "it is open", "chmod …"),
         messages.Said("failure", "bad … and …", ""),
-        messages.Said("failure", "… is …", "do this"),
+        messages.Said("failure", "… is no …", "do this"),
+        messages.Said("ledger", "it has …", "too_large"),
         messages.Said("ledger", "the file is empty", "damaged"),
-        messages.Said("trouble", "… fails", "wait"),
+        messages.Said("trouble", "… fails now", "wait"),
     ]
 
 

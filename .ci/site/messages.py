@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from imgq import errors
 
+_WORD = re.compile(r"[A-Za-z]{2,}")
 # What an expression stands for whose value is known only when it is said.
 HOLE = "…"
 _FAILURES = {
@@ -37,7 +39,7 @@ class Said:
 
 
 def said(root: Path) -> list[Said]:
-    """Every message that begins with words of its own, each once."""
+    """Every message that has words of its own, each once."""
     files = sorted([*root.glob("client/imgq/**/*.py"), *root.glob("daemon/imgqd/**/*.py")])
     return sorted({each for file in files for each in _of(ast.parse(file.read_text()))})
 
@@ -52,14 +54,14 @@ def _of(tree: ast.Module) -> Iterator[Said]:
         if name == "Verdict" and [_words(each) for each in node.args[1:2]] in (["wrong"], ["note"]):
             where = "note" if _given(node, 1) == "note" else "doctor"
             message, remedy = _given(node, 2), _given(node, 3)
-        elif name == "Failure" and _given(node, 0) in _KINDS:
+        elif _given(node, 0) in _KINDS:
             where, message, remedy = "ledger", _given(node, 1), _given(node, 0)
         elif name in _CALLS:
             where, *keys = _CALLS[name]
             message, remedy = (_given(node, key) for key in keys)
         else:
             continue
-        if message.replace(HOLE, "").strip(" :;,"):
+        if len(_WORD.findall(message)) > 1:
             yield Said(where, message, remedy)
 
 
