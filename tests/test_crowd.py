@@ -16,7 +16,7 @@ import pytest
 from conftest import until
 from imgq import wire
 from imgq.zmtp import Dealer
-from imgqd.serve import crowd, peer, server
+from imgqd.serve import crowd, newcomers, peer, server
 from imgqd.serve.lanes import SLOW_THREADS
 from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.zmtp import framed
@@ -92,6 +92,31 @@ def test_where_it_is_full_of_work_who_comes_waits_outside(
         answers.go.set()
         assert asked(new_dealer())
         assert not any(map(is_gone, busy[1:]))
+
+
+def test_who_comes_ever_again_waits_behind_other_processes_and_is_answered(
+    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newcomers, "MOST_OWED", 3)
+    monkeypatch.setattr(newcomers, "FORGIVEN_A_S", 0.0)
+    monkeypatch.setattr(server, "MOST_PEERS", 10)
+    with serving(path, answers) as serves, contextlib.ExitStack() as stack:
+        (entrance,) = serves._crowd._entrances
+        # Nobody who waits is attended to meanwhile.
+        monkeypatch.setattr(newcomers.Newcomers, "next", lambda self: iter(()))
+        for _ in range(10):
+            with contextlib.closing(Dealer(path, soon())) as staying:
+                assert asked(staying)
+        many = [stack.enter_context(raw(path, GREETING)) for _ in range(30)]
+        until(lambda: len(entrance.newcomers) == 7, "as many to wait as there is room for")
+        assert all(map(is_closed, many[3:23]))
+        monkeypatch.setattr(entrance, "most", 11)
+        monkeypatch.setattr(crowd, "process_of", lambda connection: 1)
+        with contextlib.closing(Dealer(path, soon())) as other:
+            assert asked(other)
+        monkeypatch.undo()
+        until(lambda: len(entrance.newcomers) == 0, "the turn of those who waited")
+        assert all(each.recv(1) for each in many[23:])
 
 
 def test_who_comes_is_let_in_again_when_descriptors_are_there_again(
@@ -254,6 +279,19 @@ def test_time_in_which_it_is_not_listened_to_is_not_its_own() -> None:
         assert client.due == math.inf
         client.hold_up(False)
         assert due < client.due < math.inf
+
+
+def test_who_has_hung_up_is_known_before_that_is_heard() -> None:
+    here, there = socket.socketpair()
+    with here, contextlib.closing(there):
+        client = peer.Peer(there)
+        assert not client.has_hung_up
+        here.sendall(GREETING)
+        client.hear()
+        assert not client.has_hung_up
+        here.close()
+        assert client.has_hung_up
+    assert client.has_hung_up
 
 
 def test_another_user_is_not_let_in(

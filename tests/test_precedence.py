@@ -99,7 +99,7 @@ class Asked:
 
     def __init__(self, request: wire.Request) -> None:
         self.head = wire.pack_request(request, 1)[:64]
-        self.peer: Any = type("Peer", (), {"is_gone": False, "process": 1})
+        self.peer: Any = type("Peer", (), {"has_hung_up": False, "process": 1})
         self.cost = 0.0
         self.goes_first = threading.Event()
         self.seen = threading.Event()
@@ -128,6 +128,17 @@ def test_questions_go_first_and_what_waits_for_the_work_does_not(lanes: Lanes) -
         lanes.put(job)
         assert job.seen.wait(PATIENCE_S)
         assert job.goes_first.is_set() == first, type(request).__name__
+
+
+def test_who_has_hung_up_is_not_thought_of(lanes: Lanes) -> None:
+    gone: Any = Asked(wire.AskStatus())
+    gone.peer.has_hung_up = True
+    for _ in range(3):
+        lanes.put(gone)
+    there: Any = Asked(wire.AskStatus())
+    lanes.put(there)
+    assert there.seen.wait(PATIENCE_S)
+    assert not gone.seen.is_set()
 
 
 def test_a_raised_question_is_over_all_the_same() -> None:

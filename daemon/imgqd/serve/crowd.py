@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from imgqd import precedence
-from imgqd.serve.peer import Peer, uid_of
+from imgqd.serve.newcomers import Newcomers
+from imgqd.serve.peer import Peer, process_of, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 MOST_UNREAD = 64 << 20
 
 _SWEEP_S = 1.0
+# Let in at a time; others are attended to in between.
+_MOST_AT_A_TIME = 32
 
 Attend = Callable[[Peer, int], None]
 
@@ -34,7 +37,12 @@ class Entrance:
     most: int
     met: Callable[[socket.socket], Peer | None]
     peers: set[Peer] = field(default_factory=set)
+    newcomers: Newcomers = field(default_factory=Newcomers)
     is_open: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.peers) >= self.most
 
 
 def of_this_user(connection: socket.socket) -> Peer | None:
@@ -56,6 +64,7 @@ class Crowd:
         self._selector = selectors.DefaultSelector()
         self._peers: dict[Peer, int] = {}
         self._expects = True
+        self._is_behind = False
         self._next_sweep = 0.0
 
     def __iter__(self) -> Iterator[Peer]:
@@ -74,11 +83,13 @@ class Crowd:
         """Waits until somebody wants something, and attends to them; patience: seconds, at most."""
         if self._expects:
             patience = _SWEEP_S if patience is None else min(patience, _SWEEP_S)
-        if ready := self._selector.select(patience):
+        if ready := self._selector.select(0 if self._is_behind else patience):
             with precedence.taken():
                 for key, events in ready:
                     heed: Callable[[int], None] = key.data
                     heed(events)
+        behind = [self._go_on_with(entrance) for entrance in self._entrances]
+        self._is_behind = any(behind)
         if time.monotonic() >= self._next_sweep:
             self._sweep()
         else:
@@ -106,27 +117,48 @@ class Crowd:
                     entrance.peers.remove(peer)
                     self._open(entrance, True)
 
+    def answered(self, peer: Peer) -> None:
+        """It has heard what it asked for."""
+        for entrance in self._entrances:
+            entrance.newcomers.stays(peer.process)
+
     def close(self) -> None:
         for peer in self:
             self.drop(peer)
+        for entrance in self._entrances:
+            entrance.newcomers.keep(0)
         self._selector.close()
 
     def _admit(self, entrance: Entrance, _events: int) -> None:
-        """Lets in the first who waits outside."""
-        if len(entrance.peers) >= entrance.most and not self._make_room(entrance):
+        """Lets in the first who wait outside."""
+        if entrance.is_full and not self._make_room(entrance):
             self._open(entrance, False)
             return
-        try:
-            connection, _ = entrance.door.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError as error:
-            # No descriptor is left: they wait outside until one is, or for the next sweep.
-            log.warning("a client cannot be let in: %s", error.strerror)
-            if not self._make_room(entrance):
-                self._open(entrance, False)
-            return
-        self._let_in(entrance, connection)
+        for _ in range(_MOST_AT_A_TIME):
+            if entrance.is_full:
+                return
+            try:
+                connection, _ = entrance.door.accept()
+            except (BlockingIOError, ConnectionError):
+                return
+            except OSError as error:
+                # No descriptor is left: they wait outside until one is, or for the next sweep.
+                log.warning("a client cannot be let in: %s", error.strerror)
+                entrance.newcomers.keep(0)
+                if not self._make_room(entrance):
+                    self._open(entrance, False)
+                return
+            process = process_of(connection)
+            if not process or entrance.newcomers.comes(process, connection):
+                self._let_in(entrance, connection)
+
+    def _go_on_with(self, entrance: Entrance) -> bool:
+        """Lets in some of those who had to wait; whether there are others."""
+        newcomers = entrance.newcomers
+        for connection in newcomers.next() if not entrance.is_full else ():
+            self._let_in(entrance, connection)
+        newcomers.keep(max(entrance.most - len(entrance.peers), 0))
+        return len(newcomers) > 0 and not entrance.is_full
 
     def _let_in(self, entrance: Entrance, connection: socket.socket) -> None:
         if (peer := entrance.met(connection)) is None:
@@ -163,6 +195,7 @@ class Crowd:
         for peer in self:
             self._attend(peer, 0)
         for entrance in self._entrances:
+            entrance.newcomers.tidy()
             self._open(entrance, True)
         self._expects = any(peer.due < math.inf for peer in self._peers)
 

@@ -75,7 +75,7 @@ class Lanes:
             del job
 
     def _think_of(self, job: Job, first: bool) -> None:
-        if job.peer.is_gone:
+        if job.peer.has_hung_up:
             return
         began = time.thread_time()
         with precedence.taken() if first else contextlib.nullcontext():

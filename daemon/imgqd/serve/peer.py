@@ -93,6 +93,16 @@ class Peer:
             self._began = self.latest
         self._conversation.hear(data)
 
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether it has, though that was not heard yet; for any thread."""
+        try:
+            return self.is_gone or not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def message(self) -> bytes | None:
         """The next message that has come whole."""
         try:

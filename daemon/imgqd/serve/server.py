@@ -199,6 +199,7 @@ class Server:
                 self._think(parcel.job)
             elif parcel.job is not None:
                 peer.line.leave(parcel.job, time.monotonic())
+                self._crowd.answered(peer)
         return has_left
 
     def _wait_for(self, peer: Peer) -> None:
