@@ -10,6 +10,7 @@ over a new connection each time, as `imgq` does.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -113,13 +114,15 @@ def crowding(path: str, held: ExitStack) -> Callable[[], None]:
 
 
 def hanging_up(path: str, held: ExitStack) -> Callable[[], None]:
-    """Connections as fast as they are let in; each asks for something and is gone."""
+    """Connections without end, as fast as they are let in; every other asks for something, the rest say
+    what is no greeting, and each is gone at once."""
+    says = itertools.cycle((GREETING + READY + SEARCH, b"GET / HTTP/1.1\r\n\r\n"))
 
     def again() -> None:
         with closing(socket.socket(socket.AF_UNIX)) as connection, suppress(OSError):
             connection.settimeout(1.0)
             connection.connect(path)
-            connection.sendall(GREETING + READY + SEARCH)
+            connection.sendall(next(says))
 
     return again
 
