@@ -112,11 +112,14 @@ def plot(results: list[Result], out: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
+    matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
+    # Above all there is room for names.
+    lowest = min(0.9, *(each.recall for each in results))
     panels = sorted({(each.pictures, each.queries) for each in results})
     figure, axes = pyplot.subplots(
-        -(-len(panels) // 2), 2, figsize=(11, 3.4 * -(-len(panels) // 2)), squeeze=False
+        -(-len(panels) // 2), 2, figsize=(11, 4.2 * -(-len(panels) // 2)), squeeze=False
     )
     for axis in axes.flat[len(panels) :]:
         axis.remove()
@@ -126,11 +129,11 @@ def plot(results: list[Result], out: Path) -> None:
                 is_ours = each.contender == "imgq"
                 axis.plot(each.median, each.recall, "o", color="#c8553d" if is_ours else "#1b6ca8")
                 axis.annotate(
-                    each.contender, (each.median, each.recall), (4, 4), textcoords="offset points",
-                    fontsize=7, weight="bold" if is_ours else "normal",
+                    each.contender, (each.median, each.recall), (3, 5), textcoords="offset points",
+                    fontsize=8, rotation=40, weight="bold" if is_ours else "normal",
                 )  # fmt: skip
         axis.set(
-            xscale="log", ylim=(-0.05, 1.12), xlabel="ms a query", ylabel="recall@10",
+            xscale="log", ylim=(lowest - 0.03, 1.1), xlabel="ms a query", ylabel="recall@10",
             title=f"{pictures:,} pictures, by {kind}",
         )  # fmt: skip
         axis.margins(x=0.25)
