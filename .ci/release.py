@@ -66,7 +66,9 @@ def expected_in_wheel(names: list[str]) -> set[str]:
                 expected.add(package + name.removeprefix(folder))
         if name.startswith("docs/man/"):
             expected.add(f"{data}/{Path(name).name}")
-        if name == "LICENSE" or Path(name).name == "NOTICE.md":
+        if name == "LICENSE" or (
+            name.startswith(tuple(PACKAGES)) and Path(name).name == "NOTICE.md"
+        ):
             expected.add(f"{about}/licenses/{name}")
     return expected
 
