@@ -35,6 +35,7 @@ from strangers import (
 
 from conftest import PATIENCE_S, Home, until
 from imgq import wire
+from imgq.remote import FarDealer
 from imgq.zmtp import Dealer
 from imgqd.serve.zmtp import framed
 from pictures import encoded, painted
@@ -166,19 +167,31 @@ def test_fault_64_few_descriptors_and_many_idle_connections(
     assert is_running(home)
 
 
-def test_fault_65_a_slow_reader_has_a_megabyte_made_at_a_time(home: Home) -> None:
+@pytest.mark.parametrize("by", [fuzz.by_socket, fuzz.by_network])
+def test_fault_65_a_slow_reader_has_a_megabyte_made_at_a_time(
+    new_home: Callable[..., Home], by: Callable[[Home], fuzz.Way]
+) -> None:
     """600 listings of a megabyte each are asked for, and none is read."""
+    home = new_home()
+    way = by(home)
+    home.start()
+    home.watch()
     megabytes.fill(home)
-    before, path = memory(home), address(home)
-    request, count = framed(wire.pack_request(wire.AskFiles(), 1)), 600
-    with closing(Dealer(path, soon())) as slow:
-        slow._socket.sendall(request * count)
+    before = memory(home)
+    with closing(way.ready()) as slow:
+        slow._socket.sendall(b"".join(_request(slow) for _ in range(600)))
         for _ in range(50):
             assert home.search("red", top=1)
         assert memory(home) - before < 50 * MEGABYTES
         # And such a one waits there, among refusals.
         until(lambda: len(slow.receive(soon(), wire.MOST_REPLY)) > MEGABYTES, "a megabyte")
     assert is_running(home)
+
+
+def _request(dealer: Dealer) -> bytes:
+    """For a listing, as it travels."""
+    message = wire.pack_request(wire.AskFiles(), 1)
+    return framed(dealer._session.sealed(message) if isinstance(dealer, FarDealer) else message)
 
 
 def test_fault_65_a_flood_that_nobody_reads_costs_little(home: Home) -> None:
