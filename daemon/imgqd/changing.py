@@ -30,8 +30,7 @@ log = logging.getLogger(__name__)
 _NAME = "change of model"
 # While there is something to do; and at rest, where only what nobody tells of is looked for.
 BEAT_S, REST_S = 0.2, 30.0
-# The store, and the text tower of the one that is coming, are tried again after so long.
-STORE_AGAIN_S, TEXTS_AGAIN_S = 5.0, 60.0
+STORE_AGAIN_S = 5.0
 # Where the end is near for so long and is not reached, new files wait for so long: else a library that
 # grows would never be whole.
 NEAR_S, HELD_S = 5.0, 10.0
@@ -41,14 +40,16 @@ PIECE_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What the models are changed with. models: the folder of their cards; idle_unload: seconds after which
-    one that is only asked gives its memory back."""
+    """What the models are changed with. models: the folder of their cards; idle_unload: seconds after
+    which one that is only asked gives its memory back; is_settled: whether every file is as the index
+    knows it."""
 
     new_space: Callable[[Card, Model], Space]
     backlog: Backlog
     dirty: Dirty
     models: str
     idle_unload: float
+    is_settled: Callable[[], bool]
 
 
 class Changing(threading.Thread):
@@ -65,9 +66,12 @@ class Changing(threading.Thread):
         self._keeps = False
         self._awake = threading.Event()
         self._ending = False
-        self._texts_again = self._near_since = 0.0
+        self._near_since = 0.0
         self._leaving = Leaving(index, spaces, bench.idle_unload)
         self._online: set[bytes] = set()
+        # An index that was made anew knows no file until all have been looked at.
+        self._trusted = -1 if index.renewed else index.renewals
+        self._later: Card | None = None
         index.tell_shown = self._more
         spaces.tell_made = self._awake.set
 
@@ -83,7 +87,9 @@ class Changing(threading.Thread):
                 self._keeps = held.keeps
         if wanted is None:
             self.trouble = f"the weights of {name} are not on disk"
-        elif not self._index.store.is_immutable:
+        elif self._index.store.is_immutable:
+            self._later = wanted
+        else:
             self._want(wanted, self._keeps)
 
     def run(self) -> None:
@@ -204,6 +210,9 @@ class Changing(threading.Thread):
 
     def _step(self) -> float | None:
         """Does what can be done; seconds until there may be more, if nobody tells."""
+        if self._later is not None and not self._index.store.is_immutable:
+            wanted, self._later = self._later, None
+            self._want(wanted, self._keeps)
         makings = self._makings
         self._look_at_roots(makings)
         for making in makings:
@@ -217,7 +226,7 @@ class Changing(threading.Thread):
             return PIECE_S
         if self._spaces.coming or self._spaces.retired or not all(each.is_done for each in makings):
             return BEAT_S
-        return REST_S if makings else None
+        return REST_S if makings or self._later else None
 
     def _look_at_roots(self, makings: Sequence[Making]) -> None:
         """What lies on a root that comes back may lack what was made meanwhile."""
@@ -238,20 +247,24 @@ class Changing(threading.Thread):
         self.trouble = working.batches.trouble if working else None
         if not making.is_near_its_end:
             self._let_go()
-        elif self._has_texts(space):
+        elif self._knows_all(making) and self._has_texts(space):
             self._hold_files()
             if making.is_done and not self._switched(making):
                 making.look_again()
 
+    def _knows_all(self, making: Making) -> bool:
+        """Whether the index knows what pictures there are."""
+        renewals = self._index.renewals
+        if self._trusted != renewals and self._bench.is_settled():
+            self._trusted = renewals
+            making.look_again()
+        return self._trusted == renewals
+
     def _has_texts(self, space: Space) -> bool:
-        """Whether its text tower is there; it is tried again now and then."""
-        space.texts.start()
-        if space.texts.trouble is not None:
-            self.trouble = space.texts.trouble.message
-            if time.monotonic() > self._texts_again:
-                self._texts_again = time.monotonic() + TEXTS_AGAIN_S
-                self._spaces.rest(space)
-        return space.texts.state == "ready"
+        """Whether its text tower is there."""
+        if (trouble := space.texts.trouble) is not None:
+            self.trouble = trouble.message
+        return space.texts.insist()
 
     def _hold_files(self) -> None:
         """Where the end is near and is not reached, new files wait a while, and then it is their turn."""

@@ -58,7 +58,6 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
 
     models = life.places.models
     spaces = Spaces(index, new_space(card, index.store.model), common, models)
-    bench = Bench(new_space, backlog, dirty, models, settings.idle_unload)
     rules = Rules(settings.exclude, life.places.own, settings.raw_beside_jpeg)
     library = Library(
         roots,
@@ -81,7 +80,18 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         lookout=library.lookout,
         backlog=backlog,
         spaces=spaces,
-        changing=Changing(index, spaces, bench),
+        changing=Changing(
+            index,
+            spaces,
+            Bench(
+                new_space=new_space,
+                backlog=backlog,
+                dirty=dirty,
+                models=models,
+                idle_unload=settings.idle_unload,
+                is_settled=lambda: reconciler.is_settled,
+            ),
+        ),
         searcher=searcher,
         care=Care(index, searcher.selftest),
         indexer=Indexer(index, spaces, backlog, dirty),

@@ -114,4 +114,6 @@ def in_words(daemon: Daemon) -> str:
     if not now.settled:
         rate = daemon.pipeline.batches.rate
         return f"indexing: {now.pending} files pending" + f", {rate:.0f} pictures/s" * bool(rate)
+    if (change := daemon.changing.told()) is not None:
+        return f"changes to the model {change.model}: {change.done} of {change.of} pictures"
     return f"idle: {now.files} files can be found"

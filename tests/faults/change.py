@@ -216,6 +216,7 @@ def _models_in(home: Home) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--others", type=int, default=200)
@@ -228,8 +229,9 @@ def main() -> int:
         try:
             home.watch()
             home.settle()
-            print(f"answered: {dict(asked(home, told.queries))}", flush=True)
-            for line in killed(home, told.rounds):
+            if told.queries:
+                print(f"answered: {dict(asked(home, told.queries))}", flush=True)
+            for line in killed(home, told.rounds, told.seed):
                 print(line, flush=True)
         finally:
             home.kill()

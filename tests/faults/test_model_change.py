@@ -182,6 +182,46 @@ def _knows(home: Home, model: str, name: str) -> bool:
     )
 
 
+def test_one_that_is_kept_rests_until_it_is_asked(home: Home) -> None:
+    home.kill()
+    home.settings("idle_unload = 1\n")
+    home.start()
+    use(home, "second", keep=True)
+    until(is_used(home, "second"), "the change")
+
+    def decoders() -> int:
+        return sum(process.role == "decoder" for process in home.status().processes)
+
+    alone = decoders() // 2
+    until(lambda: decoders() == alone, "an end of the decoders of the one that is kept")
+    for _ in range(2):
+        assert answers(home, "red", "builtin") == "builtin"
+    # What is asked by a picture wakes its pipeline, too.
+    change.Askers(home).picture("green")
+    png(home.pictures / "new.png", named((200, 0, 200)))
+    until(lambda: _knows(home, "builtin", "new.png"), "a vector by the one that is kept")
+    until(lambda: decoders() == alone, "an end of the decoders, again")
+
+
+def test_an_index_that_is_made_anew_amid_a_change_is_whole_before_it_ends(home: Home) -> None:
+    tell(home, "second", "waits")
+    use(home, "second")
+    until(lambda: home.status().change, "a change")
+    home.ask(wire.Pause(seconds=None))
+    home.store.unlink()
+    until(
+        lambda: any(each.code == "rebuilt" for each in home.status().degraded), "an index made anew"
+    )
+    tell(home, "second", "waits", False)
+    status = home.status()
+    assert (status.model.name, roles(home)["second"]) == ("builtin", "coming")
+    home.ask(wire.Resume())
+    until(is_used(home, "second"), "the change")
+    assert home.status().index.pending == 0
+    assert len(home.indexed()) == len(COLORS) + OTHERS
+    assert answers(home, "red") == "second"
+
+
 def test_one_that_cannot_be_had_changes_nothing(home: Home) -> None:
     before = (home.folder / "home" / "settings.toml").read_text()
     with pytest.raises(Refused, match="not on disk") as said:

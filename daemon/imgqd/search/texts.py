@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,6 +21,7 @@ from imgqd.models.text import Texts, open_text_tower
 log = logging.getLogger(__name__)
 
 MOST_REMEMBERED = 4096
+AGAIN_S = 60.0
 
 
 class TextTower:
@@ -31,6 +33,7 @@ class TextTower:
         self._exact, self._engines = exact, engines
         self._lock = threading.Lock()
         self._is_begun = False
+        self._again = 0.0
         self._loaded = threading.Event()
         self._tower: Texts | None = None
         self._remembered: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -42,6 +45,14 @@ class TextTower:
             if not self._is_begun:
                 self._is_begun = True
                 threading.Thread(target=self._load, name="text tower", daemon=True).start()
+
+    def insist(self) -> bool:
+        """Whether it is loaded; where it could not be, it is tried again now and then."""
+        self.start()
+        if self.trouble is not None and time.monotonic() > self._again:
+            self.rest()
+            self.start()
+        return self.state == "ready"
 
     def rest(self) -> None:
         """Gives its memory back, and forgets that it could not be loaded; the next to ask has it loaded
@@ -57,6 +68,7 @@ class TextTower:
             self._tower = open_text_tower(self._card, self._exact, self._engines)
         except Exception as error:
             log.exception("the text tower cannot be loaded")
+            self._again = time.monotonic() + AGAIN_S
             why = error.message if isinstance(error, Failure) else str(error)
             self.trouble = Refused(
                 f"the text tower of {self._card.name} cannot be loaded: {why}",
