@@ -78,10 +78,9 @@ class Changing(threading.Thread):
     def take_up(self, wanted: Card | None, name: str) -> None:
         """Goes on as the store tells, before anything is started. wanted: the card of the model that the
         settings name, None where its weights are not there."""
-        cards_of = {each.identity: each for each in self._cards()}
         for held in self._index.store.models():
-            card = cards_of.get(held.model.identity)
-            if held.role == "kept" and card is not None:
+            card = cards.load(self._bench.models, held.model.name)
+            if held.role == "kept" and card and card.identity == held.model.identity:
                 self._hold(card, "kept")
             elif held.role == "coming":
                 self._keeps = held.keeps
@@ -167,10 +166,6 @@ class Changing(threading.Thread):
             )
         require_transformers(card)
         return card
-
-    def _cards(self) -> list[Card]:
-        names = [held.model.name for held in self._index.store.models()]
-        return [card for name in names if (card := cards.load(self._bench.models, name))]
 
     def _want(self, card: Card, keep: bool) -> None:
         with self._index.lock, self._lock:
