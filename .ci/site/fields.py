@@ -44,7 +44,7 @@ ABOUT = {
     "degraded[].message": "what is wrong",
     "degraded[].remedy": "what to do",
     "waiting": "why indexing waits",
-    "memory_bytes": "that all processes hold",
+    "memory_bytes": "that all processes hold, what they share left out",
     "change": "the model that comes into use, while one does",
     "change.model": "",
     "change.done": "pictures that have a vector of it",

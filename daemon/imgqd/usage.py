@@ -25,9 +25,19 @@ def of(process: wire.Process) -> wire.Usage:
 
 
 def memory(processes: Iterable[wire.Process]) -> int | None:
-    """Bytes that all of them hold; None where the system does not tell of any."""
-    told = [taken for each in processes if (taken := of(each).memory_bytes) is not None]
+    """Bytes that all of them hold, on Linux without what is shared; None where the system does not tell."""
+    told = [taken for each in processes if (taken := _own(each)) is not None]
     return sum(told) if told else None
+
+
+def _own(process: wire.Process) -> int | None:
+    if sys.platform != "linux":
+        return of(process).memory_bytes
+    with suppress(OSError):
+        # Pages: of its address space, in memory, and of these those of files and of shared memory.
+        _, resident, shared = Path(f"/proc/{process.pid}/statm").read_bytes().split()[:3]
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    return None
 
 
 def _of_proc(pid: int) -> dict[str, Any]:
