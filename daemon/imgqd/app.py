@@ -167,11 +167,14 @@ def _has_other_settings(daemon: Daemon) -> bool:
     try:
         settings = config.load(life.places.settings)
         Rules(settings.exclude)
-        if settings.model != daemon.changing.wanted:
+        is_other = settings.model != daemon.changing.wanted
+        if is_other:
             parts.card_of(life.places, settings.model)
             daemon.changing.use(settings.model)
+            log.info("the settings were read again: the model is to be %s", settings.model)
         if replace(settings, model=life.settings.model) == life.settings:
-            log.info("the settings were read again; nothing is to be started anew for them")
+            if not is_other:
+                log.info("the settings were read again, and are as they were")
             return False
     except Failure as failure:
         log.error("the settings cannot be used, those in force stay so: %s", failure.message)
