@@ -1,4 +1,4 @@
-"""A few rounds of what `calls.py`, `churn.py`, `kill.py` and `stranger.py` do many of."""
+"""A few rounds of what `calls.py`, `churn.py`, `kill.py`, `soak.py` and `stranger.py` do many of."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import churn
 import ground
 import kill
+import soak
 import stranger
 from calls import Fault, Faulty
 from conftest import Home
@@ -48,6 +49,28 @@ def test_fault_42_a_call_of_the_database_fails(new_home: Callable[..., Home]) ->
         faulty.pass_through(fault)
     for fault in (Fault(9, "IOError", "once"), Fault(25, "CorruptError", "once")):
         faulty.begin_amid(fault)
+
+
+def test_fault_72_what_is_held_is_told_after_each_round(
+    hasty: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whether it grows, only an hour tells.
+    monkeypatch.setattr(soak, "_judged", lambda held: f"{len(held)} are held against each other")
+    plan = soak.Plan(seed=1, rounds=2, operations=100, a_second=1000)
+    with ground.scratch() as memory:
+        lines = list(soak.run(plan, memory, hasty))
+    assert [line.partition(":")[0] for line in lines[:2]] == ["round 1", "round 2"]
+    assert lines[2] == "1 are held against each other"
+
+
+def test_fault_72_what_is_held_must_not_grow() -> None:
+    grows = [soak.Held(hours / 10, 100 + 0.5 * hours, 50) for hours in range(10)]
+    with pytest.raises(ground.Failed, match=r"\+5\.00 MB an hour"):
+        soak._judged(grows)
+    stays = [soak.Held(hours / 10, 100 + hours % 2, 50) for hours in range(10)]
+    assert "50 descriptors all the while" in soak._judged(stays)
+    with pytest.raises(ground.Failed, match="not constant"):
+        soak._judged([*stays, soak.Held(1.0, 100, 51)])
 
 
 def test_what_programs_do_to_a_folder_is_told_by_every_command(hasty: Home) -> None:
