@@ -134,6 +134,45 @@ class TestHub:
         files.clear()
         assert run(models, "pull", "fast").returncode == 0
 
+    def test_that_is_cut_off_is_asked_for_the_rest(self, models: Path, fast: Path) -> None:
+        asked: list[str | None] = []
+        half = fast.stat().st_size // 2
+
+        class Cutting(FakeHub):
+            files = {f"/{FAST.repository}/resolve/main/{WEIGHTS_FILE}": fast}  # noqa: RUF012
+
+            def do_GET(self) -> None:
+                asked.append(self.headers.get("Range"))
+                whole = fast.stat().st_size
+                start = int((asked[-1] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+                end = whole if start else half
+                self.send_response(206 if start else 200)
+                self.send_header("X-Repo-Commit", "b" * 40)
+                self.send_header("ETag", f'"{weights.digest(fast)}"')
+                self.send_header("Content-Length", str(whole - start))
+                self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+                self.end_headers()
+                with open(fast, "rb") as content:
+                    content.seek(start)
+                    for _ in range(start, end, 1 << 20):
+                        self.wfile.write(content.read(min(1 << 20, end - content.tell())))
+                self.close_connection = True
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cutting) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+            ran = run(models, "pull", "fast", HF_ENDPOINT=endpoint)
+            if ran.returncode:
+                # Some versions of the hub's library go on by themselves, others when they are asked again.
+                ran = run(models, "pull", "fast", HF_ENDPOINT=endpoint)
+            server.shutdown()
+        assert ran.returncode == 0, ran.stderr
+        assert asked[0] is None
+        assert 0 < int(str(asked[-1]).removeprefix("bytes=").rstrip("-")) <= half
+        ready = card.load(models, "fast")
+        assert ready is not None
+        assert weights.digest(ready.weights) == weights.digest(fast)
+
     def test_that_gives_other_weights_than_at_first_is_not_believed(
         self, models: Path, fast: Path, hub_here: tuple[str, dict[str, Path]]
     ) -> None:
