@@ -194,6 +194,7 @@ class Changing(threading.Thread):
             self._index.store.hold_model(space.model, "left")
             self._makings = tuple(each for each in self._makings if each.space is not space)
             self._spaces.retire(space)
+            self._let_go()
             self.trouble = None
         self._awake.set()
 

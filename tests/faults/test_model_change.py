@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -129,6 +130,23 @@ def test_one_may_change_one_s_mind(home: Home) -> None:
     home.kill()
     home.start()
     assert (answers(home, "red"), home.status().change) == ("third", None)
+
+
+def test_whoever_changes_their_mind_near_the_end_has_no_file_wait(home: Home) -> None:
+    """Where the end is near and does not come, new files wait for a while."""
+    tell(home, "second", "waits")
+    use(home, "second")
+    numbers = itertools.count()
+
+    def a_file_waits() -> bool:
+        png(home.pictures / f"new-{next(numbers)}.png", named((1, 2, 3)))
+        settled = home.ask(wire.Settle(timeout=1.0))
+        assert isinstance(settled, wire.Settled)
+        return not settled.settled
+
+    until(a_file_waits, "a file that waits")
+    use(home, "builtin")
+    assert home.settle().index.pending == 0
 
 
 def test_a_model_that_is_kept_can_be_asked(home: Home) -> None:
