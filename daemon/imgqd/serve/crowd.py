@@ -166,7 +166,8 @@ class Crowd:
             return
         self._peers[peer] = 0
         entrance.peers.add(peer)
-        self._attend(peer, 0)
+        # It has mostly said something by now.
+        self._attend(peer, selectors.EVENT_READ)
 
     def _make_room(self, entrance: Entrance) -> bool:
         """Sends away who has said nothing for longest and waits for nothing, if there is one; first of
