@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import change
+import disks
 import oracle
 import spaces_apart
 from change import COLORS, filled, named, wrong_answer
@@ -18,6 +19,7 @@ from conftest import PATIENCE_S, Home, until
 from imgq import client, wire
 from imgq.errors import Refused, UsageError
 from pictures import png
+from test_full_disk import ballast, codes, fill_all_but
 
 OTHERS = 40
 
@@ -322,3 +324,28 @@ def test_followers_are_told_by_the_model_in_use(home: Home) -> None:
             [arrival] = told.arrivals
             assert arrival.path == os.fsencode(home.pictures / "rosy.png")
             break
+
+
+def test_fault_43_a_full_disk_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path, change.environment(tmp_path / "embedded"))
+    monkeypatch.setenv("IMGQ_HOME", home.environment["IMGQ_HOME"])
+    with disks.tmpfs(tmp_path / "home", "12m"):
+        spaces_apart.add_cards(tmp_path / "home")
+        filled(home, 300).start()
+        try:
+            home.watch()
+            home.settle()
+            # What the log has taken is given back.
+            home.stop()
+            home.model = None
+            home.start()
+            fill_all_but(home, 400_000)
+            use(home, "second")
+            until(lambda: "disk_full" in codes(home), "the disk to be full")
+            assert answers(home, "red") == "builtin"
+            ballast(home).unlink()
+            until(is_used(home, "second"), "the change")
+            assert answers(home, "red") == "second"
+            assert home.imgq("check").returncode == 0
+        finally:
+            home.kill()
