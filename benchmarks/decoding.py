@@ -1,23 +1,33 @@
-"""What the sandbox costs: pictures a second in a decoder's process, and in this one, by turns.
+"""What the sandbox costs: pictures a second in decoders, and with the same code in place, by turns.
 
-    python -m benchmarks.decoding [FOLDER] [--rounds 5]
+    python -m benchmarks.decoding [FOLDER] [--rounds 20] [--lanes 4] [--alone]
 
 FOLDER has pictures; without one, 200 JPEGs of 12 megapixels and less are made. Reading, hashing and
 decoding to 256 x 256 pixels are counted, as they are for a new file.
+
+As many decoders work at a time as there are cores, each with a thread that hands it one file after the
+other; by turns with as many processes that have no barriers and are handed no files. With --alone it is
+one of each, picture by picture: what a single picture waits longer.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import multiprocessing
 import os
 import random
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import psutil
 from PIL import Image
 
 from imgqd.pictures.decode import decode
@@ -62,9 +72,11 @@ def make(folder: Path, count: int) -> None:
         image.save(folder / f"{number}.jpg", quality=90)
 
 
-def compare(folder: Path, rounds: int) -> None:
+# ── one picture after the other ──────────────────────────────────────────────────────────────────────
+
+
+def alone(paths: Sequence[Path], rounds: int) -> None:
     """Picture by picture, here and there, so that whatever else the machine does meets both."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
     decoder = Decoder(SPEC, 1)
     # As nice as a decoder is.
     os.nice(10)
@@ -76,26 +88,137 @@ def compare(folder: Path, rounds: int) -> None:
             there += seconds(inside, path)
             here += seconds(in_place, path)
         shares.append(here / there)
-        print(
-            f"{number + 1}: {len(paths) / there:7.1f} a second in a decoder,"
-            f" {len(paths) / here:7.1f} in place"
-        )
+        tell(number, len(paths) / there, len(paths) / here)
     decoder.close()
     print(f"{statistics.median(shares):.3f} of the rate in place (median)")
+
+
+# ── all cores ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Lane(threading.Thread):
+    """Hands its share of the pictures to a decoder, round after round."""
+
+    def __init__(self, paths: Sequence[Path], rounds: threading.Barrier) -> None:
+        super().__init__(daemon=True)
+        self._paths = paths
+        self._rounds = rounds
+        self.decoder: Decoder | None = None
+
+    def run(self) -> None:
+        self.decoder = Decoder(SPEC, 1)
+        inside = in_a_decoder(self.decoder)
+        while True:
+            self._rounds.wait()
+            for path in self._paths:
+                seconds(inside, path)
+            self._rounds.wait()
+
+
+def in_place_lane(paths: Sequence[Path], orders: Connection) -> None:
+    """The same in a process of its own, as nice as a decoder and like it in a session of its own: Linux
+    shares the cores out among sessions."""
+    prepare()
+    os.setsid()
+    os.nice(10)
+    with suppress(EOFError):
+        while orders.recv():
+            for path in paths:
+                seconds(in_place, path)
+            orders.send("done")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """work: one round; processes: all that take part in it."""
+
+    work: Callable[[], None]
+    processes: Sequence[psutil.Process]
+
+    def took(self) -> tuple[float, float]:
+        """Seconds by the clock, and of the cores."""
+        began, before = time.perf_counter(), self._spent()
+        self.work()
+        return time.perf_counter() - began, self._spent() - before
+
+    def _spent(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes)
+
+
+def in_decoders(parts: Sequence[Sequence[Path]]) -> Side:
+    barrier = threading.Barrier(len(parts) + 1)
+    lanes = [Lane(part, barrier) for part in parts]
+    for lane in lanes:
+        lane.start()
+
+    def work() -> None:
+        barrier.wait()
+        barrier.wait()
+
+    work()
+    pids = [lane.decoder.pid for lane in lanes if lane.decoder]
+    return Side(work, [psutil.Process(), *map(psutil.Process, pids)])
+
+
+def in_processes(parts: Sequence[Sequence[Path]]) -> Side:
+    spawned = multiprocessing.get_context("spawn")
+    orders, processes = [], []
+    for part in parts:
+        ours, theirs = spawned.Pipe()
+        process = spawned.Process(target=in_place_lane, args=(part, theirs), daemon=True)
+        process.start()
+        orders.append(ours)
+        processes.append(psutil.Process(process.pid))
+
+    def work() -> None:
+        for each in orders:
+            each.send("go")
+        for each in orders:
+            each.recv()
+
+    work()
+    return Side(work, processes)
+
+
+def together(paths: Sequence[Path], rounds: int, lanes: int) -> None:
+    parts = [paths[number::lanes] for number in range(lanes)]
+    there, here = in_decoders(parts), in_processes(parts)
+    rates, costs = [], []
+    for number in range(rounds):
+        # Who begins changes, so that a machine that grows slower meets both.
+        order = (there, here) if number % 2 else (here, there)
+        took = {side.work: side.took() for side in order}
+        (clock, core), (clock_here, core_here) = took[there.work], took[here.work]
+        rates.append(clock_here / clock)
+        costs.append(core / core_here)
+        tell(number, len(paths) / clock, len(paths) / clock_here)
+    print(
+        f"{statistics.median(rates):.3f} of the rate in place, and {statistics.median(costs):.3f}"
+        " times its time of the cores (medians)"
+    )
+
+
+def tell(number: int, there: float, here: float) -> None:
+    print(f"{number + 1}: {there:7.1f} a second in decoders, {here:7.1f} in place", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--lanes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--alone", action="store_true")
     asked = parser.parse_args()
     prepare()
-    if asked.folder:
-        compare(asked.folder, asked.rounds)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), 200)
-        compare(Path(folder), asked.rounds)
+    with tempfile.TemporaryDirectory() as made:
+        if asked.folder is None:
+            make(Path(made), 200)
+        folder = asked.folder or Path(made)
+        paths = sorted(path for path in folder.iterdir() if path.is_file())
+        if asked.alone:
+            alone(paths, asked.rounds)
+        else:
+            together(paths, asked.rounds, asked.lanes)
 
 
 if __name__ == "__main__":
