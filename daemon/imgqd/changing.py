@@ -222,13 +222,14 @@ class Changing(threading.Thread):
             return PIECE_S
         if self._spaces.coming or self._spaces.retired or not all(each.is_done for each in makings):
             return BEAT_S
+        if not all(each.space.is_at_rest for each in makings):
+            return min(self._bench.idle_unload, REST_S)
         return REST_S if makings or self._later else None
 
     def _look_at_roots(self, makings: Sequence[Making]) -> None:
         """What lies on a root that comes back may lack what was made meanwhile."""
         if makings:
-            roots = self._index.store.roots()
-            online = {root.path for root in roots if root.state == "online"}
+            online = {each.path for each in self._index.store.roots() if each.state == "online"}
             if online - self._online:
                 for making in makings:
                     making.look_again()

@@ -74,6 +74,10 @@ class Space:
         return self._pipeline
 
     @property
+    def is_at_rest(self) -> bool:
+        return self._pipeline is None and self.texts.is_at_rest
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nobody asks it, nor waits for what its pipeline does."""
         working = self._pipeline

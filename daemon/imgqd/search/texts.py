@@ -46,6 +46,10 @@ class TextTower:
                 self._is_begun = True
                 threading.Thread(target=self._load, name="text tower", daemon=True).start()
 
+    @property
+    def is_at_rest(self) -> bool:
+        return not self._is_begun
+
     def insist(self) -> bool:
         """Whether it is loaded; where it could not be, it is tried again now and then."""
         self.start()
