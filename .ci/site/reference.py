@@ -20,6 +20,7 @@ from imgq.cli import manpage, manual  # noqa: E402
 from imgq.cli.commands import GROUPS, imgq  # noqa: E402
 from imgq.record import Record  # noqa: E402
 from imgqd import config, settings_file  # noqa: E402
+from imgqd.command_line import imgqd  # noqa: E402
 
 _TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 # A path travels as bytes, and is text in JSON.
@@ -105,9 +106,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _imgqd() -> Iterator[str]:
-    from imgqd.__main__ import command
-
-    context = click.Context(command, info_name="imgqd")
+    context = click.Context(imgqd, info_name="imgqd")
     yield "## imgqd\n"
     yield from _described(context)
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import click
 
+from imgqd.command_line import imgqd
 from imgqd.models import lean
 
 # A stalled spin of a thread pool costs a search 8 ms: one thread each, before numpy loads.
@@ -41,21 +42,10 @@ def main() -> NoReturn:
         os._exit(code)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", metavar="NAME", help="The model to embed with; remembered.")
-@click.option("--ready", type=int, metavar="FD", hidden=True)
-@click.option("--lock", type=int, metavar="FD", hidden=True)
-def command(model: str | None, ready: int | None, lock: int | None) -> int:
-    """Run imgq's daemon in the foreground."""
-    from imgqd import app
-
-    return app.run(app.CommandLine(model, ready, lock))
-
-
 def run() -> int:
     """The exit code of one command line."""
     try:
-        result = command.main(standalone_mode=False, prog_name="imgqd")
+        result = imgqd.main(standalone_mode=False, prog_name="imgqd")
     except click.ClickException as error:
         error.show()
         return error.exit_code

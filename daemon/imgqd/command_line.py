@@ -1,0 +1,16 @@
+"""The words that `imgqd` takes."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--model", metavar="NAME", help="The model to embed with; remembered.")
+@click.option("--ready", type=int, metavar="FD", hidden=True)
+@click.option("--lock", type=int, metavar="FD", hidden=True)
+def imgqd(model: str | None, ready: int | None, lock: int | None) -> int:
+    """Run imgq's daemon in the foreground."""
+    from imgqd import app
+
+    return app.run(app.CommandLine(model, ready, lock))
