@@ -69,8 +69,8 @@ def test_things_are_told_from_all_others(
     true = torch.tensor([[one == other for other in names] for one in shown])
     first, ten = recall(pictures @ judge.read(names).T, true)
     assert len(names) > 1800
-    assert first >= 11
-    assert ten >= 35
+    assert first >= 17
+    assert ten >= 48
 
 
 def test_a_color_that_is_asked_for_comes_first(
@@ -78,7 +78,7 @@ def test_a_color_that_is_asked_for_comes_first(
 ) -> None:
     torch.manual_seed(2)
     [(_, right)] = colour_pairs(judge, things, studio, 100)
-    assert right >= 85
+    assert right >= 94
 
 
 def test_a_background_that_is_asked_for_comes_first(
@@ -86,13 +86,13 @@ def test_a_background_that_is_asked_for_comes_first(
 ) -> None:
     torch.manual_seed(3)
     [(_, right)] = backgrounds(judge, things, studio, 6)
-    assert right >= 75
+    assert right >= 87
 
 
 def test_pictures_do_not_fall_together(pictures: torch.Tensor) -> None:
     (_, cosine), (_, directions) = spread(pictures, "pictures")
-    assert cosine <= 45
-    assert directions >= 12
+    assert cosine <= 25
+    assert directions >= 14
 
 
 def test_words_that_were_never_learned_mean_nothing(judge: Judge) -> None:
