@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from imgqd.embedder import device, machine
+from imgqd import machine
+from imgqd.embedder import device
 from imgqd.embedder.device import Device
 from imgqd.embedder.embedder import Embedder, EmbedderFailed, EmbedderOptions
 from imgqd.embedder.tower import CannotLoad
