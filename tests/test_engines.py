@@ -266,7 +266,8 @@ class TestEngines:
 def test_status_says_why_it_is_not_the_fastest() -> None:
     ready = Ready(4, "cpu", "f32", 8, "torch", "onnxruntime failed: no such operator")
     daemon: Any = SimpleNamespace(
-        texts=SimpleNamespace(trouble=None),
+        spaces=SimpleNamespace(used=SimpleNamespace(texts=SimpleNamespace(trouble=None))),
+        changing=SimpleNamespace(trouble=None),
         pipeline=SimpleNamespace(batches=SimpleNamespace(trouble=None, ready=ready)),
     )
     (trouble,) = _of_the_model(daemon)
