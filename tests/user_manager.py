@@ -91,14 +91,16 @@ def user_manager(folder: Path) -> Iterator[UserManager | str]:
         outside.kill()
         outside.wait()
         outside.stdout.close()
-        _remove(Path("/sys/fs/cgroup/systemd", environment["IMGQ_CGROUP"]))
+        cgroup = Path("/sys/fs/cgroup/systemd", environment["IMGQ_CGROUP"])
+        until(lambda: _is_removed(cgroup), "the end of its last process")
 
 
-def _remove(cgroup: Path) -> None:
-    """Its files are the kernel's, and go with it."""
+def _is_removed(cgroup: Path) -> bool:
+    """Its files are the kernel's, and go with it, when nobody is in it any more."""
     for folder, _, _ in os.walk(cgroup, topdown=False):
         with suppress(OSError):
             os.rmdir(folder)
+    return not cgroup.exists()
 
 
 def _only_child(pid: int) -> int:
