@@ -1,14 +1,13 @@
 """The database file: its connections and its transactions.
 
 One connection writes, behind a lock, and every write begins IMMEDIATE (a deferred upgrade fails at
-once where another wrote meanwhile); each thread that reads has a connection of its own. Reading
+once where another wrote meanwhile); each thread that reads has a connection to itself. Reading
 goes through a gate, which is closed while the file is replaced by another.
 """
 
 from __future__ import annotations
 
 import threading
-import weakref
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from imgqd.store import place, schema, vec0
 from imgqd.store.faults import translated
 from imgqd.store.gate import Gate
 from imgqd.store.opening import BUSY_S, close_untouched, open_immutable, open_reader, open_writer
+from imgqd.store.readers import Readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,7 @@ class Database:
         self.lock = threading.RLock()  # of who writes
         self.damage = threading.Event()
         self._gate = Gate(BUSY_S)
-        self._local = threading.local()
-        self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
-        self._age = 0
+        self._readers = Readers(self._new_reader)
         with self.guarded():
             self._use(open_immutable(self.path) if immutable else open_writer(self.path), immutable)
 
@@ -53,7 +51,6 @@ class Database:
         self.origin = schema.origin(writer)  # which makes the log
         self._found = place.found(self.path)
         self._least = place.size(self.path)
-        self._age += 1
         self.commits += 1
 
     @contextmanager
@@ -65,24 +62,16 @@ class Database:
             self.damage.set()
             raise
 
-    def _reader(self) -> apsw.Connection:
-        """This thread's connection to the file in use."""
-        age, connection = getattr(self._local, "connection", (0, None))
-        if connection is None or age != self._age:
-            self._refuse_replaced()
-            connection = open_reader(self.path, immutable=self.is_immutable)
-            self._local.connection = self._age, connection
-            self._readers.add(connection)
-        reader: apsw.Connection = connection
-        return reader
+    def _new_reader(self) -> apsw.Connection:
+        """To the file in use."""
+        self._refuse_replaced()
+        return open_reader(self.path, immutable=self.is_immutable)
 
     @contextmanager
     def read(self) -> Iterator[apsw.Connection]:
-        """This thread's connection; all that is read within sees the same commits."""
-        with self._gate.passed(), self.guarded():
-            connection = self._reader()
-            with connection:
-                yield connection
+        """A connection of this thread's; all that is read within sees the same commits."""
+        with self._gate.passed(), self.guarded(), self._readers.one() as connection, connection:
+            yield connection
 
     @contextmanager
     def write(self, *, whole: bool = True) -> Iterator[apsw.Connection]:
@@ -220,10 +209,7 @@ class Database:
         return False
 
     def _disconnect(self) -> None:
-        for connection in list(self._readers):
-            # one that still reads is closed when it is done
-            with suppress(apsw.ThreadingViolationError):
-                connection.close()
+        self._readers.close()
         self._writer.close()  # the last: it checkpoints
 
     def close_untouched(self) -> None:

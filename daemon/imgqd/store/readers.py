@@ -1,0 +1,74 @@
+"""The connections that read: one for each thread that is at it, and a few that wait for the next.
+
+Of dozens of threads few read at once. Those find what was read before in the pages and statements that a
+connection keeps; and memory holds few of these.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import apsw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MOST_IDLE = 4
+
+
+class Readers:
+    """For any number of threads. open: makes another connection."""
+
+    def __init__(self, open: Callable[[], apsw.Connection]) -> None:
+        self._open = open
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._all: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._idle: list[apsw.Connection] = []
+        self._age = 0
+
+    @contextmanager
+    def one(self) -> Iterator[apsw.Connection]:
+        """A connection for this thread alone: the one that it reads by already, if it does."""
+        before = getattr(self._local, "reading", None)
+        if before is not None and before[0] == self._age:
+            yield before[1]
+            return
+        age, connection = self._taken()
+        self._local.reading = age, connection
+        try:
+            yield connection
+        finally:
+            self._local.reading = before
+            self._leave(age, connection)
+
+    def _taken(self) -> tuple[int, apsw.Connection]:
+        with self._lock:
+            age = self._age
+            if self._idle:
+                return age, self._idle.pop()
+        connection = self._open()
+        with self._lock:
+            self._all.add(connection)
+        return age, connection
+
+    def _leave(self, age: int, connection: apsw.Connection) -> None:
+        with self._lock:
+            if age == self._age and len(self._idle) < MOST_IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """All of them; one that still reads is closed when it is done. Who reads next opens another."""
+        with self._lock:
+            self._age += 1
+            self._idle.clear()
+            left = list(self._all)
+            self._all.clear()
+        for connection in left:
+            with suppress(apsw.ThreadingViolationError):
+                connection.close()

@@ -1,0 +1,111 @@
+"""The connections that read: few of them, whoever asks, and none of a file that is gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import apsw
+import pytest
+
+from imgqd.store.readers import MOST_IDLE, Readers
+
+Opened = list[apsw.Connection]
+
+
+@pytest.fixture
+def opened() -> Opened:
+    return []
+
+
+@pytest.fixture
+def readers(tmp_path: Path, opened: Opened) -> Iterator[Readers]:
+    def another() -> apsw.Connection:
+        opened.append(apsw.Connection(str(tmp_path / "file.db")))
+        return opened[-1]
+
+    made = Readers(another)
+    yield made
+    made.close()
+
+
+def one_after_the_other(readers: Readers, threads: int) -> None:
+    def read() -> None:
+        with readers.one() as connection:
+            connection.execute("SELECT 1").fetchall()
+
+    for _ in range(threads):
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+
+
+def at_once(readers: Readers, threads: int) -> set[int]:
+    """So many read at the same moment; the connections that they had."""
+    barrier = threading.Barrier(threads)
+
+    def read(_: int) -> int:
+        with readers.one() as connection:
+            barrier.wait(60)
+            connection.execute("SELECT 1").fetchall()
+            barrier.wait(60)
+            return id(connection)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return set(pool.map(read, range(threads)))
+
+
+def is_open(connection: apsw.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1").fetchall()
+    except apsw.ConnectionClosedError:
+        return False
+    return True
+
+
+def test_threads_that_read_by_turns_share_one(readers: Readers, opened: Opened) -> None:
+    one_after_the_other(readers, 12)
+    assert len(opened) == 1
+
+
+def test_threads_that_read_at_once_have_one_each_and_few_stay(
+    readers: Readers, opened: Opened
+) -> None:
+    assert len(at_once(readers, 3 * MOST_IDLE)) == 3 * MOST_IDLE
+    assert sum(map(is_open, opened)) == MOST_IDLE
+    one_after_the_other(readers, 3)
+    assert len(opened) == 3 * MOST_IDLE
+
+
+def test_a_thread_that_reads_amid_reading_has_the_same(readers: Readers, opened: Opened) -> None:
+    with readers.one() as outer, readers.one() as inner:
+        assert inner is outer
+    assert len(opened) == 1
+    with readers.one() as again:
+        assert again is outer
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_closed_is_read_by_nobody(
+    readers: Readers, opened: Opened, fails: bool, tmp_path: Path
+) -> None:
+    """Not even by who was reading then; and it is closed where that thread has failed, too."""
+    closed_amid: Callable[[], None] = readers.close
+    try:
+        with readers.one() as before:
+            thread = threading.Thread(target=closed_amid)
+            thread.start()
+            thread.join()
+            with readers.one() as after:
+                assert after is not before
+                assert is_open(after)
+            if fails:
+                raise OSError("amid reading")
+    except OSError:
+        assert fails
+    assert not is_open(before)
+    with readers.one() as later:
+        assert later is after
+    assert len(opened) == 2
