@@ -13,8 +13,10 @@ import pytest
 from imgqd.library import compare as module
 from imgqd.library.compare import (
     FIRST_RETRY_S,
+    FORGET_S,
     IGNORED_RETRY_S,
     LONGEST_RETRY_S,
+    STILL_S,
     Comparison,
     Differences,
     Seen,
@@ -195,6 +197,18 @@ def test_a_stamp_in_the_future_waits_as_long_as_any(
     assert of(comparison, age(-ahead), None).unready_s == pytest.approx(1.0)
     clock.passes(1.0)
     assert of(comparison, age(-ahead), None).changed
+
+
+def test_a_young_file_of_which_nothing_more_is_seen_is_forgotten(
+    comparison: Comparison, clock: Clock
+) -> None:
+    for number in range(5):
+        assert compared(comparison, [entry(b"%d.jpg" % number, age(0))], []).unready
+    clock.passes(FORGET_S)
+    assert compared(comparison, [entry(b"last.jpg", age(-2 * FORGET_S))], []).unready
+    clock.passes(STILL_S)
+    assert len(comparison._first_seen) == 1
+    assert compared(comparison, [entry(b"last.jpg", age(-2 * FORGET_S))], []).changed
 
 
 def test_a_stamp_of_long_ago_is_as_good_as_any(comparison: Comparison) -> None:

@@ -19,6 +19,8 @@ from imgqd.store import FileState, Listed, Row
 FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 86400.0
 # What is no picture and goes on changing is read so much later.
 IGNORED_RETRY_S = 30.0
+# What is not still is looked at every few seconds: a file that was not for so long is gone, or was read.
+FORGET_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Comparison:
     def __init__(self, decoder: str) -> None:
         self._decoder = decoder
         self._first_seen: dict[bytes, tuple[Stamp, float]] = {}
+        self._next_forgetting = 0.0
 
     def of(
         self,
@@ -142,6 +145,7 @@ class Comparison:
         known, since = self._first_seen.get(path, (None, 0.0))
         now = time.monotonic()
         if known != stamp:
+            self._forget(now)
             self._first_seen[path] = (stamp, now)
             return STILL_S if age < 0 else STILL_S - age
         still = now - since
@@ -149,6 +153,15 @@ class Comparison:
             del self._first_seen[path]
             return 0.0
         return STILL_S - max(still, age)
+
+    def _forget(self, now: float) -> None:
+        """Files of which nothing more was seen; one that waits after all waits once more."""
+        if now >= self._next_forgetting:
+            self._next_forgetting = now + FORGET_S
+            kept = {
+                each: seen for each, seen in self._first_seen.items() if now - seen[1] < FORGET_S
+            }
+            self._first_seen = kept
 
 
 def paired(
