@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import fake_embedder
@@ -110,6 +111,13 @@ class Home:
         if said["exit_code"]:
             raise AssertionError(f"{said}\n{self.log}")
         return self
+
+    def suspend(self) -> None:
+        """Has the daemon stand still; a signal is heard by one of its threads, and later by the others."""
+        assert self.daemon is not None
+        self.daemon.send_signal(signal.SIGSTOP)
+        process = psutil.Process(self.daemon.pid)
+        until(lambda: process.status() == psutil.STATUS_STOPPED, "the daemon to stand still")
 
     def kill(self) -> None:
         """As a power cut would."""

@@ -53,7 +53,8 @@ def refusal(home: Home, *words: str, stdin: bytes = b"") -> str:
         (["add", ""], "no folder ''"),
         (["model", "use", ""], "no model ''"),
         (["--socket"], "--socket takes an address"),
-        (["--socket", "tcp://127.0.0.1:9", "red"], "is no address"),
+        (["--socket", "udp://127.0.0.1:9", "red"], "is no address"),
+        (["--socket", "tcp://127.0.0.1:9", "red"], "no key of its own"),
         (["--socket", "ipc:///nowhere/socket", "start"], "no daemon answers on ipc:///nowhere"),
     ],
 )

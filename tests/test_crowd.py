@@ -114,6 +114,7 @@ def test_who_comes_ever_again_waits_behind_other_processes_and_is_answered(
         monkeypatch.setattr(crowd, "process_of", lambda connection: 1)
         with contextlib.closing(Dealer(path, soon())) as other:
             assert asked(other)
+        until(lambda: len(entrance.peers) == 3, "the other to be gone")
         monkeypatch.undo()
         until(lambda: len(entrance.newcomers) == 0, "the turn of those who waited")
         assert all(each.recv(1) for each in many[23:])

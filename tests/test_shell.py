@@ -160,7 +160,7 @@ def test_an_interrupt_ends_the_question_and_not_the_shell(home: Home) -> None:
     terminal = Terminal(size=(24, 200, 0, 0))
     child = terminal.run("shell", environment=home.environment, TERM="dumb")
     terminal.until(lambda: terminal.sent.endswith(PROMPT))
-    home.daemon.send_signal(signal.SIGSTOP)
+    home.suspend()
     try:
         terminal.type("red k:1\r")
         terminal.until(lambda: terminal.sent.endswith(b"red k:1\r\n"))

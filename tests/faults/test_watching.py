@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -60,7 +60,7 @@ def degraded(home: Home) -> dict[str, str]:
 def stopped(home: Home) -> Iterator[None]:
     """The daemon reads no event meanwhile."""
     assert home.daemon is not None
-    home.daemon.send_signal(signal.SIGSTOP)
+    home.suspend()
     try:
         yield
     finally:
@@ -250,7 +250,11 @@ def descriptors(home: Home) -> list[str]:
     """What a watcher may hold open: inotify's and pipes."""
     assert home.daemon is not None
     folder = Path(f"/proc/{home.daemon.pid}/fd")
-    held = [os.readlink(each) for each in folder.iterdir()]
+    held: list[str] = []
+    for each in folder.iterdir():
+        # Others come and go meanwhile.
+        with suppress(FileNotFoundError):
+            held.append(os.readlink(each))
     return [each for each in held if each.startswith(("anon_inode:inotify", "pipe:"))]
 
 

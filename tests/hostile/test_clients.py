@@ -52,7 +52,7 @@ def test_fault_67_a_daemon_that_is_not_there(new_home: Callable[..., Home]) -> N
 
 def test_fault_67_a_daemon_that_stands_still(home: Home) -> None:
     assert home.daemon
-    home.daemon.send_signal(signal.SIGSTOP)
+    home.suspend()
     try:
         done = home.imgq("red", "--timeout", "0.5")
     finally:
