@@ -58,19 +58,18 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
 
     models = life.places.models
     spaces = Spaces(index, new_space(card, index.store.model), common, models)
-    rules = Rules(settings.exclude, life.places.own, settings.raw_beside_jpeg)
-    library = Library(
-        roots,
-        rules,
-        dirty,
-        Lookout(dirty, os.fsencode(os.path.join(life.places.runtime, "lookout"))),
-        settings.follow_symlinks,
-        settings.rescan,
-        settings.rescan_unwatched,
-    )
+    library = _library(roots, dirty, life)
     reconciler = Reconciler(library, index, backlog, spaces.submit)
     upkeep = Upkeep(index, library, reconciler)
     searcher = Searcher(index, roots)
+    bench = Bench(
+        new_space=new_space,
+        backlog=backlog,
+        dirty=dirty,
+        models=models,
+        idle_unload=settings.idle_unload,
+        is_settled=lambda: reconciler.is_settled,
+    )
     return Daemon(
         life=life,
         index=index,
@@ -80,18 +79,7 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         lookout=library.lookout,
         backlog=backlog,
         spaces=spaces,
-        changing=Changing(
-            index,
-            spaces,
-            Bench(
-                new_space=new_space,
-                backlog=backlog,
-                dirty=dirty,
-                models=models,
-                idle_unload=settings.idle_unload,
-                is_settled=lambda: reconciler.is_settled,
-            ),
-        ),
+        changing=Changing(index, spaces, bench),
         searcher=searcher,
         care=Care(index, searcher.selftest),
         indexer=Indexer(index, spaces, backlog, dirty),
@@ -104,6 +92,19 @@ def assembled(card: Card, index: Index, life: Life) -> Daemon:
         ),
         courtesy=Courtesy(settings, os.path.join(life.places.data, "paused"), spaces),
         dupes=Dupes(index),
+    )
+
+
+def _library(roots: Roots, dirty: Dirty, life: Life) -> Library:
+    settings = life.settings
+    return Library(
+        roots,
+        Rules(settings.exclude, life.places.own, settings.raw_beside_jpeg),
+        dirty,
+        Lookout(dirty, os.fsencode(os.path.join(life.places.runtime, "lookout"))),
+        settings.follow_symlinks,
+        settings.rescan,
+        settings.rescan_unwatched,
     )
 
 
