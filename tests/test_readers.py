@@ -87,6 +87,19 @@ def test_a_thread_that_reads_amid_reading_has_the_same(readers: Readers, opened:
         assert again is outer
 
 
+def test_what_another_thread_ends_is_over(readers: Readers, opened: Opened) -> None:
+    """As a generator that was left amid reading, and is collected elsewhere."""
+    left = readers.one()
+    first = left.__enter__()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(left.__exit__, None, None, None).result()
+        with readers.one() as mine:
+            assert mine is first
+            other = pool.submit(lambda: readers.one().__enter__()).result()
+            assert other is not mine
+    assert len(opened) == 2
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_was_closed_is_read_by_nobody(
     readers: Readers, opened: Opened, fails: bool, tmp_path: Path

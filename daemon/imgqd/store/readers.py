@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import apsw
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MOST_IDLE = 4
+
+
+@dataclass(slots=True)
+class _Reading:
+    """is_over: a generator that was left amid reading may be ended by another thread than began it, which
+    cannot say so in the first one's place."""
+
+    connection: apsw.Connection
+    age: int
+    is_over: bool = False
 
 
 class Readers:
@@ -33,34 +44,33 @@ class Readers:
     @contextmanager
     def one(self) -> Iterator[apsw.Connection]:
         """A connection for this thread alone: the one that it reads by already, if it does."""
-        before = getattr(self._local, "reading", None)
-        if before is not None and before[0] == self._age:
-            yield before[1]
+        before: _Reading | None = getattr(self._local, "reading", None)
+        if before is not None and before.age == self._age and not before.is_over:
+            yield before.connection
             return
-        age, connection = self._taken()
-        self._local.reading = age, connection
+        reading = self._local.reading = self._taken()
         try:
-            yield connection
+            yield reading.connection
         finally:
-            self._local.reading = before
-            self._leave(age, connection)
+            reading.is_over = True
+            self._leave(reading)
 
-    def _taken(self) -> tuple[int, apsw.Connection]:
+    def _taken(self) -> _Reading:
         with self._lock:
             age = self._age
             if self._idle:
-                return age, self._idle.pop()
+                return _Reading(self._idle.pop(), age)
         connection = self._open()
         with self._lock:
             self._all.add(connection)
-        return age, connection
+        return _Reading(connection, age)
 
-    def _leave(self, age: int, connection: apsw.Connection) -> None:
+    def _leave(self, reading: _Reading) -> None:
         with self._lock:
-            if age == self._age and len(self._idle) < MOST_IDLE:
-                self._idle.append(connection)
+            if reading.age == self._age and len(self._idle) < MOST_IDLE:
+                self._idle.append(reading.connection)
                 return
-        connection.close()
+        reading.connection.close()
 
     def close(self) -> None:
         """All of them; one that still reads is closed when it is done. Who reads next opens another."""
