@@ -28,6 +28,7 @@ from imgqd.library import inotify as module
 from imgqd.library import inotify_reader
 from imgqd.library.inotify import InotifyWatch
 from imgqd.library.inotify_reader import InotifyReader
+from mounting import mounts_copied
 
 Refuse = Callable[[int], AbstractContextManager[None]]
 
@@ -358,12 +359,13 @@ def test_no_other_program_inherits_the_descriptor(inotify: Looker) -> None:
 def test_a_disk_that_is_taken_away_is_told(tmp_path: Path) -> None:
     """In a mount namespace of its own: the script mounts, watches, unmounts, and mounts again."""
     script = Path(__file__).with_name("unmounting.py")
-    done = subprocess.run(
-        ["unshare", "-m", sys.executable, str(script), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with mounts_copied():
+        done = subprocess.run(
+            ["unshare", "-m", sys.executable, str(script), str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode == 77:
         pytest.skip(f"this machine does not let a test mount: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr

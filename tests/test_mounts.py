@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgqd.library import mounts
+from mounting import mounts_copied
 
 MOUNTINFO = rb"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:50 / /srv/nas rw shared:7 master:2 - nfs4 nas:/photos rw,vers=4.2
@@ -89,12 +90,13 @@ def test_a_real_mount_is_told_from_what_is_under_it(tmp_path: Path) -> None:
     ask = "import sys; from imgqd.library.mounts import kind; print(kind(sys.argv[1].encode()))"
     script = 'mount -t ramfs none "$1" && mkdir "$1/deep" && shift && exec "$@"'
     words = [sys.executable, "-c", ask, f"{point}/deep"]
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", str(point), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with mounts_copied():
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, "sh", str(point), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if "permission" in done.stderr.lower() or "not permitted" in done.stderr:
         pytest.skip(f"this machine does not let a test mount: {done.stderr.strip()}")
     assert done.stdout.split() == ["ramfs"], done.stderr

@@ -25,6 +25,7 @@ from far import Laptop, allow, free_port, listen, raw, shown
 from imgq import curve, wire
 from imgq.remote import FarDealer
 from imgqd.serve.server import MOST_GUESTS
+from mounting import mounts_copied
 from pictures import jpeg
 from served import GREETING, is_closed
 
@@ -538,6 +539,11 @@ def wire_between(tmp_path: Path) -> Iterator[tuple[str, str]]:
     if os.getuid() != 0 or shutil.which("ip") is None:
         pytest.skip("only root, with iproute2, can make a network")
     names = (f"imgq-nas-{os.getpid()}", f"imgq-lap-{os.getpid()}")
+    with mounts_copied():
+        yield from networked(names)
+
+
+def networked(names: tuple[str, str]) -> Iterator[tuple[str, str]]:
     try:
         for name in names:
             if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:

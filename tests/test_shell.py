@@ -189,7 +189,8 @@ def test_it_outlives_the_daemon(home: Home) -> None:
     home.start()
     home.settle()
     terminal.type("red k:1\r")
-    terminal.until(lambda: b"/red.jpg" in terminal.sent)
+    # Before it asks, an end of input is the terminal's to understand and not the shell's.
+    terminal.until(lambda: b"/red.jpg" in terminal.sent and terminal.sent.endswith(PROMPT))
     terminal.type("\x04")
     terminal.finished(child)
     terminal.close()

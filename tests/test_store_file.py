@@ -32,6 +32,7 @@ from batches import (
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreNewer
 from imgqd.records import Gone, Metadata, Notes
 from imgqd.store import Counts, Identity, Root, Store, opening, schema
+from mounting import mounts_copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -395,12 +396,13 @@ def test_full_disk_stops_commits_and_nothing_else(tmp_path: Path) -> None:
     mount = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     on_small_disk = 'mount -t tmpfs -o size=2m none "$1" && exec "$2" "$3" fill "$1/index.db"'
     arguments = ["sh", tmp_path, sys.executable, __file__]
-    if (
-        shutil.which("unshare") is None
-        or subprocess.run([*mount, "mount -t tmpfs none /mnt"]).returncode
-    ):
-        pytest.skip("no mount namespace is to be had")
-    subprocess.run([*mount, on_small_disk, *arguments], env=environment(), check=True)
+    with mounts_copied():
+        if (
+            shutil.which("unshare") is None
+            or subprocess.run([*mount, "mount -t tmpfs none /mnt"]).returncode
+        ):
+            pytest.skip("no mount namespace is to be had")
+        subprocess.run([*mount, on_small_disk, *arguments], env=environment(), check=True)
 
 
 class Faulty(apsw.VFSFile):

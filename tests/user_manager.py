@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from conftest import until
+from mounting import mounts_copied
 
 SYSTEMD = "/lib/systemd/systemd"
 # What it takes for a manager of users to believe that it is one: a runtime folder, and a cgroup to divide.
@@ -74,13 +75,14 @@ def user_manager(folder: Path) -> Iterator[UserManager | str]:
         "LC_ALL": "C.UTF-8",
     }
     words = ["unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-ec", WORLD]
-    with open(folder / "manager.log", "wb") as log:
+    with open(folder / "manager.log", "wb") as log, mounts_copied():
         outside = subprocess.Popen(
             words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
         )
-    assert outside.stdout
+        assert outside.stdout
+        said = outside.stdout.readline()
     try:
-        if outside.stdout.readline() != b"ready\n":
+        if said != b"ready\n":
             yield (folder / "manager.log").read_text(errors="replace").strip()
             return
         manager = UserManager(_only_child(outside.pid), environment)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from mounting import disks_plugged
+
 PATIENCE_S = 20.0
 # Megabytes; the least that mkfs makes a file system of.
 _LEAST = {"ext4": 16, "xfs": 320, "btrfs": 128}
@@ -49,10 +51,11 @@ def disk(folder: Path, kind: str, *options: str) -> Iterator[Disk]:
         file.truncate(_LEAST[kind] << 20)
     _run(f"mkfs.{kind}", "-q", *options, str(image))
     made = Disk(image, kind)
-    try:
-        yield made
-    finally:
-        made.free()
+    with disks_plugged():
+        try:
+            yield made
+        finally:
+            made.free()
 
 
 @contextmanager
