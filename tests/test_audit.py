@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from conftest import until
-from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Urgency
 from imgqd.library import audit
 from imgqd.library.audit import Audit, Difference
 from imgqd.library.compare import Seen
 from imgqd.library.dirty import Dirty
+from imgqd.reconcile.backlog import Backlog
 from imgqd.records import Gone, GoneFolder, Stamp
 from world import World
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from imgqd.backlog import Backlog
+from imgqd.reconcile.backlog import Backlog
 
 PATIENCE_S = 30.0
 

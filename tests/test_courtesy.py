@@ -16,11 +16,11 @@ import pytest
 import pictures
 from conftest import Home, until
 from imgq.cli.pause import duration
-from imgqd import courtesy, load, power
 from imgqd.config import Settings
-from imgqd.courtesy import Courtesy
-from imgqd.hours import Hours
-from imgqd.load import Load
+from imgqd.manners import courtesy, load, power
+from imgqd.manners.courtesy import Courtesy
+from imgqd.manners.hours import Hours
+from imgqd.manners.load import Load
 
 
 class Pipeline:

@@ -17,8 +17,8 @@ import pictures
 from conftest import Home
 from imgq import wire
 from imgq.doctor import bundle, machine, running
-from imgqd import doctor
 from imgqd.config import DEFAULTS
+from imgqd.health import doctor
 from imgqd.models import card
 
 

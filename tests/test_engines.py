@@ -21,9 +21,9 @@ from imgqd.embedder.engines import Guarded, choices_of, open_image_tower
 from imgqd.embedder.image import ImageTower
 from imgqd.embedder.onnx import OnnxTower, write_graph
 from imgqd.embedder.tower import Configuration, OutOfMemory, Ready
+from imgqd.health.troubles import _of_the_model
 from imgqd.models import card, towers
 from imgqd.records import PixelSpec
-from imgqd.troubles import _of_the_model
 from test_towers import CONVOLUTIONS, CUSTOM, PLAIN, build, cosines, pictures
 
 SPEC = PixelSpec(8, 8)

@@ -13,10 +13,10 @@ import pytest
 
 from conftest import until
 from imgqd.embedder.jobs import Result, Urgency
+from imgqd.health.stages import Stages
 from imgqd.indexer import Indexer
 from imgqd.library.compare import Seen
 from imgqd.records import Ignored, Stamp
-from imgqd.stages import Stages
 from world import World
 
 

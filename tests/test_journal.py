@@ -14,7 +14,7 @@ import pytest
 import pictures
 from conftest import Home, until
 from imgq.paths import places
-from imgqd import journal
+from imgqd.health import journal
 
 
 class Lines(logging.Handler):

@@ -378,7 +378,8 @@ def test_what_is_no_key_is_neither_allowed_nor_trusted(machine: Laptop, key: str
 def test_a_daemon_that_listens_to_nobody_is_noted_by_doctor(home: Home) -> None:
     home.imgq("keys", "show")
     home.settings('listen = "tcp://127.0.0.1:7571"\n')
-    from imgqd import config, doctor
+    from imgqd import config
+    from imgqd.health import doctor
 
     settings = config.load(str(home.folder / "home" / "settings.toml"))
     (verdict,) = doctor._listening(settings)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from imgq import wire
-from imgqd import precedence
-from imgqd.precedence import LINGER_S, LONGEST_S, SHORT_S, Precedence
+from imgqd.manners import precedence
+from imgqd.manners.precedence import LINGER_S, LONGEST_S, SHORT_S, Precedence
 from imgqd.serve.lanes import Lanes
 
 PATIENCE_S = 30.0
@@ -24,8 +24,8 @@ class Clock:
     def __init__(self, of: Precedence, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.waits: list[float] = []
-        monkeypatch.setattr("imgqd.precedence.time.monotonic", lambda: self.now)
-        monkeypatch.setattr("imgqd.precedence.time.sleep", self.wait)
+        monkeypatch.setattr("imgqd.manners.precedence.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("imgqd.manners.precedence.time.sleep", self.wait)
         monkeypatch.setattr(of._free, "wait", self.wait)
 
     def wait(self, seconds: float) -> None:

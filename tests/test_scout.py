@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from conftest import until
-from imgqd import reconciler
 from imgqd.library import compare, mounts, reach
+from imgqd.reconcile import reconciler
 from world import World
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from imgqd.stages import PIPELINE, Stage, Stages
+from imgqd.health.stages import PIPELINE, Stage, Stages
 
 
 def test_a_pictures_way_is_there_from_the_start_in_its_order() -> None:

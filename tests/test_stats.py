@@ -13,9 +13,9 @@ import pytest
 from conftest import Home
 from imgq import wire
 from imgq.prometheus import exposition
-from imgqd import usage
+from imgqd.health import usage
+from imgqd.health.stages import PIPELINE
 from imgqd.search.times import SEARCH, Times
-from imgqd.stages import PIPELINE
 from pictures import jpeg
 
 COUNTED = wire.IndexState(
@@ -159,8 +159,8 @@ def test_what_a_process_takes() -> None:
 
 def test_where_there_is_no_proc_ps_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     told = subprocess.CompletedProcess([], 0, "  2048   1:02:03.50\n", "")
-    monkeypatch.setattr("imgqd.usage.sys.platform", "darwin")
-    monkeypatch.setattr("imgqd.usage.subprocess.run", lambda *_, **__: told)
+    monkeypatch.setattr("imgqd.health.usage.sys.platform", "darwin")
+    monkeypatch.setattr("imgqd.health.usage.subprocess.run", lambda *_, **__: told)
     own = usage.of(wire.Process(role="daemon", pid=1))
     assert (own.memory_bytes, own.cpu_s) == (2 << 20, 3723.5)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Job, Urgency
 from imgqd.index import Index
 from imgqd.library.dirty import Dirty
@@ -16,7 +15,8 @@ from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
 from imgqd.library.walk import Library
-from imgqd.reconciler import Reconciler
+from imgqd.reconcile.backlog import Backlog
+from imgqd.reconcile.reconciler import Reconciler
 from imgqd.records import Indexed, Metadata, Stamp
 from imgqd.search.resident import Resident
 from imgqd.store import Store

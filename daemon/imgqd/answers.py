@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imgq import wire
 from imgq.errors import Refused, StoreDamaged, UsageError
 from imgqd import shown
+from imgqd.health.stats import stats
 from imgqd.library import reach
 from imgqd.library.admission import require_foreign, require_watched
 from imgqd.library.compare import is_nothing
@@ -19,11 +20,10 @@ from imgqd.records import is_regular
 from imgqd.search.following import Follower
 from imgqd.serve.job import Later
 from imgqd.settings_file import remember_model
-from imgqd.stats import stats
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
-    from imgqd.spaces import Space
+    from imgqd.exchange.spaces import Space
 
 # A damaged index is made anew within this time, if it can be.
 MENDED_S = 20.0

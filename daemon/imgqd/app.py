@@ -18,16 +18,17 @@ from pathlib import Path
 
 from imgq.errors import CannotStart, Failure
 from imgq.paths import places
-from imgqd import answers, config, journal, parts, settings_file
+from imgqd import answers, config, parts, settings_file
 from imgqd.daemon import Daemon, Life
+from imgqd.health import journal
+from imgqd.health.notify import is_listening, notify
+from imgqd.health.opening import open_index
+from imgqd.health.vigil import Vigil
 from imgqd.library.rules import Rules
-from imgqd.notify import is_listening, notify
-from imgqd.opening import open_index
 from imgqd.orders import EndedEarly, Orders, in_time, start_anew, tell_reloading
 from imgqd.serve import door
 from imgqd.serve.gate import Gate
 from imgqd.serve.server import Server
-from imgqd.vigil import Vigil
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from imgq.errors import SettingsError, UsageError
 from imgq.paths import host_and_port
-from imgqd.hours import Hours
+from imgqd.manners.hours import Hours
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "f32", "bf16", "fp16")

@@ -8,32 +8,32 @@ from dataclasses import dataclass, field
 
 from imgq import __version__, wire
 from imgq.paths import Places
-from imgqd import usage
-from imgqd.backlog import Backlog
-from imgqd.changing import Changing
-from imgqd.check import Checker
 from imgqd.config import Settings
-from imgqd.courtesy import Courtesy
 from imgqd.dupes import Dupes
 from imgqd.embedder.pipeline import Pipeline
+from imgqd.exchange.changing import Changing
+from imgqd.exchange.spaces import Spaces
+from imgqd.health import usage
+from imgqd.health.check import Checker
+from imgqd.health.troubles import troubles
+from imgqd.health.upkeep import Upkeep
 from imgqd.index import Index
 from imgqd.indexer import Indexer
 from imgqd.library.dirty import Dirty
 from imgqd.library.empties import Empties
 from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
+from imgqd.manners.courtesy import Courtesy
 from imgqd.models.card import Card
 from imgqd.noting import Noter
 from imgqd.orders import Orders
-from imgqd.reconciler import Reconciler
+from imgqd.reconcile.backlog import Backlog
+from imgqd.reconcile.reconciler import Reconciler
 from imgqd.search import cache
 from imgqd.search.care import Care
 from imgqd.search.search import Searcher
 from imgqd.serve.gate import Gate
-from imgqd.spaces import Spaces
 from imgqd.thumbnails import Thumbnails
-from imgqd.troubles import troubles
-from imgqd.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import StoreError
-from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Result
 from imgqd.index import Index
 from imgqd.library import reach
 from imgqd.library.dirty import Dirty
-from imgqd.precedence import give_way
+from imgqd.manners.precedence import give_way
+from imgqd.reconcile.backlog import Backlog
 from imgqd.records import Change, Embedded, Failed, Ignored, Indexed, Stamp
 
 if TYPE_CHECKING:
-    from imgqd.spaces import Spaces
+    from imgqd.exchange.spaces import Spaces
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from imgqd.patience import Patience
 from imgqd.records import Failure, Noted
 
 if TYPE_CHECKING:
+    from imgqd.exchange.spaces import Spaces
     from imgqd.index import Index
-    from imgqd.reconciler import Reconciler
-    from imgqd.spaces import Spaces
+    from imgqd.reconcile.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
 

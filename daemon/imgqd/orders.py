@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-from imgqd.notify import notify
+from imgqd.health.notify import notify
 
 log = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ import numpy as np
 
 from imgq.errors import CannotStart, Refused
 from imgq.paths import Places
-from imgqd.backlog import Backlog
-from imgqd.changing import Bench, Changing
-from imgqd.check import Checker
 from imgqd.config import Settings
-from imgqd.courtesy import Courtesy
 from imgqd.daemon import Daemon, Life
 from imgqd.dupes import Dupes
 from imgqd.embedder.embedder import Embedder, EmbedderOptions
 from imgqd.embedder.memory import Memory
 from imgqd.embedder.pipeline import Common, Pipeline, Plant
+from imgqd.exchange.changing import Bench, Changing
+from imgqd.exchange.spaces import Space, Spaces
+from imgqd.health.check import Checker
+from imgqd.health.upkeep import Upkeep
 from imgqd.index import Index
 from imgqd.indexer import Indexer
 from imgqd.library.dirty import Dirty
@@ -28,19 +28,19 @@ from imgqd.library.lookout import Lookout
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
 from imgqd.library.walk import Library
+from imgqd.manners.courtesy import Courtesy
 from imgqd.models import card as cards
 from imgqd.models import speeds
 from imgqd.models.card import Card
 from imgqd.noting import Noter
 from imgqd.pictures.limits import Limits
-from imgqd.reconciler import Reconciler
+from imgqd.reconcile.backlog import Backlog
+from imgqd.reconcile.reconciler import Reconciler
 from imgqd.search.care import Care
 from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
-from imgqd.spaces import Space, Spaces
 from imgqd.store import Model, Store
 from imgqd.thumbnails import Drawer, Thumbnails
-from imgqd.upkeep import Upkeep
 
 
 def assembled(card: Card, index: Index, life: Life) -> Daemon:

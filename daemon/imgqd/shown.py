@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from imgq import wire
-from imgqd.check import Finding
+from imgqd.health.check import Finding
 from imgqd.store import Arrived, Exported, FailedFile, FileInfo, FileLine, Picture, Shown
 
 if TYPE_CHECKING:

@@ -21,7 +21,9 @@ from typing import Any
 
 import apsw
 
-from imgqd import indexer, reconciler, upkeep
+from imgqd import indexer
+from imgqd.health import upkeep
+from imgqd.reconcile import reconciler
 from imgqd.store import opening
 
 ORDERS = Path(os.environ["IMGQ_TEST_ORDERS"])

@@ -87,7 +87,7 @@ def test_fault_43_full_while_it_runs(small: Home) -> None:
 TALKATIVE = """
 import logging
 from imgq.paths import places
-from imgqd import journal
+from imgqd.health import journal
 journal.open_log(places())
 for number in range(1000):
     logging.error("line %d", number)

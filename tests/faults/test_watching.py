@@ -18,7 +18,7 @@ import pytest
 import xxhash
 
 from conftest import Home, until
-from imgqd import reconciler
+from imgqd.reconcile import reconciler
 from pictures import jpeg
 
 NewHome = Callable[..., Home]

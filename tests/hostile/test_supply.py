@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 from imgq.errors import Refused
 from imgq.paths import Places
-from imgqd import journal
+from imgqd.health import journal
 from imgqd.models import card, towers, weights
 from imgqd.models.card import Card
 from imgqd.models.presets import BUILTIN_SHA256

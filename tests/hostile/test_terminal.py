@@ -97,7 +97,7 @@ def test_where_nobody_can_read_it_ends_in_order(
 def test_the_daemons_own_words_steer_nothing(tmp_path: Path) -> None:
     """On stderr, where somebody runs it in the foreground, and in its log."""
     code = (
-        "import logging, sys; from imgq.paths import places; from imgqd import journal\n"
+        "import logging, sys; from imgq.paths import places; from imgqd.health import journal\n"
         "journal.open_log(places())\n"
         "try: open('/\\x1b[2J\\n\\u202e')\n"
         "except OSError: logging.exception('%s is offline', '\\x1b[2J\\x9b\\nERROR forged \\udcff')\n"

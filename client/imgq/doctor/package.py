@@ -29,7 +29,7 @@ def of_the_package(roots: tuple[bytes, ...], device: str | None = None) -> Itera
     words = [device or "", *map(os.fsdecode, roots)]
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "imgqd.doctor", *words],
+            [sys.executable, "-P", "-m", "imgqd.health.doctor", *words],
             capture_output=True,
             timeout=_LOADS_S,
             check=False,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from imgqd.embedder.slab import Slab
+from imgqd.health.stages import Stages
 from imgqd.pictures.handle import Decoder, DecoderLost
 from imgqd.pictures.messages import Look
 from imgqd.records import Failure, Metadata, Notes
-from imgqd.stages import Stages
 
 Answer = TypeVar("Answer")
 

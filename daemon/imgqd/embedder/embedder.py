@@ -15,9 +15,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from imgqd import priority
 from imgqd.channel import Channel, ChannelClosed
 from imgqd.embedder.tower import Configuration, Ready
+from imgqd.manners import priority
 from imgqd.models.card import Card
 
 FAKE = "IMGQ_TEST_EMBEDDER"

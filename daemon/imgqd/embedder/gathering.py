@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from imgqd.embedder.jobs import Decoded, Hashed, Result, Turn
 from imgqd.embedder.slab import Slabs
-from imgqd.stages import Stages
+from imgqd.health.stages import Stages
 
 # A batch is not waited for longer than this while decoders are at work.
 GATHER_S = 0.1

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from imgqd import priority
 from imgqd.channel import Channel, ChannelClosed
 from imgqd.embedder.tower import (
     CannotLoad,
@@ -31,6 +30,7 @@ from imgqd.embedder.tower import (
     Ready,
     Tower,
 )
+from imgqd.manners import priority
 from imgqd.records import PixelSpec
 
 Answer = dict[str, Any]

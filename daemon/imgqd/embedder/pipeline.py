@@ -23,9 +23,9 @@ from imgqd.embedder.lane import Lane, Shop
 from imgqd.embedder.reading import Outlets, Reader
 from imgqd.embedder.slab import Slabs
 from imgqd.embedder.twins import Twins
+from imgqd.health.stages import Stages
 from imgqd.pictures.formats import is_picture_name
 from imgqd.pictures.handle import Decoder
-from imgqd.stages import Stages
 
 if TYPE_CHECKING:
     from imgqd.embedder.embedder import Embedder

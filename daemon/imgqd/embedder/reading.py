@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from imgq.errors import StoreError
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Decoded, Hashed, Job, Result, Turn
+from imgqd.manners.precedence import give_way
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
-from imgqd.precedence import give_way
 from imgqd.records import Failed, Failure, Gone, Ignored, Stamp, is_regular
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from imgqd import priority
+from imgqd.manners import priority
 from imgqd.models.card import Card
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from imgqd.embedder.reading import STILL_S
 from imgqd.library.scan import Entry
+from imgqd.manners.precedence import give_way
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
-from imgqd.precedence import give_way
 from imgqd.records import Stamp
 from imgqd.store import FileState, Listed, Row
 

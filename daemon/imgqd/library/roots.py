@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import Refused
-from imgqd.journal import NEWS
+from imgqd.health.journal import NEWS
 from imgqd.library import mounts, reach
 from imgqd.library.recognition import Recognition, glance
 from imgqd.library.scan import leads_elsewhere, root_of

@@ -21,9 +21,9 @@ from imgqd.library.rules import Rules
 from imgqd.library.scan import Entry, leads_elsewhere, look, under
 
 if TYPE_CHECKING:
-    from imgqd.backlog import Backlog
     from imgqd.index import Index
     from imgqd.library.lookout import Lookout
+    from imgqd.reconcile.backlog import Backlog
     from imgqd.records import Stamp
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 
-from imgqd import priority
+from imgqd.manners import priority
 from imgqd.pictures import kernel, landlock, seccomp
 
 # Asked for now: later the system does not say.

@@ -16,10 +16,10 @@ from imgqd.serve.parking import BEAT_S
 from imgqd.shown import arrival
 
 if TYPE_CHECKING:
+    from imgqd.exchange.spaces import Space, Spaces
     from imgqd.index import Index
     from imgqd.search.meaning import Meant
     from imgqd.search.search import Searcher
-    from imgqd.spaces import Space, Spaces
     from imgqd.store import Arrived
 
 # Rows that are looked at together; all that they show fits into a reply.

@@ -21,7 +21,7 @@ from imgqd.records import Failure
 from imgqd.search.rank import combine
 
 if TYPE_CHECKING:
-    from imgqd.spaces import Space
+    from imgqd.exchange.spaces import Space
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from imgq import wire
 from imgq.errors import UsageError
+from imgqd.exchange.spaces import Space
 from imgqd.index import Index
 from imgqd.library.roots import Roots
 from imgqd.search import cutoff
@@ -20,7 +21,6 @@ from imgqd.search.rank import Found, many
 from imgqd.search.selftest import SAMPLES, SelfTest
 from imgqd.search.times import Times
 from imgqd.shown import hit
-from imgqd.spaces import Space
 from imgqd.store import Shown
 
 _FILES_AT_ONCE = 500

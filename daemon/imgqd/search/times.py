@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from imgqd.stages import Stages
+from imgqd.health.stages import Stages
 
 # A query's words and pictures to their vector; its filters to what may be found; the vector to the nearest
 # pictures; and these to files.

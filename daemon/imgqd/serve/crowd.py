@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from imgqd import precedence
+from imgqd.manners import precedence
 from imgqd.serve.newcomers import Newcomers
 from imgqd.serve.peer import Peer, process_of, uid_of
 

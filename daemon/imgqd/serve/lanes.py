@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from imgq import wire
-from imgqd import precedence
+from imgqd.manners import precedence
 from imgqd.serve.job import Job
 from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.turns import Turns

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgq.errors import StoreError
-from imgqd.precedence import give_way
+from imgqd.manners.precedence import give_way
 from imgqd.records import (
     METADATA,
     Embedded,

@@ -16,7 +16,7 @@ from typing import Any
 from fake_embedder import FakeTexts
 from imgqd.indexer import Indexer
 from imgqd.library import lookout
-from imgqd.reconciler import Reconciler
+from imgqd.reconcile.reconciler import Reconciler
 
 __all__ = ["FakeTexts"]
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from watchdog.observers.polling import PollingObserver
 
 from fake_embedder import FakeTexts
-from imgqd import reconciler
 from imgqd.library import lookout, observer
 from imgqd.library.inotify import InotifyWatch
 from imgqd.library.inotify_reader import InotifyReader
+from imgqd.reconcile import reconciler
 
 __all__ = ["FakeTexts"]
 

@@ -17,10 +17,10 @@ from imgq.errors import Refused, StoreDamaged
 from imgqd.library.audit import Audit, Code, Difference, Looked
 
 if TYPE_CHECKING:
-    from imgqd.backlog import Backlog
+    from imgqd.health.upkeep import Upkeep
     from imgqd.library.walk import Library
-    from imgqd.reconciler import Reconciler
-    from imgqd.upkeep import Upkeep
+    from imgqd.reconcile.backlog import Backlog
+    from imgqd.reconcile.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable
 
 from imgq.errors import StoreError
-from imgqd.backlog import Backlog
-from imgqd.bookkeeper import Bookkeeper
 from imgqd.embedder.jobs import Job, Urgency
 from imgqd.index import Index
 from imgqd.library import mounts
 from imgqd.library.dirty import Hints
 from imgqd.library.scan import under
 from imgqd.library.walk import Library, Pass, Walker
-from imgqd.scout import Scouts
+from imgqd.reconcile.backlog import Backlog
+from imgqd.reconcile.bookkeeper import Bookkeeper
+from imgqd.reconcile.scout import Scouts
 
 log = logging.getLogger(__name__)
 

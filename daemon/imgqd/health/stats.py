@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from imgq import __version__, wire
-from imgqd import usage
+from imgqd.health import usage
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
+    from imgqd.health.stages import Stage
     from imgqd.search.times import Times
-    from imgqd.stages import Stage
 
 
 def stats(daemon: Daemon) -> wire.Stats:

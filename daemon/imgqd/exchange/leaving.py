@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from imgqd.exchange.spaces import Space, Spaces
     from imgqd.index import Index
-    from imgqd.spaces import Space, Spaces
 
 # Whoever asks what is no longer held is waited for; whoever waits for its decoders, so long.
 RETIRED_S = 10.0

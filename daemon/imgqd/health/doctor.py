@@ -1,5 +1,5 @@
-"""`python -m imgqd.doctor DEVICE ROOT…`: verdicts on what the daemon is made of, a JSON object a line,
-for `imgq doctor`. DEVICE is the one in use, empty where that is not known."""
+"""`python -m imgqd.health.doctor DEVICE ROOT…`: verdicts on what the daemon is made of, a JSON object a
+line, for `imgq doctor`. DEVICE is the one in use, empty where that is not known."""
 
 from __future__ import annotations
 

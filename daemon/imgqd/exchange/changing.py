@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Literal
 
 from imgq import wire
 from imgq.errors import ModelMissing, StoreError, UsageError
-from imgqd.leaving import Leaving
-from imgqd.making import Making
+from imgqd.exchange.leaving import Leaving
+from imgqd.exchange.making import Making
 from imgqd.models import card as cards
 from imgqd.models.pull import require_transformers
 from imgqd.store import Model
 
 if TYPE_CHECKING:
-    from imgqd.backlog import Backlog
+    from imgqd.exchange.spaces import Space, Spaces
     from imgqd.index import Index
     from imgqd.library.dirty import Dirty
     from imgqd.models.card import Card
-    from imgqd.spaces import Space, Spaces
+    from imgqd.reconcile.backlog import Backlog
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from imgq.errors import StoreDamaged, StoreError
 if TYPE_CHECKING:
     from imgqd.index import Index
     from imgqd.library.walk import Library
-    from imgqd.reconciler import Reconciler
+    from imgqd.reconcile.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
 

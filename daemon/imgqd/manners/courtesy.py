@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imgqd import power
 from imgqd.config import Settings
-from imgqd.hours import Hours
-from imgqd.load import Load
-from imgqd.spaces import Spaces
+from imgqd.exchange.spaces import Spaces
+from imgqd.manners import power
+from imgqd.manners.hours import Hours
+from imgqd.manners.load import Load
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from imgqd.embedder.jobs import Job, Result, Work
     from imgqd.embedder.memory import Memory
     from imgqd.embedder.pipeline import Common, Pipeline
+    from imgqd.health.stages import Stages
     from imgqd.index import Index
     from imgqd.models.card import Card
     from imgqd.search.resident import Resident
     from imgqd.search.texts import TextTower
-    from imgqd.stages import Stages
     from imgqd.store import Model
 
 Whose = Literal["used", "another", "nobody"]

@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from imgq.errors import StoreError
-from imgqd.journal import NEWS
-from imgqd.notify import notify, watchdog_s
+from imgqd.health.journal import NEWS
+from imgqd.health.notify import notify, watchdog_s
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon

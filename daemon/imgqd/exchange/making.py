@@ -14,9 +14,9 @@ from imgqd.embedder.jobs import Job, Result, Urgency
 from imgqd.records import FINAL, Failed, Indexed
 
 if TYPE_CHECKING:
+    from imgqd.exchange.spaces import Space
     from imgqd.index import Index
     from imgqd.library.dirty import Dirty
-    from imgqd.spaces import Space
     from imgqd.store import Picture
 
 log = logging.getLogger(__name__)

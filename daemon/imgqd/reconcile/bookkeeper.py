@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from imgqd.backlog import Backlog
 from imgqd.embedder.jobs import Job
 from imgqd.index import Index
 from imgqd.library import reach
 from imgqd.library.compare import Seen
 from imgqd.library.walk import Library, Pass
+from imgqd.reconcile.backlog import Backlog
 from imgqd.records import Change, Gone, GoneFolder, Moved, Stamp
 
 # Known files by device and inode.

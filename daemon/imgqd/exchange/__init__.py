@@ -1,0 +1,1 @@
+"""The models that can be asked, and one exchanged for another while it is being asked."""

@@ -1,0 +1,1 @@
+"""How the daemon and its index do: checked, mended, measured, and told."""
