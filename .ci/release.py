@@ -14,6 +14,7 @@ import tempfile
 import venv
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import date
 from email.parser import Parser
 from pathlib import Path
 
@@ -22,6 +23,9 @@ VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 # Where what lies in the project goes in the wheel.
 PACKAGES = {"client/imgq/": "imgq/", "daemon/imgqd/": "imgqd/"}
 UNITS = ("systemd/imgqd.service", "systemd/imgqd.socket", "launchd/org.imgq.imgqd.plist")
+# Of other licenses than what is packed.
+NOT_PACKED = "tests/held_out/"
+PART = re.compile(r"^## (.+)$", re.MULTILINE)
 MOST_DEPENDENCIES = 4
 # Of a wheel that a person waits for: all but the sample library and the builtin model is small.
 MOST_BYTES = 40_000_000
@@ -40,9 +44,8 @@ def version() -> str:
 
 def tracked() -> list[str]:
     """The files of the project."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    listed = told_by_git("ls-files", "--cached", "--others", "--exclude-standard")
+    return [name for name in listed.splitlines() if (ROOT / name).is_file()]
 
 
 def build(folder: Path, target: str) -> Path:
@@ -73,6 +76,10 @@ def expected_in_wheel(names: list[str]) -> set[str]:
     return expected
 
 
+def expected_in_sdist(names: list[str]) -> set[str]:
+    return {name for name in names if not name.startswith(NOT_PACKED)}
+
+
 def check_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if not name.endswith("/")}
@@ -91,7 +98,7 @@ def check_sdist(sdist: Path) -> None:
     top = f"imgq-{version()}/"
     with tarfile.open(sdist) as archive:
         found = {each.name.removeprefix(top) for each in archive.getmembers() if each.isfile()}
-    require_same(found, {*tracked(), "PKG-INFO"})
+    require_same(found, {*expected_in_sdist(tracked()), "PKG-INFO"})
 
 
 def require_same(found: set[str], expected: set[str]) -> None:
@@ -132,16 +139,34 @@ def check_client(imgq: Path, home: Path) -> None:
             )
 
 
-def check_changes() -> None:
-    if f"## {version()} " not in (ROOT / "CHANGELOG.md").read_text():
-        raise Wrong(f"CHANGELOG.md has no part `## {version()} - DATE`: name its first one so")
+def check_changes(text: str) -> None:
+    """The newest part of the changelog is this version's, and dated."""
+    name = (PART.findall(text) or ["none"])[0]
+    said, _, day = name.partition(" - ")
+    if said != version() or not is_day(day):
+        raise Wrong(f"the first part of CHANGELOG.md is `{name}`, not `{version()} - YYYY-MM-DD`")
+
+
+def is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def check_clean() -> None:
-    command = ["git", "status", "--porcelain"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    if said:
-        raise Wrong(f"not all is committed: {said.splitlines()[0].strip()}")
+    if changed := told_by_git("status", "--porcelain"):
+        raise Wrong(f"not all is committed: {changed.splitlines()[0].strip()}")
+
+
+def check_new() -> None:
+    if told_by_git("tag", "--list", f"v{version()}"):
+        raise Wrong(f"the tag v{version()} is there: raise the version in client/imgq/__init__.py")
+
+
+def told_by_git(*words: str) -> str:
+    command = ["git", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def check_manual() -> None:
@@ -162,7 +187,9 @@ def run(command: list[str]) -> None:
 
 def checks(wheel: Path, sdist: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "everything is committed", check_clean
-    yield f"CHANGELOG.md tells of {version()}", check_changes
+    yield f"{version()} is not released yet", check_new
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    yield f"CHANGELOG.md tells of {version()}", lambda: check_changes(changes)
     yield "the manual pages are what the commands say", check_manual
     yield "the wheel holds the packages, and nothing else", lambda: check_wheel(wheel)
     yield "the sdist holds the project, and nothing else", lambda: check_sdist(sdist)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from email.parser import Parser
 from importlib.metadata import distribution
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -50,12 +51,77 @@ def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
     release.check_description(wheel)
 
 
+def test_the_wheel_names_the_licenses_of_all_that_it_holds(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(f"imgq-{release.version()}.dist-info/METADATA").decode()
+    metadata = Parser().parsestr(text)
+    assert metadata["License-Expression"] == "MIT AND CC-BY-4.0 AND OFL-1.1"
+    notices = ["client/imgq/demo/library/NOTICE.md", "daemon/imgqd/models/builtin/NOTICE.md"]
+    assert sorted(metadata.get_all("License-File", [])) == ["LICENSE", *notices]
+
+
 def test_the_sdist_would_hold_what_it_should() -> None:
     """Which files go into it; `make release` packs them."""
     from hatchling.builders.sdist import SdistBuilder
 
-    files = SdistBuilder(str(ROOT)).recurse_included_files()
-    release.require_same({file.distribution_path for file in files}, set(release.tracked()))
+    files = {file.distribution_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
+    release.require_same(files, release.expected_in_sdist(release.tracked()))
+    assert not [name for name in files if "held_out/" in name]
+
+
+def test_the_changelog_is_ready_when_its_newest_part_is_dated() -> None:
+    said = release.version()
+    release.check_changes(f"# Changelog\n\n## {said} - 2026-02-28\n\n## 0.0.1 - 2025-01-01\n")
+    for part in (
+        "Unreleased",
+        said,
+        f"{said} - soon",
+        f"{said} - 2026-02-30",
+        f"{said}1 - 2026-02-28",
+    ):
+        with pytest.raises(release.Wrong, match=f"is `{part}`, not"):
+            release.check_changes(f"## {part}\n\n## {said} - 2026-02-28\n")
+    with pytest.raises(release.Wrong, match="is `none`"):
+        release.check_changes("# Changelog\n")
+
+
+def test_the_changelog_tells_of_the_version_or_of_what_is_to_be_released() -> None:
+    name = release.PART.findall((ROOT / "CHANGELOG.md").read_text())[0]
+    assert name == "Unreleased" or name.startswith(f"{release.version()} - ")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with one commit, that a release is made of."""
+    for words in (["init"], ["commit", "--allow-empty", "-m", "It begins"]):
+        who = ["-c", "user.name=ann", "-c", "user.email=ann@example.org"]
+        subprocess.run(["git", *who, *words, "--quiet"], cwd=tmp_path, check=True)
+    monkeypatch.setattr(release, "version", lambda: "1.0.0")
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_what_is_not_committed_is_not_released(project: Path) -> None:
+    release.check_clean()
+    (project / "new.py").touch()
+    with pytest.raises(release.Wrong, match=r"not all is committed: \?\? new\.py"):
+        release.check_clean()
+
+
+def test_a_version_is_released_once(project: Path) -> None:
+    release.check_new()
+    subprocess.run(["git", "tag", "v1.0.0"], cwd=project, check=True)
+    with pytest.raises(release.Wrong, match=r"the tag v1\.0\.0 is there"):
+        release.check_new()
+
+
+def test_a_manual_page_that_says_something_else_is_told(project: Path) -> None:
+    pages = project / "docs" / "man"
+    shutil.copytree(ROOT / "docs" / "man", pages)
+    release.check_manual()
+    (pages / "imgq.1").write_text("imgq")
+    with pytest.raises(release.Wrong, match=r"docs/man/imgq\.1 is not what the command says"):
+        release.check_manual()
 
 
 def test_what_should_not_be_there_is_told(wheel: Path, tmp_path: Path) -> None:
