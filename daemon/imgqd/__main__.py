@@ -11,12 +11,14 @@ from typing import NoReturn
 import click
 
 from imgqd.command_line import imgqd
+from imgqd.health import allocator
 from imgqd.models import lean
 
 # A stalled spin of a thread pool costs a search 8 ms: one thread each, before numpy loads.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 lean.for_texts_alone()
+allocator.few_arenas()
 # A query wants the interpreter back after each of torch's operations, and waits so long for it each time
 # that another thread is busy: five milliseconds, unless it is told otherwise.
 sys.setswitchinterval(0.0005)

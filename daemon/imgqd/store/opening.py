@@ -35,10 +35,11 @@ WRITER = {
     "foreign_keys": "on",
     "wal_autocheckpoint": 1000,  # pages
     "journal_size_limit": 16 << 20,
-    "cache_size": -16384,  # KiB
+    # KiB; the system keeps pages too, and an index that grows fills whatever is allowed here.
+    "cache_size": -4096,
     "temp_store": "memory",
 }
-READER = {"query_only": "on", "cache_size": -8192}
+READER = {"query_only": "on", "cache_size": -2048}
 
 
 def open_writer(path: Path) -> apsw.Connection:
