@@ -116,10 +116,8 @@ class Lane(threading.Thread):
 
 
 def in_place_lane(paths: Sequence[Path], orders: Connection) -> None:
-    """The same in a process of its own, as nice as a decoder and like it in a session of its own: Linux
-    shares the cores out among sessions."""
+    """The same in a process of its own, as nice as a decoder."""
     prepare()
-    os.setsid()
     os.nice(10)
     with suppress(EOFError):
         while orders.recv():

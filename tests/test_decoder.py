@@ -183,6 +183,8 @@ def test_a_decoder_is_confined(decoder: Decoder) -> None:
     assert decoder.missing or status["Seccomp"].strip() == "2"
     assert int(status["SigIgn"], 16) & 1 << signal.SIGINT - 1
     assert os.getpgid(decoder.pid) == decoder.pid
+    # Linux shares the cores out among sessions.
+    assert os.getsid(decoder.pid) == os.getsid(0)
     assert os.getpriority(os.PRIO_PROCESS, decoder.pid) >= 10
     environment = Path(f"/proc/{decoder.pid}/environ").read_bytes()
     assert b"HOME=" not in environment.replace(b"PYTHONHOME=", b"")

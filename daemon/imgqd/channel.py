@@ -12,7 +12,8 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -22,7 +23,10 @@ MOST_BYTES = 16 << 20
 # A child that does not take a message for so long is as good as gone.
 SEND_S = 30.0
 LOOK_S = 0.1
+# So many descriptors come with a message at most.
+MOST_DESCRIPTORS = 8
 _LENGTH = struct.Struct("<I")
+T = TypeVar("T")
 
 
 class ChannelClosed(Exception):
@@ -58,18 +62,17 @@ class Channel:
         self._patience = None if self._send_s is None else Patience(self._send_s)
         try:
             if descriptors:
-                self._await(select.POLLOUT)
-                data = data[socket.send_fds(self._end, [data], descriptors) :]
+                first = partial(socket.send_fds, self._end, [data], descriptors)
+                data = data[self._tried(select.POLLOUT, first) :]
             while data:
-                self._await(select.POLLOUT)
-                data = data[self._end.send(data) :]
+                data = data[self._tried(select.POLLOUT, partial(self._end.send, data)) :]
         except OSError as error:
             raise ChannelClosed(str(error)) from error
 
     def receive(
         self, timeout: float | None = None, meanwhile: Callable[[], None] | None = None
     ) -> tuple[dict[str, Any], list[int]]:
-        """The next message and its descriptors, at most one.
+        """The next message and its descriptors, MOST_DESCRIPTORS at most.
 
         timeout: seconds until TimeoutError, None for ever. meanwhile: is called every LOOK_S for as long
         as nothing comes; what it raises ends the wait. Only with a timeout.
@@ -98,7 +101,7 @@ class Channel:
 
     def _start(self, descriptors: list[int]) -> bytes:
         """The first bytes of a message; the descriptors that come with them are put into the list."""
-        space = socket.CMSG_SPACE(array.array("i").itemsize)
+        space = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
         self._await(select.POLLIN)
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         start, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space, flags)
@@ -114,12 +117,22 @@ class Channel:
     def _exactly(self, count: int) -> bytes:
         parts = bytearray()
         while len(parts) < count:
-            self._await(select.POLLIN)
-            part = self._end.recv(count - len(parts))
+            if parts:
+                # Only a wait counts the time of who sends byte by byte.
+                self._await(select.POLLIN)
+            part = self._tried(select.POLLIN, partial(self._end.recv, count - len(parts)))
             if not part:
                 raise ChannelClosed("the other side is gone")
             parts += part
         return bytes(parts)
+
+    def _tried(self, event: int, act: Callable[[], T]) -> T:
+        """What comes of it: mostly at once, else when the event has come. Raises TimeoutError."""
+        while True:
+            try:
+                return act()
+            except BlockingIOError:
+                self._await(event)
 
     def _await(self, event: int) -> None:
         """Waits until the socket can be read or written. Raises TimeoutError."""

@@ -60,7 +60,9 @@ class Child:
                 pass_fds=inherited,
                 env=_environment(),
                 cwd="/",
-                start_new_session=True,
+                # No signal of a terminal's; a session of its own would get as much of the cores as all
+                # that the daemon does.
+                process_group=0,
             )
         except OSError:
             self.channel.close()

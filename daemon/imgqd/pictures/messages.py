@@ -14,7 +14,7 @@ Each job has `alarm_s`, too: the seconds until the decoder ends by itself.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
 from imgqd.pictures.formats import FORMATS
@@ -31,6 +31,8 @@ _BEGINNINGS = {"jpeg": b"\xff\xd8\xff", "ppm": b"P6\n"}
 _LONGEST_REASON = 300
 _MOST_PIXELS_A_SIDE = 1 << 31
 _KINDS: tuple[str, ...] = get_args(FailureKind)
+_METADATA = tuple(field.name for field in fields(Metadata))
+_NOTES = tuple(field.name for field in fields(Notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,21 @@ def looked(look: Look) -> Message:
 
 
 def decoded(metadata: Metadata) -> Message:
-    return {"answer": "decoded", "metadata": asdict(metadata)}
+    # `asdict` copies what it finds, which takes longer than all else that is done for a message.
+    told = {name: getattr(metadata, name) for name in _METADATA}
+    return {"answer": "decoded", "metadata": told | {"notes": _said(metadata.notes)}}
 
 
 def noted(notes: Notes | None) -> Message:
-    return {"answer": "noted", "notes": None if notes is None else asdict(notes)}
+    return {"answer": "noted", "notes": None if notes is None else _said(notes)}
 
 
 def drawn(picture: bytes) -> Message:
     return {"answer": "drawn", "picture": picture}
+
+
+def _said(notes: Notes) -> Message:
+    return {name: getattr(notes, name) for name in _NOTES}
 
 
 def read_look(message: Message) -> Look | Failure:
