@@ -349,6 +349,17 @@ def test_a_full_disk_has_none(
     assert not segment_writing.unfinished(path).exists()
 
 
+def test_it_is_written_soon_where_it_is_never_calm(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgqd.search.care.CALM_S", 900.0)
+    monkeypatch.setattr("imgqd.search.care.FIRST_IMPATIENCE_S", 0.0)
+    care = Care(Index(store, loaded(store)), SelfTest())
+    care.start()
+    until(cache.path_of(store.path).exists)
+    care.stop()
+
+
 def test_it_is_written_in_a_calm_moment_and_memory_given_back(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

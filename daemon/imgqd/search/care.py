@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END_S = 1.0
-# It is calm when nothing has come or gone for so long; where it never is, the cache is written anyway.
+# It is calm when nothing has come or gone for so long; where it never is, the cache is written anyway, at
+# first soon: from then on memory is what it will be.
 CALM_S = 10.0
-IMPATIENCE_S = 900.0
+FIRST_IMPATIENCE_S, IMPATIENCE_S = 60.0, 900.0
 # The cache is out of date when so many rows, by their share of all, have come or gone since it was written.
 STALE = 1 / 16
 # What cannot be written is tried again after so long.
@@ -38,7 +39,7 @@ class Care(threading.Thread):
         self._is_ending = self._is_calm = False
         self._cached: tuple[Resident, int] | None = None
         self._next_cache = 0.0
-        self._impatient = time.monotonic() + IMPATIENCE_S
+        self._impatient = time.monotonic() + FIRST_IMPATIENCE_S
 
     def run(self) -> None:
         while not self._is_ending:
