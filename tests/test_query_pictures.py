@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 
 from imgq import pictures
+from imgq.cli import search
 from imgq.errors import UsageError
 from imgq.query import Wanted
 from imgq.wire import MOST_PICTURE, Term
 
 
 def test_a_text_stays_a_text() -> None:
-    assert pictures.term(Wanted(text="red", weight=-2.0)) == Term(text="red", weight=-2.0)
+    assert search.term(Wanted(text="red", weight=-2.0)) == Term(text="red", weight=-2.0)
 
 
 def test_a_file_becomes_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"bytes")
     wanted = Wanted(path=str(tmp_path / "a"), weight=0.5)
-    assert pictures.term(wanted) == Term(picture=b"bytes", name="a", weight=0.5)
+    assert search.term(wanted) == Term(picture=b"bytes", name="a", weight=0.5)
 
 
 def test_a_file_is_read_through_a_symlink(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def unpack(data: bytes) -> Any:
     except IndexError:
         raise ValueError("it is cut off") from None
     if end != len(data):
-        raise ValueError("something follows it")
+        raise ValueError("it is cut off" if end > len(data) else "something follows it")
     return value
 
 
@@ -97,54 +97,54 @@ def _counted(short: int, first: int, length: int) -> bytes:
 
 
 def _value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    """The value that begins there, and where the next does. Raises IndexError beyond the end."""
+    """The value that begins there, and where the next does, which is beyond the end where the value is cut
+    off. Raises IndexError beyond the end."""
     first = data[at]
     at += 1
+    # The commonest first: the names of fields.
+    if _SHORT_TEXT <= first < _NIL:
+        end = at + first - _SHORT_TEXT
+        return data[at:end].decode(), end
     if first < 0x80:
         return first, at
     if first >= 0xE0:
         return first - 256, at
-    if first >= _SHORT_TEXT and first < _NIL:
-        end = at + (first & 0x1F)
-        return _taken(data, at, end).decode(), end
+    if first in _CONSTANTS:
+        return _CONSTANTS[first], at
     if first < _SHORT_LIST:
         return _map(data, at, first & 0x0F, depth)
     if first < _SHORT_TEXT:
         return _list(data, at, first & 0x0F, depth)
-    if first in _CONSTANTS:
-        return _CONSTANTS[first], at
     return _sized(data, at, first, depth)
 
 
 _CONSTANTS: dict[int, bool | None] = {_NIL: None, _FALSE: False, _TRUE: True}
+# By the first byte: the kind, and in how many bytes its length or value follows.
+_SIZES = {
+    kind + power: (kind, 1 << power)
+    for kind, powers in ((_UNSIGNED, 4), (_SIGNED, 4), (_TEXT, 3), (_BINARY, 3))
+    for power in range(powers)
+}
 
 
 def _sized(data: bytes, at: int, first: int, depth: int) -> tuple[Any, int]:
+    if first in _SIZES:
+        kind, size = _SIZES[first]
+        start = at + size
+        number = int.from_bytes(data[at:start], "big", signed=kind == _SIGNED)
+        if kind in (_UNSIGNED, _SIGNED):
+            return number, start
+        taken = data[start : start + number]
+        return (taken.decode() if kind == _TEXT else taken), start + number
     if first in (_DOUBLE, _SINGLE):
         size = 8 if first == _DOUBLE else 4
-        bits = memoryview(_taken(data, at, at + size)[::_BIG_ENDIAN])
+        bits = memoryview(data[at : at + size].ljust(size, b"\0")[::_BIG_ENDIAN])
         return bits.cast("d" if size == 8 else "f")[0], at + size
-    for kind, powers in ((_UNSIGNED, 4), (_SIGNED, 4), (_TEXT, 3), (_BINARY, 3)):
-        if kind <= first < kind + powers:
-            size = 1 << first - kind
-            number_end = at + size
-            number = _taken(data, at, number_end)
-            if kind in (_UNSIGNED, _SIGNED):
-                return int.from_bytes(number, "big", signed=kind == _SIGNED), number_end
-            end = number_end + int.from_bytes(number, "big")
-            taken = _taken(data, number_end, end)
-            return (taken.decode() if kind == _TEXT else taken), end
     for kind, read in ((_LIST, _list), (_MAP, _map)):
         if kind <= first < kind + 2:
             start = at + (2 << first - kind)
-            return read(data, start, int.from_bytes(_taken(data, at, start), "big"), depth)
+            return read(data, start, int.from_bytes(data[at:start], "big"), depth)
     raise ValueError("it holds a kind of value that no message has")
-
-
-def _taken(data: bytes, start: int, end: int) -> bytes:
-    if end > len(data):
-        raise IndexError
-    return data[start:end]
 
 
 def _list(data: bytes, at: int, count: int, depth: int) -> tuple[list[Any], int]:

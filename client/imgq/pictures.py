@@ -6,20 +6,11 @@ import os
 import stat
 
 from imgq.errors import UsageError
-from imgq.query import Wanted
-from imgq.wire import MOST_PICTURE, Term
-
-
-def term(wanted: Wanted) -> Term:
-    """The term as it travels: a text, or a picture's bytes. Raises UsageError that names the file."""
-    if wanted.path is None:
-        return Term(text=wanted.text, weight=wanted.weight)
-    name = os.path.basename(wanted.path) if wanted.path != "-" else "stdin"
-    return Term(picture=wanted.picture or read(wanted.path), name=name, weight=wanted.weight)
+from imgq.wire import MOST_PICTURE
 
 
 def read(path: str) -> bytes:
-    """The bytes of any regular file the caller can read; `-` is stdin."""
+    """The bytes of any regular file the caller can read; `-` is stdin. Raises UsageError that names it."""
     try:
         if path == "-":
             return _bounded(_stdin(), "the picture on stdin")

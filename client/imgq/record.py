@@ -36,12 +36,12 @@ class Field:
 
 def string(*, most: int = 4096, default: Any = REQUIRED) -> Any:
     """A str of at most `most` characters."""
-    return Field(lambda value: _sized(value, str, most), default)
+    return Field(_sized(str, most), default)
 
 
 def binary(*, most: int = 4096, default: Any = REQUIRED) -> Any:
     """A bytes of at most `most` bytes; paths are such."""
-    return Field(lambda value: _sized(value, bytes, most), default)
+    return Field(_sized(bytes, most), default)
 
 
 def pathname() -> Any:
@@ -197,7 +197,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _sized(value: Any, kind: type[Any], most: int) -> Any:
-    if type(value) is not kind or len(value) > most:
-        raise BadField(f"is not {kind.__name__} of a length up to {most}")
-    return value
+def _sized(kind: type[Any], most: int) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if type(value) is not kind or len(value) > most:
+            raise BadField(f"is not {kind.__name__} of a length up to {most}")
+        return value
+
+    return check

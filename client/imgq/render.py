@@ -6,7 +6,6 @@ import os
 
 from imgq import wire
 from imgq.record import Record
-from imgq.to_json import to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def _value(value: Any) -> Any:
 
 def json_line(value: Any) -> bytes:
     """One line of JSON, in UTF-8."""
+    from imgq.to_json import to_json
+
     return to_json(value).encode("utf-8", "replace") + b"\n"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from imgq import pictures, query, render, wire
-from imgq.cli.search import note, request
+from imgq import query, render, wire
+from imgq.cli.search import note, request, term
 from imgq.client import settle, stream
 from imgq.errors import UsageError
 from imgq.record import Record, integer, many, record
@@ -109,7 +109,7 @@ def _lines(data: bytes) -> Iterator[Line]:
 
 def _terms(line: Line) -> list[wire.Term]:
     try:
-        return [pictures.term(wanted) for wanted in line.terms]
+        return [term(wanted) for wanted in line.terms]
     except UsageError as error:
         error.put_line(line.number)
         raise

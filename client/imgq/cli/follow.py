@@ -8,8 +8,9 @@ import time
 
 import click
 
-from imgq import pictures, query, render, wire
+from imgq import query, render, wire
 from imgq.cli import options
+from imgq.cli.search import term
 from imgq.client import TIMEOUT, stream
 from imgq.errors import KeyRefused, NoDaemon, Refused
 from imgq.paths import absolute
@@ -54,7 +55,7 @@ def follow(
     if wanted:
         query.check(wanted)
     search = wire.Search(
-        terms=tuple(map(pictures.term, wanted)),
+        terms=tuple(map(term, wanted)),
         filter=wire.Filter(within=tuple(map(absolute, within))),
         **(options.min_score(min_score) if wanted else {}),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from errno import EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 
 from imgq.errors import Failure, Refused, UsageError
 from imgq.record import BadField
@@ -22,9 +21,6 @@ COMMANDS = frozenset(
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 BUG = 70
-
-# Why a stream cannot be written, be it that its disk is full or that a shell closed it.
-_UNWRITABLE = frozenset((EBADF, EDQUOT, EFBIG, EIO, ENOSPC))
 
 
 def main() -> NoReturn:
@@ -116,11 +112,18 @@ def _failed_by_system(error: OSError) -> int:
     if error.filename is not None:
         _say(f"cannot use {os.fsdecode(error.filename)}: {error.strerror}")
         return Refused.exit_code
-    if error.errno in _UNWRITABLE:
+    if _is_unwritable(error):
         _say(f"cannot write the answer: {error.strerror}")
     else:
         _report_bug()
     return BUG
+
+
+def _is_unwritable(error: OSError) -> bool:
+    """Whether a stream cannot be written, be it that its disk is full or that a shell closed it."""
+    from errno import EBADF, EDQUOT, EFBIG, EIO, ENOSPC
+
+    return error.errno in (EBADF, EDQUOT, EFBIG, EIO, ENOSPC)
 
 
 def _say(sentence: str) -> None:
@@ -133,7 +136,7 @@ def _say(sentence: str) -> None:
         sys.stderr.write(f"imgq: {words(sentence)}\n")
         sys.stderr.flush()
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        if not _is_unwritable(error):
             raise
 
 

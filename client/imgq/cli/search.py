@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from imgq import pictures, query, render, wire
+from imgq import query, render, wire
 from imgq.cli import options
 from imgq.client import settle, stream
 from imgq.errors import UsageError
@@ -62,10 +62,20 @@ def terms(asked: Asked, given: Iterable[query.Wanted] = ()) -> list[query.Wanted
     return query.balanced(wanted, *asked.weights) if asked.weights else wanted
 
 
+def term(wanted: query.Wanted) -> wire.Term:
+    """The term as it travels: a text, or a picture's bytes. Raises UsageError that names the file."""
+    if wanted.path is None:
+        return wire.Term(text=wanted.text, weight=wanted.weight)
+    from imgq.pictures import read
+
+    name = os.path.basename(wanted.path) if wanted.path != "-" else "stdin"
+    return wire.Term(picture=wanted.picture or read(wanted.path), name=name, weight=wanted.weight)
+
+
 def request(asked: Asked, wanted: Iterable[query.Wanted]) -> wire.Search:
     """What is asked of the daemon. Raises UsageError."""
     return wire.Search(
-        terms=tuple(map(pictures.term, wanted)),
+        terms=tuple(map(term, wanted)),
         top=asked.top,
         filter=asked.filter,
         offline="--all" in asked.flags,

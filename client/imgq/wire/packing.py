@@ -10,9 +10,7 @@ from __future__ import annotations
 from imgq import pack
 from imgq.errors import Failure, ProtocolMismatch
 from imgq.record import BadField
-from imgq.wire.replies import HITS_A_REPLY
-from imgq.wire.reports import ROWS_A_REPLY, Reply
-from imgq.wire.requests import Request
+from imgq.wire.searches import HITS_A_REPLY, ROWS_A_REPLY, Fault, Hits, Reply, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +33,8 @@ class BadMessage(Failure):
     exit_code = 2
 
 
-REQUESTS: dict[str, type[Request]] = {cls.__name__: cls for cls in Request.__subclasses__()}
-REPLIES: dict[str, type[Reply]] = {cls.__name__: cls for cls in Reply.__subclasses__()}
+# All that a search is answered with.
+_ANSWERS: dict[str, type[Reply]] = {"Hits": Hits, "Fault": Fault}
 
 
 def pack_request(request: Request, number: int) -> bytes:
@@ -45,6 +43,8 @@ def pack_request(request: Request, number: int) -> bytes:
 
 def unpack_request(frame: bytes) -> tuple[int, Request]:
     """The request and its number. Raises ProtocolMismatch or BadMessage."""
+    from imgq.wire.every import REQUESTS
+
     _, number, kind, fields = _unpacked(_array(frame, MOST_REQUEST), 4)
     return number, _made(REQUESTS, kind, fields)
 
@@ -62,7 +62,16 @@ def unpack_reply(frame: bytes) -> tuple[int, bool, Reply]:
     """The number of the request, whether more replies follow, and the reply itself."""
     message = _small(frame) if len(frame) <= _SMALL else _array(frame, MOST_REPLY)
     _, number, more, kind, fields = _unpacked(message, 5)
-    return number, bool(more), _made(REPLIES, kind, fields)
+    return number, bool(more), _made(_replies(kind), kind, fields)
+
+
+def _replies(kind: Any) -> dict[str, type[Reply]]:
+    """Those that a search may hear, or all where this is another."""
+    if kind in tuple(_ANSWERS):
+        return _ANSWERS
+    from imgq.wire.every import REPLIES
+
+    return REPLIES
 
 
 def request_number(frame: bytes) -> int:

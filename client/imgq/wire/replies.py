@@ -1,4 +1,4 @@
-"""What the daemon answers of files and pictures."""
+"""What the daemon answers of files and pictures, but for `Hits`."""
 
 from __future__ import annotations
 
@@ -15,51 +15,7 @@ from imgq.record import (
     record,
     string,
 )
-from imgq.wire.reports import ROWS_A_REPLY, Freshness, Reply
-
-HITS_A_REPLY = 1000
-
-
-class Place(Record):
-    """Where a picture was taken: degrees, north and east positive."""
-
-    lat: float = real(-90, 90)
-    lon: float = real(-180, 180)
-
-
-class Seen(Record):
-    """What the index knows of one file; `mtime` in UTC, `taken_at` in the camera's own time."""
-
-    path: bytes = pathname()
-    width: int | None = maybe(integer(), default=None)
-    height: int | None = maybe(integer(), default=None)
-    format: str | None = maybe(string(), default=None)
-    size: int = integer()
-    mtime: str = string()
-    taken_at: str | None = maybe(string(), default=None)
-    date_from: str = choice("exif", "iptc", "xmp", "file")
-    camera: str | None = maybe(string(), default=None)
-    gps: Place | None = maybe(record(Place), default=None)
-    hash: str | None = maybe(string(most=64), default=None)
-    offline: bool = boolean()
-
-
-class Hit(Seen):
-    """One file in an answer, with its score (cosine); query: of a batch, 0 the first."""
-
-    score: float = real()
-    query: int = integer(default=0)
-
-
-class Hits(Reply):
-    """A piece of the answer to a search, best first; `left_out` counts offline files left out."""
-
-    model: str = string()
-    took_ms: float = real(0)
-    index: Freshness = record(Freshness)
-    left_out: int = integer(default=0)
-    offline_roots: tuple[bytes, ...] = many(pathname(), default=())
-    hits: tuple[Hit, ...] = many(record(Hit), most=HITS_A_REPLY)
+from imgq.wire.searches import HITS_A_REPLY, ROWS_A_REPLY, Reply, Seen
 
 
 class Arrival(Seen):

@@ -14,30 +14,9 @@ from imgq.record import (
     record,
     string,
 )
+from imgq.wire.searches import ROWS_A_REPLY, Reply
 
-ROWS_A_REPLY = 2000
 MOST_NAMES = 1000
-
-
-class Reply(Record):
-    """What the daemon answers."""
-
-
-class Fault(Reply):
-    """The request failed: the failure's exit code and words."""
-
-    exit_code: int = integer(1, 255)
-    message: str = string(most=65536)
-    hint: str = string(most=65536, default="")
-
-
-class Freshness(Record):
-    """How far the index is, in each answer."""
-
-    files: int = integer()
-    pending: int = integer()
-    failed: int = integer()
-    settled: bool = boolean()
 
 
 class Process(Record):

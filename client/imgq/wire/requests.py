@@ -1,9 +1,8 @@
-"""What a client asks."""
+"""What a client asks, but for `Search`."""
 
 from __future__ import annotations
 
 from imgq.record import (
-    Record,
     binary,
     boolean,
     choice,
@@ -15,95 +14,12 @@ from imgq.record import (
     record,
     string,
 )
+from imgq.wire.searches import MOST_NAME, Request, Search, Term
 
-MOST_PICTURE = 64 << 20
-MOST_TOP = 100_000
 MOST_PATHS = 4096
 # Terms of a batch, too.
 MOST_QUERIES = 2000
-MOST_SECONDS = 1 << 62
-MOST_WORDS = 1000
-MOST_NAME = 200
 NEAR = 0.99
-
-
-class Request(Record):
-    """What a client asks. `patient` requests may wait for the model or the embedder, `slow` ones for all
-    that the index has to do."""
-
-    patient = False
-    slow = False
-
-
-class Term(Record):
-    """One text or one picture (the bytes of its file) of a query; a weight under 0 means: without it.
-    `name` is what a message calls the picture."""
-
-    text: str | None = maybe(string(most=4096), default=None)
-    picture: bytes | None = maybe(binary(most=MOST_PICTURE), default=None)
-    name: str = string(default="")
-    weight: float = real(-1000, 1000, default=1.0)
-
-
-class Instant(Record):
-    """A moment: seconds since 1970 in UTC, and as the clock stood at it where the question was asked.
-    The second counts for pictures whose zone nobody knows."""
-
-    utc: int = integer(-MOST_SECONDS, MOST_SECONDS)
-    clock: int = integer(-MOST_SECONDS, MOST_SECONDS)
-
-
-class Near(Record):
-    """Within so many kilometers, on the globe, of a place: degrees, north and east positive."""
-
-    lat: float = real(-90, 90)
-    lon: float = real(-180, 180)
-    km: float = real(0, 50_000)
-
-
-class Range(Record):
-    """A number of a picture that lies between two, both included."""
-
-    of: str = choice("pixels", "width", "height", "bytes", "rating")
-    low: int = integer(-MOST_SECONDS, MOST_SECONDS, default=-MOST_SECONDS)
-    high: int = integer(-MOST_SECONDS, MOST_SECONDS, default=MOST_SECONDS)
-
-
-class Filter(Record):
-    """What narrows a search: all that is given must hold, of a list one.
-
-    within: folders. after: taken then or later; before: taken before. cameras, lenses: a part of the
-    name. extensions: of the file's name. words: all of them in names and notes."""
-
-    within: tuple[bytes, ...] = many(pathname(), most=64, default=())
-    after: Instant | None = maybe(record(Instant), default=None)
-    before: Instant | None = maybe(record(Instant), default=None)
-    cameras: tuple[str, ...] = many(string(most=MOST_WORDS), most=64, default=())
-    lenses: tuple[str, ...] = many(string(most=MOST_WORDS), most=64, default=())
-    extensions: tuple[str, ...] = many(string(most=64), most=64, default=())
-    near: tuple[Near, ...] = many(record(Near), most=64, default=())
-    ranges: tuple[Range, ...] = many(record(Range), most=64, default=())
-    orientations: tuple[str, ...] = many(
-        choice("landscape", "portrait", "square"), most=3, default=()
-    )
-    words: str | None = maybe(string(most=MOST_WORDS), default=None)
-
-
-class Search(Request):
-    """Answered by `Hits`, in pieces. Without terms the words of the filter rank. exact: out of the store
-    itself, which takes longer. Hits have at least the score `min_score`; auto: at least one that is told
-    from the query's own background. model: one that is kept beside the one in use."""
-
-    patient = True
-    terms: tuple[Term, ...] = many(record(Term), most=64)
-    top: int = integer(1, MOST_TOP, default=20)
-    filter: Filter = record(Filter, default=Filter())
-    offline: bool = boolean(default=False)
-    exact: bool = boolean(default=False)
-    min_score: float | None = maybe(real(), default=None)
-    auto: bool = boolean(default=False)
-    model: str | None = maybe(string(most=MOST_NAME), default=None)
-    timeout: float = real(0, 86400, default=30.0)
 
 
 class BatchTerm(Term):
