@@ -26,7 +26,7 @@ _SEEN = (
 )
 
 # What stands for itself in a URL's path (RFC 3986).
-_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/"
 
 
 def path(raw: bytes, terminal: bool) -> bytes:
@@ -34,6 +34,8 @@ def path(raw: bytes, terminal: bool) -> bytes:
     if not terminal:
         return raw
     shown = raw.decode("utf-8", "surrogateescape")
+    if shown.isprintable():
+        return raw
     return "".join(c if c.isprintable() else _escaped(c) for c in shown).encode()
 
 
@@ -48,8 +50,7 @@ def line(hit: wire.Hit, shown: bytes) -> bytes:
 
 def linked(raw: bytes, shown: bytes) -> bytes:
     """Words that lead a terminal to a file (OSC 8), which is on this machine."""
-    target = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
-    link = f"file://{os.uname().nodename}{target}".encode()
+    link = f"file://{os.uname().nodename}{_quoted(raw)}".encode()
     return b"\x1b]8;;%s\x1b\\%s\x1b]8;;\x1b\\" % (link, shown)
 
 
@@ -114,6 +115,13 @@ def json_line(value: Any) -> bytes:
     from imgq.to_json import to_json
 
     return to_json(value).encode("utf-8", "replace") + b"\n"
+
+
+def _quoted(raw: bytes) -> str:
+    """A path as a URL has it."""
+    if not raw.translate(None, _PLAIN):
+        return raw.decode()
+    return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
 
 
 def _escaped(character: str) -> str:

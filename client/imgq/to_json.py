@@ -23,14 +23,14 @@ _WORDS = {None: "null", True: "true", False: "false"}
 def to_json(value: Any) -> str:
     """None, bool, int, finite floats, str, lists, tuples and maps of these with text for keys; nothing in
     it steers a terminal."""
-    if value is None or value is True or value is False:
-        return _WORDS[value]
     kind = type(value)
     if kind is str:
         is_plain = value.isprintable() and '"' not in value and "\\" not in value
         return f'"{value}"' if is_plain else f'"{value.translate(_ESCAPED)}"'
-    if kind in (int, float):
+    if kind is int or kind is float:
         return repr(value)
+    if value is None or kind is bool:
+        return _WORDS[value]
     if kind is dict:
         return (
             "{"
