@@ -1,12 +1,13 @@
 """What the sandbox costs: pictures a second in decoders, and with the same code in place, by turns.
 
-    python -m benchmarks.decoding [FOLDER] [--rounds 20] [--lanes 4] [--alone]
+    python -m benchmarks.decoding [FOLDER] [--small] [--rounds 20] [--lanes 4] [--alone]
 
-FOLDER has pictures; without one, 200 JPEGs of 12 megapixels and less are made. Reading, hashing and
-decoding to 256 x 256 pixels are counted, as they are for a new file.
+FOLDER has pictures; without one, 200 JPEGs of 12 megapixels and less are made, or with --small 400 of
+500 x 375 pixels. Reading, hashing and decoding to 256 x 256 pixels are counted, as they are for a new file.
 
-As many decoders work at a time as there are cores, each with a thread that hands it one file after the
-other; by turns with as many processes that have no barriers and are handed no files. With --alone it is
+As many decoders work at a time as there are cores, each with a thread that hands it file after file, small
+ones to hash together, as the daemon does; by turns with as many processes that have no barriers and are
+handed no files. With --alone it is
 one of each, picture by picture: what a single picture waits longer.
 """
 
@@ -22,53 +23,69 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
 from PIL import Image
 
+from imgqd.embedder.reading import SMALL_BYTES
 from imgqd.pictures.decode import decode
-from imgqd.pictures.handle import Decoder
+from imgqd.pictures.handle import MOST_TOGETHER, Decoder
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.look import look
+from imgqd.pictures.messages import Unseen
 from imgqd.pictures.opening import prepare
 from imgqd.pictures.reader import DescriptorReader
 from imgqd.records import PixelSpec
 
 SPEC = PixelSpec(256, 256)
 SIZES = ((640, 480), (1600, 1200), (4000, 3000))
+SMALL = ((500, 375),)
 
 
-def in_place(descriptor: int) -> None:
-    look(descriptor, b"a.jpg", Limits())
-    decode(io.BufferedReader(DescriptorReader(descriptor), 1 << 16), SPEC, Limits())
+def in_place(path: Path) -> None:
+    with path.open("rb", buffering=0) as file:
+        look(file.fileno(), b"a.jpg", Limits())
+        decode(io.BufferedReader(DescriptorReader(file.fileno()), 1 << 16), SPEC, Limits())
 
 
-def in_a_decoder(decoder: Decoder) -> Callable[[int], None]:
-    def work(descriptor: int) -> None:
-        decoder.look(descriptor, b"a.jpg")
-        decoder.decode(descriptor, 0)
+def in_a_decoder(decoder: Decoder, paths: Sequence[Path]) -> None:
+    with ExitStack() as files:
+        opened = [files.enter_context(path.open("rb", buffering=0)).fileno() for path in paths]
+        decoder.look([Unseen(descriptor, b"a.jpg") for descriptor in opened])
+        for descriptor in opened:
+            decoder.decode(descriptor, 0)
 
-    return work
 
-
-def seconds(work: Callable[[int], None], path: Path) -> float:
-    descriptor = os.open(path, os.O_RDONLY)
+def seconds(work: Callable[[], None]) -> float:
     began = time.perf_counter()
-    work(descriptor)
-    took = time.perf_counter() - began
-    os.close(descriptor)
-    return took
+    work()
+    return time.perf_counter() - began
 
 
-def make(folder: Path, count: int) -> None:
+def groups(paths: Sequence[Path]) -> list[list[Path]]:
+    """Small files are looked at together, as the daemon has it."""
+    found: list[list[Path]] = []
+    is_open = False
+    for path in paths:
+        is_small = path.stat().st_size <= SMALL_BYTES
+        if is_small and is_open and len(found[-1]) < MOST_TOGETHER:
+            found[-1].append(path)
+        else:
+            found.append([path])
+        is_open = is_small
+    return found
+
+
+def make(folder: Path, count: int, sizes: Sequence[tuple[int, int]]) -> None:
     dice = random.Random(1)
     for number in range(count):
         noise = Image.frombytes("RGB", (40, 30), dice.randbytes(3600))
-        image = noise.resize(SIZES[number % len(SIZES)], Image.Resampling.BICUBIC)
+        image = noise.resize(sizes[number % len(sizes)], Image.Resampling.BICUBIC)
         image.save(folder / f"{number}.jpg", quality=90)
 
 
@@ -80,13 +97,12 @@ def alone(paths: Sequence[Path], rounds: int) -> None:
     decoder = Decoder(SPEC, 1)
     # As nice as a decoder is.
     os.nice(10)
-    inside = in_a_decoder(decoder)
     shares = []
     for number in range(rounds):
         there = here = 0.0
         for path in paths:
-            there += seconds(inside, path)
-            here += seconds(in_place, path)
+            there += seconds(partial(in_a_decoder, decoder, [path]))
+            here += seconds(partial(in_place, path))
         shares.append(here / there)
         tell(number, len(paths) / there, len(paths) / here)
     decoder.close()
@@ -101,17 +117,16 @@ class Lane(threading.Thread):
 
     def __init__(self, paths: Sequence[Path], rounds: threading.Barrier) -> None:
         super().__init__(daemon=True)
-        self._paths = paths
+        self._groups = groups(paths)
         self._rounds = rounds
         self.decoder: Decoder | None = None
 
     def run(self) -> None:
         self.decoder = Decoder(SPEC, 1)
-        inside = in_a_decoder(self.decoder)
         while True:
             self._rounds.wait()
-            for path in self._paths:
-                seconds(inside, path)
+            for group in self._groups:
+                in_a_decoder(self.decoder, group)
             self._rounds.wait()
 
 
@@ -122,7 +137,7 @@ def in_place_lane(paths: Sequence[Path], orders: Connection) -> None:
     with suppress(EOFError):
         while orders.recv():
             for path in paths:
-                seconds(in_place, path)
+                in_place(path)
             orders.send("done")
 
 
@@ -203,6 +218,7 @@ def tell(number: int, there: float, here: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--small", action="store_true")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--lanes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--alone", action="store_true")
@@ -210,7 +226,7 @@ def main() -> None:
     prepare()
     with tempfile.TemporaryDirectory() as made:
         if asked.folder is None:
-            make(Path(made), 200)
+            make(Path(made), *((400, SMALL) if asked.small else (200, SIZES)))
         folder = asked.folder or Path(made)
         paths = sorted(path for path in folder.iterdir() if path.is_file())
         if asked.alone:

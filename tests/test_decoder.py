@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,9 @@ from imgqd.channel import ChannelClosed
 from imgqd.pictures import footprint, raw
 from imgqd.pictures.child import Child
 from imgqd.pictures.decode import Decoded, decode
-from imgqd.pictures.handle import Decoder, DecoderDied, DecoderHung, DecoderLost
+from imgqd.pictures.handle import MOST_TOGETHER, Decoder, DecoderDied, DecoderHung, DecoderLost
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.messages import Configuration, Look, configure
+from imgqd.pictures.messages import Configuration, Look, Unseen, configure
 from imgqd.pictures.opening import prepare
 from imgqd.pictures.slab import make_slab
 from imgqd.records import Failure, Metadata, PixelSpec
@@ -52,6 +52,11 @@ def descriptor(path: Path) -> Iterator[int]:
 
 def slot(decoder: Decoder, number: int) -> bytes:
     return os.pread(decoder.slab, SPEC.nbytes, number * SPEC.nbytes)
+
+
+def looked(decoder: Decoder, descriptor: int, name: bytes = b"") -> Look | Failure:
+    (look,) = decoder.look([Unseen(descriptor, name)])
+    return look
 
 
 def ends(pid: int, seconds: float = 20) -> bool:
@@ -92,19 +97,35 @@ def test_a_look_hashes_candidates_only(tmp_path: Path, decoder: Decoder) -> None
     path = jpeg(tmp_path / "a.bin", 1, (1500, 1500), quality=98)
     whole = xxhash.xxh3_128(path.read_bytes())
     with descriptor(path) as file:
-        assert decoder.look(file, b"a.bin") == Look(whole.digest(), True)
-        assert decoder.look(file) == Look(bytes.fromhex(whole.hexdigest()), True)
+        assert looked(decoder, file, b"a.bin") == Look(whole.digest(), True)
+        assert looked(decoder, file) == Look(bytes.fromhex(whole.hexdigest()), True)
     text = tmp_path / "text"
     text.write_bytes(b"no picture")
     with descriptor(text) as file:
-        assert decoder.look(file, b"notes.txt") == Look(None, False)
-        assert decoder.look(file, b"notes.JPG") == Look(xxhash.xxh3_128_digest(b"no picture"), True)
+        assert looked(decoder, file, b"notes.txt") == Look(None, False)
+        assert looked(decoder, file, b"notes.JPG") == Look(
+            xxhash.xxh3_128_digest(b"no picture"), True
+        )
+
+
+def test_several_files_are_looked_at_together(tmp_path: Path, decoder: Decoder) -> None:
+    paths = [png(tmp_path / f"{number}.png", number) for number in range(MOST_TOGETHER - 2)]
+    paths += [tmp_path / "note.txt", tmp_path / "folder"]
+    paths[-2].write_bytes(b"no picture")
+    paths[-1].mkdir()
+    with ExitStack() as files:
+        unseen = [Unseen(files.enter_context(descriptor(path))) for path in paths]
+        *looks, note, folder = decoder.look(unseen)
+    assert looks == [Look(xxhash.xxh3_128_digest(path.read_bytes()), True) for path in paths[:-2]]
+    assert note == Look(None, False)
+    assert isinstance(folder, Failure)
+    assert folder.kind == "unreadable"
 
 
 def test_the_descriptors_offset_is_left_alone(tmp_path: Path, decoder: Decoder) -> None:
     with descriptor(png(tmp_path / "a.png", 1)) as file:
         os.lseek(file, 77, os.SEEK_SET)
-        decoder.look(file)
+        looked(decoder, file)
         assert isinstance(decoder.decode(file, 0), Metadata)
         assert isinstance(decoder.thumbnail(file, 50), bytes)
         assert os.lseek(file, 0, os.SEEK_CUR) == 77
@@ -126,18 +147,18 @@ def test_a_file_above_the_cap_is_not_read(tmp_path: Path) -> None:
         file.truncate(50 << 30)
     decoder = Decoder(SPEC, 1, Limits(max_bytes=1 << 20, deadline_s=5))
     with descriptor(huge) as file:
-        found = decoder.look(file, b"huge.jpg")
+        found = looked(decoder, file, b"huge.jpg")
         assert isinstance(found, Failure)
         assert found.kind == "too_large"
         assert "max_megabytes (1)" in found.reason
-        assert decoder.look(file, b"disk.img") == Look(None, False)
+        assert looked(decoder, file, b"disk.img") == Look(None, False)
     decoder.close()
 
 
 @LINUX
 def test_a_disk_that_fails_is_unreadable(decoder: Decoder) -> None:
     with descriptor(Path("/proc/self/mem")) as file:  # its first page is never there
-        for found in (decoder.look(file, b"a.jpg"), decoder.decode(file, 0)):
+        for found in (looked(decoder, file, b"a.jpg"), decoder.decode(file, 0)):
             assert isinstance(found, Failure)
             assert found.kind == "unreadable"
             assert "Input/output error" in found.reason
@@ -151,7 +172,7 @@ def test_every_picture_is_pixels_or_a_sentence(
     assert paths
     for path in paths:
         with descriptor(path) as file:
-            seen = decoder.look(file, os.fsencode(path.name))
+            seen = looked(decoder, file, os.fsencode(path.name))
             assert isinstance(seen, Look)
             found = decoder.decode(file, 0)
             small = decoder.thumbnail(file, 64)
@@ -262,7 +283,7 @@ def test_a_decoder_ends_by_itself_when_nobody_ends_it(tmp_path: Path) -> None:
     child.channel.send(configure(Configuration(SPEC, 1, Limits(max_bytes=1 << 50))))
     assert child.answer(60)["answer"] == "ready"
     with descriptor(long_job) as number:
-        child.channel.send({"job": "look", "name": b"a.jpg", "alarm_s": 0.2}, number)
+        child.channel.send({"job": "look", "names": [b"a.jpg"], "alarm_s": 0.2}, number)
         with pytest.raises(ChannelClosed):
             child.answer(60)
     assert "Profiling timer expired" in child.end()
@@ -338,7 +359,7 @@ def test_a_decoder_that_hangs_is_killed(tmp_path: Path, job: str, kind: str) -> 
     decoder = Decoder(SPEC, 1, Limits(deadline_s=0.2))
     os.kill(decoder.pid, signal.SIGSTOP)
     with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderHung) as lost:
-        decoder.decode(file, 0) if job == "decode" else decoder.look(file)
+        decoder.decode(file, 0) if job == "decode" else looked(decoder, file)
     assert lost.value.failure.kind == kind
     assert " 0.2 s" in lost.value.failure.reason or kind == "unreadable"
     assert lost.value.at_work

@@ -21,7 +21,7 @@ import xxhash
 from conftest import Home, until
 from imgq import client, wire
 from imgq.errors import CannotStart, Refused
-from imgqd.embedder import batches, lane, reading
+from imgqd.embedder import ages, batches, lane, reading
 from imgqd.embedder import pipeline as module
 from imgqd.embedder.embedder import EmbedderDied
 from imgqd.embedder.jobs import Job, QueryPicture, QueryVector, Result, ThumbnailOf, Urgency
@@ -31,6 +31,7 @@ from imgqd.embedder.reading import STILL_S
 from imgqd.embedder.tower import Ready
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
+from imgqd.pictures.messages import Look, Unseen
 from imgqd.records import Failed, Failure, Gone, Ignored, Indexed, PixelSpec, Stamp
 from pictures import encoded, jpeg, painted
 
@@ -226,9 +227,9 @@ def test_a_stamp_as_young_as_the_look_is_not_trusted(pipeline: Pipeline, tmp_pat
     path = jpeg(tmp_path / "blue.jpg", "blue")
     now = os.stat(path).st_mtime_ns + 10**7
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading.time, "time_ns", lambda: now)
+        patch.setattr(ages.time, "time_ns", lambda: now)
         young = made_of(pipeline, path).change
-        patch.setattr(reading.time, "time_ns", lambda: now + 10**9)
+        patch.setattr(ages.time, "time_ns", lambda: now + 10**9)
         later = made_of(pipeline, path).change
     assert isinstance(young, Indexed)
     assert isinstance(later, Indexed)
@@ -240,7 +241,7 @@ def test_a_stamp_of_whole_seconds_is_trusted_later(pipeline: Pipeline, tmp_path:
     path = jpeg(tmp_path / "blue.jpg", "blue")
     second = time.time_ns() // 10**9 * 10**9
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading.time, "time_ns", lambda: second + 19 * 10**8)
+        patch.setattr(ages.time, "time_ns", lambda: second + 19 * 10**8)
         for written, trusted in ((second, False), (second + 1, True), (second - 10**9, True)):
             os.utime(path, ns=(written, written))
             change = made_of(pipeline, path).change
@@ -266,7 +267,7 @@ def test_other_bytes_under_the_same_young_stamp_are_taken_again(
         return real(self, *words)
 
     monkeypatch.setattr(reading, "Stamp", Coarse)
-    monkeypatch.setattr(reading.time, "time_ns", lambda: 10**9)
+    monkeypatch.setattr(ages.time, "time_ns", lambda: 10**9)
     monkeypatch.setattr(Decoder, "decode", changing)
     found = made_of(pipeline, path)
     assert (found.change, found.again) == (None, STILL_S)
@@ -308,9 +309,9 @@ def test_a_time_in_the_future_keeps_no_file_young(
     young = made_of(pipeline, half)
     assert (young.change, young.again) == (Gone(os.fsencode(half)), STILL_S)
     # A minute later, by the clock that gave the ctime.
-    monkeypatch.setattr(reading.time, "time_ns", lambda: now + 60 * 10**9)
+    monkeypatch.setattr(ages.time, "time_ns", lambda: now + 60 * 10**9)
     assert isinstance(made_of(pipeline, half).change, Failed)
-    monkeypatch.setattr(reading.time, "time_ns", lambda: os.stat(whole).st_ctime_ns + 10**7)
+    monkeypatch.setattr(ages.time, "time_ns", lambda: os.stat(whole).st_ctime_ns + 10**7)
     change = made_of(pipeline, whole).change
     assert isinstance(change, Indexed)
     assert not change.trusted
@@ -785,6 +786,88 @@ def test_a_decoder_that_dies_of_a_picture_costs_that_picture_once(
     poison = found[b"poison.jpg"]
     assert isinstance(poison, Failed)
     assert poison.failure.kind == "crashed"
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many files each look was at."""
+    counts: list[int] = []
+    real = Decoder.look
+
+    def counting(self: Decoder, files: Sequence[Unseen]) -> list[Look | Failure]:
+        counts.append(len(files))
+        return real(self, files)
+
+    monkeypatch.setattr(Decoder, "look", counting)
+    return counts
+
+
+def test_small_files_are_looked_at_together(
+    new_pipeline: Callable[..., Pipeline],
+    together: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    small = [jpeg(tmp_path / f"{number}.jpg", number, size=(40, 30)) for number in range(18)]
+    large = jpeg(tmp_path / "large.jpg", 99, size=(400, 300))
+    monkeypatch.setattr(reading, "SMALL_BYTES", large.stat().st_size - 1)
+    gone, odd = jpeg(tmp_path / "gone.jpg"), tmp_path / "odd.jpg"
+    os.mkfifo(odd)
+    pipeline = new_pipeline()
+    for path in (*small, gone, odd, large):
+        pipeline.submit(job(path))
+    gone.unlink()
+    pipeline.start()
+    found = {each.job.path: each for each in (result(pipeline) for _ in range(21))}
+    for path in (*small, large):
+        change = found[os.fsencode(path)].change
+        assert isinstance(change, Indexed)
+        assert change.hash == hash_of(path)
+    for path in (gone, odd):
+        assert found[os.fsencode(path)].again == 0.0
+    assert sum(together) == len(small) + 1
+    assert len(together) < len(small) / 2
+    counts = {stage.name: stage.count for stage in pipeline.stages.snapshot()}
+    assert counts["read"] == counts["decode"] == len(small) + 1
+
+
+def test_what_comes_one_by_one_waits_for_nothing_else(
+    new_pipeline: Callable[..., Pipeline], together: list[int], tmp_path: Path
+) -> None:
+    pipeline = new_pipeline(decoders=4)
+    for number in range(4):
+        pipeline.submit(job(jpeg(tmp_path / f"{number}.jpg", number)))
+    pipeline.start()
+    for _ in range(4):
+        assert isinstance(result(pipeline).change, Indexed)
+    assert together == [1] * 4
+
+
+def test_a_decoder_lost_at_one_of_several_files_costs_none_of_the_others(
+    new_pipeline: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    poison = jpeg(tmp_path / "poison.jpg", 100)
+    paths = [jpeg(tmp_path / f"{number}.jpg", number) for number in range(6)]
+    real = Decoder.look
+
+    def dying(self: Decoder, files: Sequence[Unseen]) -> list[Look | Failure]:
+        if any(file.name == b"poison.jpg" for file in files):
+            os.kill(self.pid, signal.SIGSTOP)
+            threading.Timer(0, lambda: os.kill(self.pid, signal.SIGKILL)).start()
+        return real(self, files)
+
+    monkeypatch.setattr(Decoder, "look", dying)
+    pipeline = new_pipeline()
+    for path in (poison, *paths):
+        pipeline.submit(job(path))
+    pipeline.start()
+    found = {each.job.path: each.change for each in (result(pipeline) for _ in range(7))}
+    for path in paths:
+        assert isinstance(found[os.fsencode(path)], Indexed)
+    failed = found[os.fsencode(poison)]
+    assert isinstance(failed, Failed)
+    assert failed.failure.kind == "crashed"
+    assert pipeline.restarts == 2
 
 
 def test_a_decoder_that_does_not_start_is_tried_again(

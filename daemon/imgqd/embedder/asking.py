@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Asked, Decoded, Noting, QueryPicture, QueryVector, ThumbnailOf, Turn
 from imgqd.embedder.reading import unreadable
+from imgqd.pictures.messages import Unseen
 from imgqd.records import Failure, Noted, Stamp, is_regular
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Asker:
         self._decoded = decoded
 
     def query(self, bench: Bench, work: QueryPicture) -> None:
-        look = bench.look(work.descriptor, b"", os.fstat(work.descriptor).st_size)
+        size = os.fstat(work.descriptor).st_size
+        (look,) = bench.look([Unseen(work.descriptor, size=size)])
         if isinstance(look, Failure):
             self.fail(work, look)
         elif look.hash is None:
@@ -82,7 +84,7 @@ class Asker:
         work.answer.set_result(found)
 
     def _noted(self, bench: Bench, file: OpenFile, name: bytes) -> Noted | Failure:
-        look = bench.look(file.descriptor, name, file.at_first.st_size)
+        (look,) = bench.look([Unseen(file.descriptor, name, file.at_first.st_size)])
         if isinstance(look, Failure):
             return look
         if look.hash is None:

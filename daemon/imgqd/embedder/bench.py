@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from imgqd.embedder.slab import Slab
 from imgqd.health.stages import Stages
 from imgqd.pictures.handle import Decoder, DecoderLost
-from imgqd.pictures.messages import Look
+from imgqd.pictures.messages import Look, Unseen
 from imgqd.records import Failure, Metadata, Notes
 
 Answer = TypeVar("Answer")
@@ -24,9 +24,16 @@ class Bench:
         self.slab = Slab(decoder.slab, slots)
         self.lost: DecoderLost | None = None
 
-    def look(self, descriptor: int, name: bytes, size: int) -> Look | Failure:
-        with self._stages.timed("read"):
-            return self._tried(lambda: self.decoder.look(descriptor, name, size))
+    def look(self, files: Sequence[Unseen]) -> list[Look | Failure]:
+        """Of several that a decoder was lost on, nobody knows which it was: DecoderLost is raised."""
+        with self._stages.timed("read", len(files)):
+            try:
+                return self.decoder.look(files)
+            except DecoderLost as error:
+                self.lost = error
+                if len(files) > 1 or not error.at_work:
+                    raise
+                return [error.failure]
 
     def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
         with self._stages.timed("decode"):

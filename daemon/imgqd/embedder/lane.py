@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from imgq.errors import CannotStart
 from imgqd.embedder.asking import Asker
@@ -15,7 +18,7 @@ from imgqd.embedder.gate import Gate
 from imgqd.embedder.jobs import Decoded, Job, Noting, QueryPicture, ThumbnailOf, Turn, Work
 from imgqd.embedder.reading import Reader
 from imgqd.embedder.slab import Slabs
-from imgqd.pictures.handle import DecoderLost
+from imgqd.pictures.handle import MOST_TOGETHER, DecoderLost
 from imgqd.records import Failure
 
 log = logging.getLogger(__name__)
@@ -23,12 +26,15 @@ log = logging.getLogger(__name__)
 RESTART_S = 2.0
 # While no file is to be taken, a query waits no longer than this.
 HELD_S = 0.5
+# After a decoder was lost, perhaps on one of several files, so many are looked at one by one.
+SINGLY = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
     """What all lanes share. gate: whether files are taken now; queries always are."""
 
+    lanes: int
     work: queue.PriorityQueue[Turn]
     gate: Gate
     slabs: Slabs
@@ -45,6 +51,7 @@ class Lane(threading.Thread):
         self._shop = shop
         self._bench: Bench | None = None
         self._ending = threading.Event()
+        self._singly = 0
         self.restarts = 0
         self.busy = False
 
@@ -92,19 +99,59 @@ class Lane(threading.Thread):
             self._shop.gate.wait(HELD_S)
 
     def _do(self, bench: Bench, work: Work) -> None:
+        if isinstance(work, Job):
+            jobs = self._with_others(work)
+            self._attempt(jobs, partial(self._read, bench, jobs))
+        else:
+            self._attempt([work], partial(self._answer, bench, work))
+        if bench.lost is not None:
+            self._singly = SINGLY
+
+    def _attempt(self, works: Collection[Work], act: Callable[[], None]) -> None:
         try:
-            self._take(bench, work)
+            act()
         except DecoderLost:
-            # Nothing was done of it.
-            self._shop.work.put(Turn.of(work))
+            # Nothing was done of them.
+            for work in works:
+                self._shop.work.put(Turn.of(work))
         except Exception as error:
             log.exception("a lane failed on its work: this is a bug")
-            self._fail(work, Failure("unreadable", f"imgq failed on it: {error}"))
+            for work in works:
+                self._fail(work, Failure("unreadable", f"imgq failed on it: {error}"))
 
-    def _take(self, bench: Bench, work: Work) -> None:
+    def _with_others(self, job: Job) -> deque[Job]:
+        """Small files are looked at together: that takes less than to ask for it."""
+        jobs = deque([job])
+        if self._singly:
+            self._singly -= 1
+        elif self._shop.reader.goes_with_others(job):
+            most = min(MOST_TOGETHER, 1 + self._shop.work.qsize() // self._shop.lanes)
+            while len(jobs) < most and (other := self._other()) is not None:
+                jobs.append(other)
+        return jobs
+
+    def _other(self) -> Job | None:
+        """The next work, where it is a small file."""
+        with suppress(queue.Empty):
+            turn = self._shop.work.get_nowait()
+            if isinstance(turn.work, Job) and self._shop.reader.goes_with_others(turn.work):
+                return turn.work
+            self._shop.work.put(turn)
+        return None
+
+    def _read(self, bench: Bench, jobs: deque[Job]) -> None:
+        """Takes off `jobs` what is done. Raises DecoderLost where the rest is another decoder's to do."""
+        with self._shop.reader.begun(bench, jobs) as begun:
+            for each in begun:
+                if self._ending.is_set():
+                    return
+                jobs.popleft()
+                self._attempt([each.job], partial(self._shop.reader.finish, bench, each))
+                if bench.lost is not None and jobs:
+                    raise bench.lost
+
+    def _answer(self, bench: Bench, work: QueryPicture | ThumbnailOf | Noting) -> None:
         match work:
-            case Job():
-                self._shop.reader.read(bench, work)
             case QueryPicture():
                 self._shop.asker.query(bench, work)
             case ThumbnailOf():

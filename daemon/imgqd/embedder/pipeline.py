@@ -76,9 +76,9 @@ class Pipeline:
         self._decoded: queue.PriorityQueue[Turn] = queue.PriorityQueue()
         self._slabs = Slabs()
         self._disks = Disks(memory)
-        shop = self._shop(plant)
         self._tell_speed = plant.tell_speed
         count = plant.decoders or min(machine.cores(), MOST_DECODERS)
+        shop = self._shop(plant, count)
         self.lanes = [Lane(shop) for _ in range(count)]
         self.batches = Batches(self._feed(), plant.new_embedder, plant.idle_unload)
 
@@ -92,9 +92,10 @@ class Pipeline:
             stages=self.stages,
         )
 
-    def _shop(self, plant: Plant) -> Shop:
+    def _shop(self, plant: Plant, lanes: int) -> Shop:
         outlets = Outlets(self._decoded, self.put, self.twins)
         return Shop(
+            lanes=lanes,
             work=self._work,
             gate=self._gate,
             slabs=self._slabs,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import queue
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imgq.errors import StoreError
+from imgqd.embedder.ages import is_trusted, least_age
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Decoded, Hashed, Job, Result, Turn
 from imgqd.manners.precedence import give_way
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
+from imgqd.pictures.messages import Look, Unseen
 from imgqd.records import Failed, Failure, Gone, Ignored, Stamp, is_regular
 
 if TYPE_CHECKING:
@@ -29,9 +31,8 @@ EMPTY_AGAIN_S = 0.05
 # A disk that does not answer, and a store that cannot be read, are asked again after so long.
 SILENT_AGAIN_S = 3.0
 STORE_AGAIN_S = 5.0
-# Stamps are no finer than the kernel's tick, and whole seconds may be FAT's, which are two. One as
-# young as the look may belong to two contents.
-TICK_S, COARSE_TICK_S = 0.05, 2.0
+# Several files are looked at together where each is small: who waits for the first waits little longer.
+SMALL_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,17 @@ class Outlets:
     twins: Twins
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A job whose file is open, or why it is not. trusted: whether its stamp can belong to no other bytes.
+    look: None where there is nothing to look at."""
+
+    job: Job
+    file: OpenFile | SilentDisk | OSError
+    trusted: bool = False
+    look: Look | Failure | None = None
+
+
 class Reader:
     """For all lanes together."""
 
@@ -51,12 +63,33 @@ class Reader:
         self._disks = disks
         self._out = outlets
 
-    def read(self, bench: Bench, job: Job) -> None:
+    def goes_with_others(self, job: Job) -> bool:
+        """Whether others may be looked at together with it: from far away each may keep them waiting."""
+        return job.stamp.size <= SMALL_BYTES and not self._memory.is_remote(job.path)
+
+    @contextmanager
+    def begun(self, bench: Bench, jobs: Collection[Job]) -> Iterator[list[Begun]]:
+        """Opens files and has them looked at, together. Raises DecoderLost where all of that is another
+        decoder's to do."""
+        give_way()
+        with ExitStack() as files:
+            yield _looked(bench, [self._opened(job, files) for job in jobs])
+
+    def _opened(self, job: Job, files: ExitStack) -> Begun:
+        try:
+            file = files.enter_context(self._disks.opened(job.path, job.stamp.device))
+        except (SilentDisk, OSError) as error:
+            return Begun(job, error)
+        return Begun(job, file, is_trusted(Stamp.of(file.at_first)))
+
+    def finish(self, bench: Bench, begun: Begun) -> None:
         """Raises DecoderLost where the job is another decoder's to do."""
         give_way()
+        job = begun.job
         try:
-            with self._disks.opened(job.path, job.stamp.device) as file:
-                self._look(bench, job, file)
+            if isinstance(begun.file, Exception):
+                raise begun.file
+            self._go_on(bench, begun, begun.file)
         except SilentDisk:
             self._put(Result(job, again=SILENT_AGAIN_S))
         except StoreError:
@@ -73,24 +106,20 @@ class Reader:
     def _put(self, result: Result) -> None:
         self._out.put(result)
 
-    def _look(self, bench: Bench, job: Job, file: OpenFile) -> None:
+    def _go_on(self, bench: Bench, begun: Begun, file: OpenFile) -> None:
+        job, look, stamp = begun.job, begun.look, Stamp.of(file.at_first)
         if not is_regular(file.at_first):
             self._put(Result(job, again=0.0))
-            return
-        stamp = Stamp.of(file.at_first)
-        if not stamp.size and not is_sidecar_name(job.path):
+        elif look is None:
             self._empty(job, stamp)
-            return
-        trusted = _is_trusted(stamp)
-        look = bench.look(file.descriptor, os.path.basename(job.path), stamp.size)
-        if isinstance(look, Failure):
+        elif isinstance(look, Failure):
             self._refuse(job, Failed(job.path, stamp, look))
         elif look.hash is None:
-            self._ignore(bench, job, file, trusted)
+            self._ignore(bench, job, file, begun.trusted)
         elif Stamp.of(file.status()) != stamp:
             self._put(Result(job, again=STILL_S))
         else:
-            self._hashed(bench, file, Hashed(job, stamp, look.hash, trusted))
+            self._hashed(bench, file, Hashed(job, stamp, look.hash, begun.trusted))
 
     def _ignore(self, bench: Bench, job: Job, file: OpenFile, trusted: bool) -> None:
         """What is no picture may be what somebody has written of one."""
@@ -112,7 +141,6 @@ class Reader:
             self._put(Result(job, Gone(job.path), again=EMPTY_AGAIN_S))
 
     def _hashed(self, bench: Bench, file: OpenFile, hashed: Hashed) -> None:
-        give_way()
         if self._memory.is_known(hashed.hash):
             self._put(Result(hashed.job, hashed.row))
         elif (failure := self._memory.failure(hashed.hash)) is not None:
@@ -161,12 +189,12 @@ class Reader:
         return not hashed.trusted and self._hash(bench, file, hashed.job) != hashed.hash
 
     def _hash(self, bench: Bench, file: OpenFile, job: Job) -> bytes | None:
-        look = bench.look(file.descriptor, os.path.basename(job.path), file.at_first.st_size)
+        (look,) = bench.look([_unseen(job, file)])
         return None if isinstance(look, Failure) else look.hash
 
     def _refuse(self, job: Job, failed: Failed) -> None:
         """A picture that is still being written is no error yet; what was known of it holds no more."""
-        young = YOUNG_S - _least_age(failed.stamp)
+        young = YOUNG_S - least_age(failed.stamp)
         if failed.failure.kind == "damaged" and young > 0:
             if failed.tried and failed.hash is not None:
                 self._again(failed.hash)
@@ -175,28 +203,30 @@ class Reader:
             self._put(Result(job, failed))
 
 
+def _looked(bench: Bench, opened: Sequence[Begun]) -> list[Begun]:
+    """With a look at each that has bytes to look at."""
+    unseen = {
+        each.job: _unseen(each.job, each.file)
+        for each in opened
+        if isinstance(each.file, OpenFile) and _has_bytes(each.job, each.file)
+    }
+    looks = dict(zip(unseen, bench.look([*unseen.values()]) if unseen else (), strict=True))
+    return [replace(each, look=looks.get(each.job)) for each in opened]
+
+
+def _has_bytes(job: Job, file: OpenFile) -> bool:
+    """Of an empty sidecar it counts that it says nothing."""
+    status = file.at_first
+    return is_regular(status) and (status.st_size > 0 or is_sidecar_name(job.path))
+
+
+def _unseen(job: Job, file: OpenFile) -> Unseen:
+    return Unseen(file.descriptor, os.path.basename(job.path), file.at_first.st_size)
+
+
 def _failed(hashed: Hashed, failure: Failure, tried: bool) -> Failed:
     return Failed(hashed.job.path, hashed.stamp, failure, hashed.hash, tried)
 
 
 def unreadable(error: OSError) -> Failure:
     return Failure("unreadable", f"it cannot be read: {error.strerror or error}")
-
-
-def _least_age(stamp: Stamp) -> float:
-    """Seconds, by either of its times; one that lies far in the future says nothing."""
-    return min(_age(then) for then in (stamp.mtime_ns, stamp.ctime_ns))
-
-
-def _is_trusted(stamp: Stamp) -> bool:
-    """Never trust a timestamp as young as your look (borg's cache)."""
-    return not any(_age(then) < _tick(then) for then in (stamp.mtime_ns, stamp.ctime_ns))
-
-
-def _age(then: int) -> float:
-    """Seconds since that time, or until it comes."""
-    return abs(time.time_ns() - then) / 1e9
-
-
-def _tick(then: int) -> float:
-    return TICK_S if then % 10**9 else COARSE_TICK_S

@@ -56,7 +56,7 @@ def serve(channel: Channel, configuration: Configuration, slab: mmap.mmap) -> No
             return
         alarm(job["alarm_s"])
         try:
-            answer = _done(job, descriptors[0], configuration, slab)
+            answer = _done(job, descriptors, configuration, slab)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -64,11 +64,15 @@ def serve(channel: Channel, configuration: Configuration, slab: mmap.mmap) -> No
         alarm(0)
 
 
-def _done(job: Message, descriptor: int, configuration: Configuration, slab: mmap.mmap) -> Message:
+def _done(
+    job: Message, descriptors: list[int], configuration: Configuration, slab: mmap.mmap
+) -> Message:
     limits = configuration.limits
     if job["job"] == "look":
-        seen = look(descriptor, job["name"], limits)
-        return messages.failed(seen) if isinstance(seen, Failure) else messages.looked(seen)
+        files = zip(descriptors, job["names"], strict=True)
+        return messages.looked([look(*file, limits) for file in files])
+    # Only what is hashed comes together with others.
+    (descriptor,) = descriptors
     raw = DescriptorReader(descriptor)
     file = cast(BinaryIO, io.BufferedReader(raw, _BUFFER))
     if job["job"] == "decode":

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import ClassVar, TypeVar
 
 from imgq.errors import CannotStart
-from imgqd.channel import ChannelClosed
+from imgqd.channel import MOST_DESCRIPTORS, ChannelClosed
 from imgqd.pictures import messages
 from imgqd.pictures.child import Child
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.messages import Configuration, Look, Message
+from imgqd.pictures.messages import Configuration, Look, Message, Unseen
 from imgqd.pictures.slab import make_slab
 from imgqd.pictures.text import one_line
 from imgqd.pictures.told import Nonsense
@@ -27,6 +27,7 @@ _SLOWEST_DISK = 10_000_000  # bytes a second
 _LONGEST_REASON = 300
 # So many pictures, and what one of them may have left behind in the child is gone.
 MOST_PICTURES = 800
+MOST_TOGETHER = MOST_DESCRIPTORS
 Answer = TypeVar("Answer")
 
 
@@ -82,16 +83,17 @@ class Decoder:
         if self.missing:
             _warn_of(self.missing)
 
-    def look(self, descriptor: int, name: bytes = b"", size: int = 0) -> Look | Failure:
-        """Whether an open regular file is a candidate, by bytes or name, and its hash if so. size: of the
-        file, which may take the longer the larger it is.
+    def look(self, files: Sequence[Unseen]) -> list[Look | Failure]:
+        """Whether each, of MOST_TOGETHER at most, is a candidate, by bytes or name, and its hash if so.
 
-        Raises DecoderLost.
+        Raises DecoderLost, which tells not at which of several.
         """
-        seconds = self._limits.deadline_s + min(size, self._limits.max_bytes) / _SLOWEST_DISK
-        message = {"job": "look", "name": name}
+        most = self._limits.max_bytes
+        seconds = self._limits.deadline_s + sum(min(f.size, most) for f in files) / _SLOWEST_DISK
+        message = {"job": "look", "names": [file.name for file in files]}
+        read = partial(messages.read_looks, count=len(files))
         try:
-            return self._ask(message, descriptor, messages.read_look, seconds)
+            return self._ask(message, [file.descriptor for file in files], read, seconds)
         except DecoderHung as error:
             # Nothing is decoded here.
             raise _unread(seconds) from error
@@ -101,7 +103,7 @@ class Decoder:
         if not 0 <= slot < self._slots:
             raise IndexError(f"slot {slot} of {self._slots}")
         self._pictures += 1
-        return self._ask({"job": "decode", "slot": slot}, descriptor, messages.read_decoded)
+        return self._ask({"job": "decode", "slot": slot}, [descriptor], messages.read_decoded)
 
     def thumbnail(self, descriptor: int, longest: int, form: str = "jpeg") -> bytes | Failure:
         """The picture in an open regular file as a JPEG or PPM, no side above `longest` (1 to 2048).
@@ -112,12 +114,12 @@ class Decoder:
             raise ValueError(f"a thumbnail of {longest} pixels")
         self._pictures += 1
         message = {"job": "thumbnail", "longest": longest, "form": form}
-        return self._ask(message, descriptor, lambda answer: messages.read_drawn(answer, form))
+        return self._ask(message, [descriptor], lambda answer: messages.read_drawn(answer, form))
 
     def sidecar(self, descriptor: int) -> Notes | Failure | None:
         """What an open regular file says, if it is XMP. Raises DecoderLost."""
         self._pictures += 1
-        return self._ask({"job": "sidecar"}, descriptor, messages.read_noted)
+        return self._ask({"job": "sidecar"}, [descriptor], messages.read_noted)
 
     @property
     def is_worn(self) -> bool:
@@ -148,13 +150,13 @@ class Decoder:
     def _ask(
         self,
         message: Message,
-        descriptor: int,
+        descriptors: Sequence[int],
         read: Callable[[Message], Answer],
         seconds: float | None = None,
     ) -> Answer:
         if seconds is None:
             seconds = self._limits.deadline_s
-        self._hand_over({**message, "alarm_s": seconds + _GRACE_S}, descriptor)
+        self._hand_over({**message, "alarm_s": seconds + _GRACE_S}, descriptors)
         try:
             return read(self._child.answer(seconds, self._limits.memory))
         except MemoryError as error:
@@ -173,9 +175,9 @@ class Decoder:
             self._child.kill()
             raise DecoderDied("crashed", f"its decoder answered with {error}") from error
 
-    def _hand_over(self, message: Message, descriptor: int) -> None:
+    def _hand_over(self, message: Message, descriptors: Sequence[int]) -> None:
         try:
-            self._child.channel.send(message, descriptor)
+            self._child.channel.send(message, *descriptors)
         except ChannelClosed as error:
             how = self._child.end()
             raise DecoderDied("crashed", f"a decoder ended: {how}", at_work=False) from error
@@ -190,7 +192,7 @@ def _endless(seconds: float) -> DecoderHung:
     return DecoderHung("timeout", f"decoding it took longer than {seconds:g} s")
 
 
-@functools.cache
+@cache
 def _warn_of(missing: tuple[str, ...]) -> None:
     """Once, and not at every decoder's start."""
     log.warning("decoders run without %s, which this kernel does not have", " and ".join(missing))

@@ -4,8 +4,8 @@ A picture may have taken the decoder over: `read_…` take nothing from its answ
 right kind and size, and raise Nonsense for the rest.
 
     configure {spec, slots, limits}      → ready {missing}
-    look {name}           + descriptor   → looked {hash, candidate} | failed {kind, reason}
-    decode {slot}         + descriptor   → decoded {metadata}       | failed
+    look {names}          + descriptors  → looked {looks}: each {hash, candidate} or {kind, reason}
+    decode {slot}         + descriptor   → decoded {metadata}       | failed {kind, reason}
     sidecar {}            + descriptor   → noted {notes or nothing} | failed
     thumbnail {longest, form} + descriptor → drawn {picture}        | failed
 
@@ -14,6 +14,7 @@ Each job has `alarm_s`, too: the seconds until the decoder ends by itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
@@ -33,6 +34,16 @@ _MOST_PIXELS_A_SIDE = 1 << 31
 _KINDS: tuple[str, ...] = get_args(FailureKind)
 _METADATA = tuple(field.name for field in fields(Metadata))
 _NOTES = tuple(field.name for field in fields(Notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """An open regular file that is to be looked at. Its name may be a picture's where its bytes are not;
+    it may take the longer the larger it is (size: bytes)."""
+
+    descriptor: int
+    name: bytes = b""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,14 @@ def failed(failure: Failure) -> Message:
     return {"answer": "failed", "kind": failure.kind, "reason": failure.reason}
 
 
-def looked(look: Look) -> Message:
-    return {"answer": "looked", "hash": look.hash, "candidate": look.candidate}
+def looked(looks: Sequence[Look | Failure]) -> Message:
+    return {"answer": "looked", "looks": [_seen(each) for each in looks]}
+
+
+def _seen(look: Look | Failure) -> Message:
+    if isinstance(look, Failure):
+        return {"kind": look.kind, "reason": look.reason}
+    return {"hash": look.hash, "candidate": look.candidate}
 
 
 def decoded(metadata: Metadata) -> Message:
@@ -94,11 +111,21 @@ def _said(notes: Notes) -> Message:
     return {name: getattr(notes, name) for name in _NOTES}
 
 
-def read_look(message: Message) -> Look | Failure:
-    if message.get("answer") == "failed":
-        return _read_failure(message)
+def read_looks(message: Message, count: int) -> list[Look | Failure]:
+    """Those of so many files, in their order."""
     _expect(message, "looked")
-    hash, candidate = message.get("hash"), message.get("candidate")
+    looks = message.get("looks")
+    if not isinstance(looks, list) or len(looks) != count:
+        raise Nonsense("looks at other files")
+    return [_read_look(told) for told in looks]
+
+
+def _read_look(told: object) -> Look | Failure:
+    if not isinstance(told, dict):
+        raise Nonsense("a look that is none")
+    if "kind" in told:
+        return _read_failure(told)
+    hash, candidate = told.get("hash"), told.get("candidate")
     if candidate is True and isinstance(hash, bytes) and len(hash) == HASH_BYTES:
         return Look(hash, True)
     if candidate is False and hash is None:

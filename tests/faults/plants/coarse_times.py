@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from fake_embedder import FakeTexts
-from imgqd.embedder import reading
+from imgqd.embedder import ages
 from imgqd.library import compare
 from imgqd.records import Stamp
 
@@ -25,6 +25,6 @@ def _same(known: compare.Listed, seen: os.stat_result, _steady: bool) -> bool:
     return (known.size, known.mtime_ns) == (stamp.size, stamp.mtime_ns)
 
 
-reading.COARSE_TICK_S = GRAIN_NS / 1e9
+ages.COARSE_TICK_S = GRAIN_NS / 1e9
 Stamp.of = classmethod(_coarse)  # type: ignore[method-assign,assignment]
 compare._same = _same
