@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -63,15 +63,17 @@ class Found(Differences):
 class Known(Listed):
     """A row that the test made."""
 
+    made: Row
+
     def row(self) -> Row:
-        row: Row = self.columns[0]
-        return row
+        return self.made
 
 
 def listed(name: bytes, row: Row) -> Known:
-    stamp = row.stamp
     at_rest = row.trusted and row.state in ("indexed", "ignored")
-    return Known(name, stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode, at_rest, (row,))
+    known = Known((b"/r", name, *astuple(row.stamp), *[None] * 9, at_rest))
+    known.made = row
+    return known
 
 
 def entry(name: bytes, stamp: Stamp, mode: int = stat.S_IFREG) -> Entry:

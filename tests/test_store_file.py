@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import apsw
 import numpy as np
@@ -30,12 +31,15 @@ from batches import (
     vector,
 )
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreNewer
+from imgqd.health.opening import open_index
 from imgqd.records import Gone, Metadata, Notes
 from imgqd.store import Counts, Identity, Root, Store, opening, schema
 from mounting import mounts_copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from imgqd.models.card import Card
 
 # each made by the last code that knew no later version
 VERSION_1 = Path(__file__).with_name("index-1.db.gz")
@@ -296,9 +300,24 @@ def test_pages_of_very_many_vectors_are_checked_when_others_need_not_wait(
     store = Store.open(path, "decoder-1")
     store.check_pages()
     store.close()
-    garble(path)
+    garble(path, "roots")
     with pytest.raises(StoreDamaged):
         Store.open(path, "decoder-1")
+
+
+def test_large_index_that_cannot_be_taken_into_memory_is_made_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(path, 30)
+    model = store.model
+    store.close()
+    garble(path, "embedding_sums")
+    monkeypatch.setattr(opening, "MOST_CHECKED_AT_ONCE", 0)
+    card = SimpleNamespace(identity=model.identity, name=model.name, dim=model.dim)
+    index = open_index(path, lambda _: cast("Card", card))
+    assert index.renewed is not None
+    assert [root.path for root in index.store.roots()] == [b"/r"]
+    index.store.close()
 
 
 def test_index_that_was_deleted_or_replaced_is_noticed(path: Path, store: Store) -> None:

@@ -133,7 +133,7 @@ class Choice:
     def _before(self, store: Store) -> Card | None:
         """The one that the index has vectors of, if it can be used."""
         held = next((held for held in store.models() if held.role == "used"), None)
-        if held is None or not store.counts().pictures:
+        if held is None or not store.has_pictures():
             return None
         card = cards.load(self._where.models, held.model.name)
         return card if card and card.identity == held.model.identity else None

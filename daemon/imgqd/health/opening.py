@@ -43,14 +43,30 @@ def open_index(path: Path, choose: Callable[[Store], Card]) -> Index:
         log.error("%s; searching goes on with what is known", error.message)
         store, full = _for_reading(path, decoder, error), error
     try:
+        index = _in_memory(store, choose, ahead, renewed)
+    except StoreDamaged as error:
+        # Of a large one not all was checked.
+        if renewed is not None or full is not None:
+            raise
+        log.error("%s", error.message)
+        store, renewed = Store.open_anew(path, decoder)
+        tell(renewed)
+        index = _in_memory(store, choose, ahead, renewed)
+    index.full = full
+    return index
+
+
+def _in_memory(
+    store: Store, choose: Callable[[Store], Card], ahead: cache.Ahead, renewed: Renewed | None
+) -> Index:
+    """The store is closed where it cannot be."""
+    try:
         card = choose(store)
         store.use_model(card.identity, card.name, card.dim)
-        index = Index(store, loaded(store, ahead), renewed)
+        return Index(store, loaded(store, ahead), renewed)
     except BaseException:
         store.close()
         raise
-    index.full = full
-    return index
 
 
 def _for_reading(path: Path, decoder: str, full: StoreFull) -> Store:

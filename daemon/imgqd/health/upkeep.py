@@ -26,6 +26,8 @@ FILE_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
 # With less space than this a store is not opened for writing.
 LEAST_SPACE = 1 << 20
+# A large index is checked when all has been looked at, or after so long: both read all there is.
+CHECK_S = 60.0
 IDLE_S = 3600.0
 # What was removed or moved away keeps its embedding for a week.
 KEEP_ORPHANS_S = 7 * 86400.0
@@ -67,6 +69,7 @@ class Upkeep(threading.Thread):
         self._pause = Pause()
         self._next_look = 0.0
         self._has_checked = False
+        self._latest_check = time.monotonic() + CHECK_S
         self._next_idle = time.monotonic() + IDLE_S
         self._commits = 0
 
@@ -124,7 +127,7 @@ class Upkeep(threading.Thread):
             self._go_on()
         elif self._is_damaged():
             self._mend()
-        elif not self._has_checked:
+        elif not self._has_checked and self._is_checked_now():
             self._has_checked = True
             self._check()
         elif time.monotonic() > self._next_idle and self._reconciler.is_settled:
@@ -141,6 +144,9 @@ class Upkeep(threading.Thread):
         self.index.make_writable()
         log.info("there is space for the index again")
         self._library.dirty.mark_everything()
+
+    def _is_checked_now(self) -> bool:
+        return self._reconciler.has_scanned or time.monotonic() > self._latest_check
 
     def _check(self) -> None:
         """What was too large to be checked before the daemon answered. Damage is mended a beat later."""

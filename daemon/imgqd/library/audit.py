@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from imgqd.library import mounts, reach
-from imgqd.library.compare import Differences, is_nothing, is_same, paired
+from imgqd.library.compare import Differences, is_nothing, paired
 from imgqd.library.scan import look, under
 
 if TYPE_CHECKING:
@@ -164,6 +164,6 @@ def _code(row: Listed | None, status: os.stat_result, steady: bool) -> Code | No
     known = row.row()
     if not known.trusted:
         return None
-    if not is_same(row, status, steady):
+    if not row.is_same(status, steady):
         return "changed"
     return "forgotten" if known.state == "pending" else None

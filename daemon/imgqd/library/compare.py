@@ -21,6 +21,8 @@ FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 86400.0
 IGNORED_RETRY_S = 30.0
 # What is not still is looked at every few seconds: a file that was not for so long is gone, or was read.
 FORGET_S = 60.0
+# So many files are compared before it is asked whether somebody goes first.
+AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Comparison:
             if listed is None and is_nothing(name, status):
                 found.empties += 1
                 continue
-            same = listed is not None and is_same(listed, status, view.steady)
+            same = listed is not None and listed.is_same(status, view.steady)
             if same and listed and listed.at_rest:
                 continue
             row = listed.row() if listed else None
@@ -171,8 +173,9 @@ def paired(
     are put down, in `found`."""
     known = iter(rows)
     row = next(known, None)
-    for entry in entries:
-        give_way()
+    for number, entry in enumerate(entries):
+        if not number % AT_ONCE:
+            give_way()
         name, status = entry
         if stat.S_ISDIR(status.st_mode):
             found.folders.append(name)
@@ -193,10 +196,3 @@ def paired(
 def is_nothing(name: bytes, status: os.stat_result) -> bool:
     """Whether a file holds nothing, and its name is neither a picture's nor a sidecar's."""
     return not (status.st_size or is_picture_name(name) or is_sidecar_name(name))
-
-
-def is_same(known: Listed, seen: os.stat_result, steady: bool) -> bool:
-    """Whether the stamps mean the same bytes. Devices are numbered anew at each mount."""
-    if (known.size, known.mtime_ns) != (seen.st_size, seen.st_mtime_ns):
-        return False
-    return not steady or (known.ctime_ns, known.inode) == (seen.st_ctime_ns, seen.st_ino)

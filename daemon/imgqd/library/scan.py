@@ -27,7 +27,8 @@ def look(
         yield (
             (name, status)
             for name, status in found
-            if not rules.leaves_out(root, folder, name, stat.S_ISDIR(status.st_mode))
+            if not rules.looks_at(is_folder := stat.S_ISDIR(status.st_mode))
+            or not rules.leaves_out(root, folder, name, is_folder)
         )
 
 

@@ -25,6 +25,8 @@ CALM_S = 10.0
 FIRST_IMPATIENCE_S, IMPATIENCE_S = 60.0, 900.0
 # The cache is out of date when so many rows, by their share of all, have come or gone since it was written.
 STALE = 1 / 16
+# A start has better things to do than to read all vectors.
+FIRST_TEST_S = 60.0
 # What cannot be written is tried again after so long.
 PAUSE_S = 600.0
 
@@ -40,6 +42,7 @@ class Care(threading.Thread):
         self._cached: tuple[Resident, int] | None = None
         self._next_cache = 0.0
         self._impatient = time.monotonic() + FIRST_IMPATIENCE_S
+        self._first_test = time.monotonic() + FIRST_TEST_S
 
     def run(self) -> None:
         while not self._is_ending:
@@ -93,8 +96,10 @@ class Care(threading.Thread):
 
     def _test(self, resident: Resident) -> float | None:
         """Seconds until the next self-test may be due."""
-        wait = self.selftest.due(resident)
-        if wait is None or wait > 0:
+        due = self.selftest.due(resident)
+        if due is None:
+            return None
+        if (wait := max(due, self._first_test - time.monotonic())) > 0:
             return wait
         if not self._is_calm:
             return CALM_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from imgqd.records import Stamp
 from imgqd.store.folders import UNDER, join, under
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ROW = """
 SELECT folders.path, files.name, size, mtime_ns, ctime_ns, files.inode, files.device, trusted,
     files.picture, sums.picture, kind, reason, attempts, first_seen, last_seen,
-    iif(failures.model IS NULL OR failures.model = :model, decoder, '')
+    iif(failures.model IS NULL OR failures.model = :model, decoder, ''),
+    trusted AND failures.file IS NULL AND (files.picture IS NULL) = (sums.picture IS NULL)
 FROM files JOIN folders ON folders.id = files.folder
 LEFT JOIN embedding_sums sums
     ON sums.picture = files.picture AND sums.model = :model AND NOT sums.stale
@@ -56,7 +57,7 @@ class Files(Part):
                 f"{ROW} WHERE folders.path = :folder ORDER BY files.name",
                 {"model": self._model_id, "folder": folder},
             )
-            yield from map(_listed, found)
+            yield from map(Listed, found)
 
     def rows(self, folder: bytes) -> dict[bytes, Row]:
         """Every known file of the folder itself, by name."""
@@ -108,26 +109,30 @@ class Files(Part):
             return stale + _change(connection, RETRY, paths)
 
 
-class Listed(NamedTuple):
-    """A row as a look at its folder takes it. at_rest: there is nothing to do for it as long as the file
-    is the same."""
+class Listed(tuple[Any, ...]):
+    """A row of the columns of ROW, as a look at its folder takes it: most need no more than to be compared.
+    at_rest: there is nothing to do for it as long as the file is the same."""
 
-    name: bytes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    at_rest: bool
-    columns: tuple[Any, ...]
+    __slots__ = ()
+
+    @property
+    def name(self) -> bytes:
+        name: bytes = self[1]
+        return name
+
+    @property
+    def at_rest(self) -> bool:
+        return bool(self[16])
+
+    def is_same(self, seen: os.stat_result, steady: bool) -> bool:
+        """Whether the stamps mean the same bytes. Devices are numbered anew at each mount."""
+        size, mtime_ns, ctime_ns, inode = self[2:6]
+        if size != seen.st_size or int(mtime_ns) != seen.st_mtime_ns:
+            return False
+        return not steady or (int(ctime_ns) == seen.st_ctime_ns and int(inode) == seen.st_ino)
 
     def row(self) -> Row:
-        return row(self.columns)
-
-
-def _listed(columns: tuple[Any, ...]) -> Listed:
-    size, mtime_ns, ctime_ns, inode = map(int, columns[2:6])
-    at_rest = columns[7] and columns[10] is None and (columns[8] is None) == (columns[9] is None)
-    return Listed(columns[1], size, mtime_ns, ctime_ns, inode, at_rest, columns)
+        return row(self)
 
 
 def row(columns: tuple[Any, ...]) -> Row:
