@@ -17,7 +17,7 @@ from conftest import until
 from imgq import wire
 from imgq.zmtp import Dealer
 from imgqd.serve import crowd, newcomers, peer, server
-from imgqd.serve.lanes import SLOW_THREADS
+from imgqd.serve.lanes import SLOW_OF_ONE_PROCESS
 from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.zmtp import framed
 from served import GREETING, PATIENCE_S, Answers, Client, is_closed, place, raw, roots, serving
@@ -250,21 +250,21 @@ def test_who_goes_takes_along_what_it_asked(
     """What waits for its turn, and what waits for a thread."""
     settle = wire.pack_request(wire.Settle(timeout=5), 1)
     with serving(path, answers) as serves:
-        staying = [new_dealer() for _ in range(SLOW_THREADS)]
+        staying = [new_dealer() for _ in range(SLOW_OF_ONE_PROCESS)]
         for each in staying:
             each.send(settle, soon())
-        until(lambda: answers.begun == SLOW_THREADS, "all that can be answered at a time")
+        until(lambda: answers.begun == SLOW_OF_ONE_PROCESS, "all that can be answered at a time")
         going = new_dealer()
         for _ in range(AT_A_TIME + 3):
             going.send(settle, soon())
         until(lambda: max(each.line.under_way for each in serves._crowd) == AT_A_TIME, "its turn")
         going.close()
-        until(lambda: len(list(serves._crowd)) == SLOW_THREADS, "its end")
+        until(lambda: len(list(serves._crowd)) == SLOW_OF_ONE_PROCESS, "its end")
         answers.go.set()
         for each in staying:
             each.receive(soon(), wire.MOST_REPLY)
         assert asked(staying[0])
-        assert answers.begun == SLOW_THREADS
+        assert answers.begun == SLOW_OF_ONE_PROCESS
 
 
 def test_time_in_which_it_is_not_listened_to_is_not_its_own() -> None:

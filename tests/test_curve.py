@@ -24,7 +24,7 @@ from imgq.remote import FarDealer
 from imgqd.serve import crowd, peer
 from imgqd.serve.curve import Curve
 from imgqd.serve.gate import Gate
-from imgqd.serve.lanes import OF_ONE_PROCESS
+from imgqd.serve.lanes import OF_ONE_PROCESS, SLOW_OF_ONE_PROCESS
 from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.server import Server
 from imgqd.serve.zmtp import COMMAND, Conversation, Stranger, framed
@@ -356,9 +356,18 @@ def test_several_frames_of_libzmqs_are_refused(listening: Listening) -> None:
         assert reply.exit_code == 2
 
 
-def test_all_that_comes_with_one_key_waits_in_one_line(listening: Listening) -> None:
+@pytest.mark.parametrize(
+    ("request_", "most"),
+    [
+        (wire.Search(terms=(wire.Term(text="x"),)), OF_ONE_PROCESS),
+        (wire.Settle(timeout=5.0), SLOW_OF_ONE_PROCESS),
+    ],
+    ids=["Search", "Settle"],
+)
+def test_all_that_comes_with_one_key_waits_in_one_line(
+    listening: Listening, request_: wire.Request, most: int
+) -> None:
     """Whatever it asks over many connections, another key has its turn."""
-    search = wire.Search(terms=(wire.Term(text="x"),))
     with ExitStack() as held:
         public, secret = curve.keypair()
         listening.allow(public)
@@ -368,13 +377,13 @@ def test_all_that_comes_with_one_key_waits_in_one_line(listening: Listening) -> 
         ]
         for dealer in flood:
             for number in range(AT_A_TIME):
-                dealer.send(wire.pack_request(search, number), soon())
-        until(lambda: listening.answers.begun == OF_ONE_PROCESS, "as many as one key may have")
+                dealer.send(wire.pack_request(request_, number), soon())
+        until(lambda: listening.answers.begun == most, "as many as one key may have")
         other, secret = curve.keypair()
         listening.allow(other)
         dealer = held.enter_context(closing(dealt(listening.port, secret, listening.public)))
-        dealer.send(wire.pack_request(search, 1), soon())
-        until(lambda: listening.answers.begun == OF_ONE_PROCESS + 1, "the other key's turn")
+        dealer.send(wire.pack_request(request_, 1), soon())
+        until(lambda: listening.answers.begun == most + 1, "the other key's turn")
 
 
 @pytest.mark.parametrize("length", [0, 63, 64, 80, 266])

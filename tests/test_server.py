@@ -17,7 +17,12 @@ from conftest import until
 from imgq import wire
 from imgq.zmtp import Dealer
 from imgqd.serve import peer
-from imgqd.serve.lanes import OF_ONE_PROCESS, PATIENT_THREADS, SLOW_THREADS
+from imgqd.serve.lanes import (
+    OF_ONE_PROCESS,
+    PATIENT_THREADS,
+    SLOW_OF_ONE_PROCESS,
+    SLOW_THREADS,
+)
 from imgqd.serve.line import AT_A_TIME
 from imgqd.serve.server import Server
 from imgqd.serve.turns import MOST_WAITING
@@ -350,7 +355,7 @@ def test_a_flood_of_one_client_leaves_room_for_others(
 def test_more_than_can_wait_is_refused(
     new_client: Callable[[], Client], answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asking = [new_client() for _ in range((SLOW_THREADS + MOST_WAITING) // AT_A_TIME + 1)]
+    asking = [new_client() for _ in range((SLOW_OF_ONE_PROCESS + MOST_WAITING) // AT_A_TIME + 1)]
     for client in asking:
         for number in range(AT_A_TIME):
             client.send(wire.pack_request(wire.Settle(timeout=5.0), number))
@@ -367,30 +372,45 @@ def test_more_than_can_wait_is_refused(
     assert roots(other)
 
 
+@pytest.mark.parametrize(
+    ("request_", "most"),
+    [
+        (wire.Search(terms=(wire.Term(text="x"),)), OF_ONE_PROCESS),
+        (wire.Settle(timeout=5.0), SLOW_OF_ONE_PROCESS),
+    ],
+    ids=["Search", "Settle"],
+)
 def test_a_flood_over_many_connections_leaves_room_for_other_processes(
-    server: Server, path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    path: str,
+    answers: Answers,
+    monkeypatch: pytest.MonkeyPatch,
+    request_: wire.Request,
+    most: int,
 ) -> None:
-    search = wire.pack_request(wire.Search(terms=(wire.Term(text="x"),)), 1)
+    frame = wire.pack_request(request_, 1)
     with contextlib.ExitStack() as stack:
 
-        def searching() -> Dealer:
+        def asking() -> Dealer:
             dealer = stack.enter_context(contextlib.closing(Dealer(path, _deadline())))
-            dealer.send(search, _deadline())
+            dealer.send(frame, _deadline())
             return dealer
 
-        flood = [searching() for _ in range(2 * PATIENT_THREADS)]
-        until(lambda: answers.begun == OF_ONE_PROCESS, "as many as one process may have")
+        flood = [asking() for _ in range(2 * max(PATIENT_THREADS, SLOW_THREADS))]
+        until(lambda: answers.begun == most, "as many as one process may have")
         monkeypatch.setattr(peer, "process_of", lambda connection: 1)
-        other = searching()
-        until(lambda: answers.begun == OF_ONE_PROCESS + 1, "the other's turn")
+        other = asking()
+        until(lambda: answers.begun == most + 1, "the other's turn")
         answers.go.set()
         for dealer in (other, *flood):
             assert wire.unpack_reply(dealer.receive(_deadline(), wire.MOST_REPLY))
 
 
 def test_who_waits_for_the_index_keeps_nobody_from_searching(
-    new_client: Callable[[], Client], answers: Answers
+    new_client: Callable[[], Client], answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Each connection as another process.
+    monkeypatch.setattr(peer, "process_of", lambda connection: 0)
     for _ in range(SLOW_THREADS):
         waiting = new_client()
         for number in range(AT_A_TIME):

@@ -19,6 +19,8 @@ PATIENT_THREADS = 12
 SLOW_THREADS = 12
 # Of one process, over all its connections: the flood on one leaves room for another.
 OF_ONE_PROCESS = AT_A_TIME + 1
+# Who waits for the index takes no time of a core, but a thread, and there are others who wait.
+SLOW_OF_ONE_PROCESS = SLOW_THREADS // 3
 
 
 def _heads(names: Iterable[str]) -> tuple[bytes, ...]:
@@ -35,8 +37,7 @@ Done = Callable[[Job, bytes | None, bool], None]
 
 
 class Lanes:
-    """Three pools, each with turns of its own. Whoever waits for the index takes no time of a core, and as
-    many may as there are threads."""
+    """Three pools, each with turns of its own."""
 
     def __init__(self, done: Done) -> None:
         """done: is called, by any of the threads, with a job's next reply, if there is one by now, and
@@ -44,7 +45,7 @@ class Lanes:
         self._done = done
         self._prompt = self._opened(PROMPT_THREADS, Turns(OF_ONE_PROCESS))
         self._patient = self._opened(PATIENT_THREADS, Turns(OF_ONE_PROCESS))
-        self._slow = self._opened(SLOW_THREADS, Turns(SLOW_THREADS), first=False)
+        self._slow = self._opened(SLOW_THREADS, Turns(SLOW_OF_ONE_PROCESS), first=False)
 
     def put(self, job: Job) -> None:
         """Raises queue.Full."""
