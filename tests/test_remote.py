@@ -10,11 +10,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ import pytest
 import fake_embedder
 from conftest import PATIENCE_S, Home, until
 from far import Laptop, allow, free_port, listen, raw, shown
-from imgq import curve, wire
+from imgq import client, curve, wire
 from imgq.remote import FarDealer
 from imgqd.serve.server import MOST_GUESTS
 from mounting import mounts_copied
@@ -247,7 +248,7 @@ def test_what_is_missing_is_named(nas: Nas) -> None:
     assert "is open to others" in blank.done("red", code=4)
 
 
-def test_where_nobody_listens_is_told_at_once(nas: Nas) -> None:
+def test_where_nobody_listens_is_told_soon(nas: Nas) -> None:
     nowhere = f"tcp://127.0.0.1:{free_port()}"
     nas.reader.done("keys", "trust", nowhere, nas.key)
     said = nas.reader.done("--socket", nowhere, "red", "--timeout", "3600", code=3)
@@ -256,6 +257,51 @@ def test_where_nobody_listens_is_told_at_once(nas: Nas) -> None:
     nas.reader.done("keys", "trust", nameless, nas.key)
     # Whoever looks names up may take longer than this, and is not waited for.
     nas.reader.done("--socket", nameless, "red", "--timeout", "0.5", code=3)
+
+
+def known(home: Home) -> Laptop:
+    """A laptop of a daemon that is not started yet."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    laptop = Laptop(home.folder / "laptop", address)
+    daemon = listen(home, address)
+    allow(home, laptop.key(), "--name", "laptop", "--full")
+    laptop.done("keys", "trust", address, daemon)
+    return laptop
+
+
+def test_a_daemon_that_hangs_up_and_starts_anew_is_waited_for(new_home: NewHome) -> None:
+    home = new_home()
+    laptop = known(home)
+    port = int(laptop.address.rpartition(":")[2])
+    with ThreadPoolExecutor(1) as pool:
+        with socket.create_server(("127.0.0.1", port)) as before:
+            asking = pool.submit(laptop.imgq, "red", "--timeout", "120")
+            before.settimeout(PATIENCE_S)
+            connection, _ = before.accept()
+        connection.close()
+        home.start()
+        done = asking.result(PATIENCE_S)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
+def test_where_nobody_listens_yet_a_daemon_is_waited_for(
+    new_home: NewHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, waits = new_home(), threading.Event()
+
+    def wait(seconds: float) -> None:
+        waits.set()
+        sleep(seconds)
+
+    for name, value in known(home).environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(client, "_RESTART_S", PATIENCE_S)
+    monkeypatch.setattr(client, "sleep", wait)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(client.ask, wire.AskRoots(), PATIENCE_S)
+        assert waits.wait(PATIENCE_S)
+        home.start()
+        assert isinstance(asking.result(PATIENCE_S), wire.Roots)
 
 
 def test_who_listens_and_is_silent_is_given_up_in_time(nas: Nas) -> None:

@@ -28,7 +28,10 @@ TIMEOUT = 30.0
 _GRACE = 0.1
 
 # Between two attempts to reach a daemon that is about to answer.
-_PAUSE_S = 0.02
+_PAUSE_S, _FAR_PAUSE_S = 0.02, 0.2
+# Whether one on another machine is about to cannot be seen: where nobody listens, it has as long as it
+# takes to start anew.
+_RESTART_S = 5.0
 _ABSENT = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 
 _FAILURES: dict[int, type[Failure]] = {
@@ -71,7 +74,8 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
     A daemon that starts, or starts anew with other settings, is waited for; to one that hangs up the
     request goes once more, no matter whether it was heard: none does harm that is heard twice.
     """
-    address, deadline, hung_up = socket_address(), monotonic() + timeout, 0
+    address, began, hung_up = socket_address(), monotonic(), 0
+    deadline = began + timeout
     while True:
         dealer = None
         try:
@@ -82,23 +86,28 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
             if dealer is not None:
                 dealer.close()
             hung_up += not isinstance(error, (*_ABSENT, BlockingIOError))
-            if hung_up > 1 or not _comes_back(error):
+            # What was there may take all the time there is to come back.
+            until = deadline if hung_up else min(deadline, began + _RESTART_S)
+            if hung_up > 1 or not _comes_back(error, until):
                 raise _away(error, timeout) from None
         if monotonic() > deadline:
             raise _away(TimeoutError(), timeout)
-        sleep(_PAUSE_S)
+        sleep(_FAR_PAUSE_S if is_far() else _PAUSE_S)
 
 
-def _comes_back(error: OSError) -> bool:
-    """Whether a daemon that did not let in, or hung up, is about to answer."""
+def _comes_back(error: OSError, until: float) -> bool:
+    """Whether a daemon that did not let in, or hung up, is about to answer; one on another machine may be
+    up to then."""
     if isinstance(error, BlockingIOError):
         # So many clients wait to be let in that the system takes no more.
         return True
-    if isinstance(error, (*_ABSENT, ConnectionError)) and not is_far():
-        from imgq import lock
+    if not isinstance(error, (*_ABSENT, ConnectionError)):
+        return False
+    if is_far():
+        return monotonic() + _FAR_PAUSE_S < until
+    from imgq import lock
 
-        return not lock.is_free()
-    return False
+    return not lock.is_free()
 
 
 def _away(error: OSError, timeout: float) -> NoDaemon:
