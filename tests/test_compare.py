@@ -25,7 +25,8 @@ from imgqd.library.compare import (
 )
 from imgqd.library.scan import Entry
 from imgqd.records import Failure, FailureKind, Stamp
-from imgqd.store import LedgerEntry, Listed, Row
+from imgqd.store import LedgerEntry, Row
+from imgqd.store.files import NAME, Listed
 
 NOW = 1_700_000_000.0
 OLD = Stamp(size=10, mtime_ns=10**18, ctime_ns=10**18, inode=7, device=1)
@@ -60,20 +61,15 @@ class Found(Differences):
     changed: list[Seen] = field(default_factory=list)
 
 
-class Known(Listed):
-    """A row that the test made."""
-
-    made: Row
-
-    def row(self) -> Row:
-        return self.made
-
-
-def listed(name: bytes, row: Row) -> Known:
+def listed(name: bytes, row: Row) -> Listed:
+    """As the store lists it."""
+    picture = 1 if row.state in ("indexed", "pending") else None
+    embedded = 1 if row.state == "indexed" else None
+    ledger: tuple[object, ...] = (None,) * 6
+    if row.ledger is not None:
+        ledger = (*astuple(row.ledger.failure), *astuple(row.ledger)[1:])
     at_rest = row.trusted and row.state in ("indexed", "ignored")
-    known = Known((b"/r", name, *astuple(row.stamp), *[None] * 9, at_rest))
-    known.made = row
-    return known
+    return (b"/r", name, *astuple(row.stamp), row.trusted, picture, embedded, *ledger, at_rest)
 
 
 def entry(name: bytes, stamp: Stamp, mode: int = stat.S_IFREG) -> Entry:
@@ -285,5 +281,5 @@ def test_the_soonest_retry_of_a_folder_counts(comparison: Comparison) -> None:
         listed(b"a.jpg", failed("unreadable", 3)),
         listed(b"b.jpg", failed("unreadable", 1, ago=10.0)),
     ]
-    found = compared(comparison, [entry(row.name, OLD) for row in rows], rows)
+    found = compared(comparison, [entry(row[NAME], OLD) for row in rows], rows)
     assert found.later == pytest.approx(FIRST_RETRY_S - 10.0)

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Literal
 from imgqd.library import mounts, reach
 from imgqd.library.compare import Differences, is_nothing, paired
 from imgqd.library.scan import look, under
+from imgqd.store.files import is_same
+from imgqd.store.files import row as row_of
 
 if TYPE_CHECKING:
     from imgqd.library.scan import Entry
     from imgqd.library.walk import Library
-    from imgqd.store import Listed, Store
+    from imgqd.store import Store
+    from imgqd.store.files import Listed
 
     Pairs = Iterable[tuple[Entry, Listed | None]]
 
@@ -161,9 +164,9 @@ def _code(row: Listed | None, status: os.stat_result, steady: bool) -> Code | No
     """What is wrong with a file that is there."""
     if row is None:
         return "missing"
-    known = row.row()
+    known = row_of(row)
     if not known.trusted:
         return None
-    if not row.is_same(status, steady):
+    if not is_same(known.stamp, status, steady):
         return "changed"
     return "forgotten" if known.state == "pending" else None

@@ -13,7 +13,9 @@ from imgqd.library.scan import Entry
 from imgqd.manners.precedence import give_way
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
 from imgqd.records import Stamp
-from imgqd.store import FileState, Listed, Row
+from imgqd.store import FileState, Row
+from imgqd.store.files import NAME, Listed, is_at_rest, is_same
+from imgqd.store.files import row as row_of
 
 # Read errors are tried again after so long, and after ever longer.
 FIRST_RETRY_S, LONGEST_RETRY_S = 30.0, 86400.0
@@ -96,11 +98,10 @@ class Comparison:
             if listed is None and is_nothing(name, status):
                 found.empties += 1
                 continue
-            same = listed is not None and listed.is_same(status, view.steady)
-            if same and listed and listed.at_rest:
+            if listed is not None and is_at_rest(listed, status, view.steady):
                 continue
-            row = listed.row() if listed else None
-            if same and row and row.trusted:
+            row = row_of(listed) if listed else None
+            if row and row.trusted and is_same(row.stamp, status, view.steady):
                 wait = self._due_in(row)
                 if wait is None:
                     continue
@@ -180,16 +181,16 @@ def paired(
         if stat.S_ISDIR(status.st_mode):
             found.folders.append(name)
             continue
-        while row is not None and row.name < name:
-            found.gone.append(row.name)
+        while row is not None and row[NAME] < name:
+            found.gone.append(row[NAME])
             row = next(known, None)
-        if row is None or row.name != name:
+        if row is None or row[NAME] != name:
             yield entry, None
         else:
             yield entry, row
             row = next(known, None)
     while row is not None:
-        found.gone.append(row.name)
+        found.gone.append(row[NAME])
         row = next(known, None)
 
 

@@ -55,7 +55,7 @@ class Rules:
 
     def leaves_out(self, root: bytes, folder: bytes, name: bytes, is_folder: bool) -> bool:
         """Whether the entry `name` of `folder`, itself not left out, is."""
-        if _is_left_out(name):
+        if name.startswith(b".") or name in _NAMES or name.endswith(_SUFFIXES):
             return True
         if is_folder and (_is_derivative(folder, name) or self._is_own(folder, name)):
             return True
@@ -68,8 +68,12 @@ class Rules:
     def counted(self, names: Sequence[bytes]) -> Sequence[bytes]:
         """Of all the names in a folder, in their order, those that are not left out whatever they are of,
         and do not stand for another of them."""
-        left_out = frozenset[bytes]() if self._raw_beside_jpeg else raws_beside_jpegs(names)
-        return [name for name in names if name not in left_out and not _is_left_out(name)]
+        left_out = _NAMES if self._raw_beside_jpeg else _NAMES | raws_beside_jpegs(names)
+        return [
+            name
+            for name in names
+            if name not in left_out and not (name.startswith(b".") or name.endswith(_SUFFIXES))
+        ]
 
     def reaches(self, root: bytes, folder: bytes) -> bool:
         """Whether no rule leaves out the folder or one above it, below the root."""
@@ -87,10 +91,6 @@ class Rules:
         assert self._patterns is not None
         path = os.fsdecode(os.path.join(folder, name)[len(root) :]).lstrip("/")
         return self._patterns.match_file(f"{path}/" if is_folder else path)
-
-
-def _is_left_out(name: bytes) -> bool:
-    return name.startswith(b".") or name in _NAMES or name.endswith(_SUFFIXES)
 
 
 def _is_derivative(folder: bytes, name: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ def look(
     names as bytes, one at a time: a folder may hold a million. Raises OSError where it is gone or may not
     be read."""
     with reach.folder(folder, follow=folder == root or follow_symlinks) as descriptor:
-        names = rules.counted(sorted(map(os.fsencode, os.listdir(descriptor))))
+        names = rules.counted(sorted(_names(descriptor)))
         found = _entries(folder, names, descriptor, follow_symlinks)
         yield (
             (name, status)
@@ -30,6 +31,12 @@ def look(
             if not rules.looks_at(is_folder := stat.S_ISDIR(status.st_mode))
             or not rules.leaves_out(root, folder, name, is_folder)
         )
+
+
+def _names(folder: int) -> list[bytes]:
+    """As os.fsencode has them, in half of its time."""
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    return [name.encode(encoding, errors) for name in os.listdir(folder)]
 
 
 def _entries(folder: bytes, names: Sequence[bytes], above: int, follow: bool) -> Iterator[Entry]:

@@ -1,6 +1,5 @@
 """The index on disk: the only SQL, and the only SQLite, of the project."""
 
-from imgqd.store.files import Listed
 from imgqd.store.records import (
     Added,
     Arrived,
@@ -45,7 +44,6 @@ __all__ = [
     "Identity",
     "Imprints",
     "LedgerEntry",
-    "Listed",
     "Model",
     "Picture",
     "Renewed",

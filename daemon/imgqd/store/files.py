@@ -28,6 +28,9 @@ LEFT JOIN embedding_sums sums
     ON sums.picture = files.picture AND sums.model = :model AND NOT sums.stale
 LEFT JOIN failures ON failures.file = files.id
 """
+NAME = 1
+# a row of ROW, still as the database has it; `row` tells what it says
+Listed = tuple[Any, ...]
 # a multiplier scatters what was added together
 SAMPLE = """
 SELECT files.id FROM folders CROSS JOIN files ON files.folder = folders.id
@@ -51,17 +54,18 @@ WHERE model IN (SELECT id FROM models WHERE {{}}) AND picture IN
 
 class Files(Part):
     def listed(self, folder: bytes) -> Iterator[Listed]:
-        """Every known file of the folder itself, in the order of names, as of one moment."""
+        """Every known file of the folder itself, in the order of names, as of one moment: as a look at the
+        folder takes it, of which most need no more than to be compared."""
         with self._database.read() as connection:
             found = connection.execute(
                 f"{ROW} WHERE folders.path = :folder ORDER BY files.name",
                 {"model": self._model_id, "folder": folder},
             )
-            yield from map(Listed, found)
+            yield from found
 
     def rows(self, folder: bytes) -> dict[bytes, Row]:
         """Every known file of the folder itself, by name."""
-        return {listed.name: listed.row() for listed in self.listed(folder)}
+        return {listed[NAME]: row(listed) for listed in self.listed(folder)}
 
     def by_inode(self, inodes: Iterable[int]) -> Iterator[tuple[bytes, Row]]:
         """Known files, with their paths, that had one of these inodes, on whatever device: where new
@@ -109,30 +113,23 @@ class Files(Part):
             return stale + _change(connection, RETRY, paths)
 
 
-class Listed(tuple[Any, ...]):
-    """A row of the columns of ROW, as a look at its folder takes it: most need no more than to be compared.
-    at_rest: there is nothing to do for it as long as the file is the same."""
+def is_at_rest(listed: Listed, seen: os.stat_result, steady: bool) -> bool:
+    """Whether there is nothing to do for a file that is this now. Not told of each of which it is so, but
+    of nearly all of a million files, and in a tenth of the time that a look at its row takes."""
+    size, mtime_ns, ctime_ns, inode = listed[2:6]
+    return (
+        listed[-1]
+        and size == seen.st_size
+        and mtime_ns == seen.st_mtime_ns
+        and (not steady or (ctime_ns == seen.st_ctime_ns and inode == seen.st_ino))
+    )
 
-    __slots__ = ()
 
-    @property
-    def name(self) -> bytes:
-        name: bytes = self[1]
-        return name
-
-    @property
-    def at_rest(self) -> bool:
-        return bool(self[16])
-
-    def is_same(self, seen: os.stat_result, steady: bool) -> bool:
-        """Whether the stamps mean the same bytes. Devices are numbered anew at each mount."""
-        size, mtime_ns, ctime_ns, inode = self[2:6]
-        if size != seen.st_size or int(mtime_ns) != seen.st_mtime_ns:
-            return False
-        return not steady or (int(ctime_ns) == seen.st_ctime_ns and int(inode) == seen.st_ino)
-
-    def row(self) -> Row:
-        return row(self)
+def is_same(known: Stamp, seen: os.stat_result, steady: bool) -> bool:
+    """Whether the stamps mean the same bytes. Devices are numbered anew at each mount."""
+    if (known.size, known.mtime_ns) != (seen.st_size, seen.st_mtime_ns):
+        return False
+    return not steady or (known.ctime_ns, known.inode) == (seen.st_ctime_ns, seen.st_ino)
 
 
 def row(columns: tuple[Any, ...]) -> Row:
