@@ -100,6 +100,33 @@ def test_what_another_thread_ends_is_over(readers: Readers, opened: Opened) -> N
     assert len(opened) == 2
 
 
+def test_what_is_left_amid_its_rows_holds_up_nobody(
+    readers: Readers, tmp_path: Path, opened: Opened
+) -> None:
+    """As the rows of a generator that was closed, which are let go a moment after its connection; where
+    another thread was at that then, the log could never be emptied again."""
+    writer = apsw.Connection(str(tmp_path / "file.db"))
+    writer.pragma("journal_mode", "wal")
+    writer.execute("CREATE TABLE numbers(n)")
+    writer.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(100)])
+
+    def numbers() -> Iterator[apsw.Cursor]:
+        with readers.one() as connection, connection:
+            found = connection.execute("SELECT n FROM numbers")
+            next(found)
+            yield found
+
+    generator = numbers()
+    rows = next(generator)
+    generator.close()
+    with readers.one() as another:
+        assert another is not opened[0]
+    writer.execute("DELETE FROM numbers")
+    assert writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE) == (0, 0)
+    with pytest.raises(apsw.Error):
+        next(rows)
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_was_closed_is_read_by_nobody(
     readers: Readers, opened: Opened, fails: bool, tmp_path: Path

@@ -192,12 +192,10 @@ class Walker:
             self._library.dirty.mark_deep(place)
 
     def _is_known(self, stamp: Stamp) -> bool:
-        same = (stamp.size, stamp.mtime_ns)
-        found = self._index.store.by_inode([stamp.inode])
-        return any(
-            (row.stamp.size, row.stamp.mtime_ns, row.stamp.device) == (*same, stamp.device)
-            for _, row in found
-        )
+        same = (stamp.size, stamp.mtime_ns, stamp.device)
+        # All of them: what is left amid its rows costs a connection.
+        found = [row.stamp for _, row in self._index.store.by_inode([stamp.inode])]
+        return any((each.size, each.mtime_ns, each.device) == same for each in found)
 
     def _gone_below(self, folder: bytes, there: Iterable[bytes]) -> list[bytes]:
         """Folders that hold known files and are not there; those above a root are left to it."""

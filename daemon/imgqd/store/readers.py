@@ -67,7 +67,11 @@ class Readers:
 
     def _leave(self, reading: _Reading) -> None:
         with self._lock:
-            if reading.age == self._age and len(self._idle) < MOST_IDLE:
+            if (
+                reading.age == self._age
+                and len(self._idle) < MOST_IDLE
+                and _is_at_rest(reading.connection)
+            ):
                 self._idle.append(reading.connection)
                 return
         reading.connection.close()
@@ -82,3 +86,10 @@ class Readers:
         for connection in left:
             with suppress(apsw.ThreadingViolationError):
                 connection.close()
+
+
+def _is_at_rest(connection: apsw.Connection) -> bool:
+    """Whether no statement of it was left amid its rows, as by a generator that nobody exhausts. That one
+    reads on until it is let go; if just then another thread is at the connection it cannot be ended, and the
+    log grows for as long as the connection lives."""
+    return connection.txn_state() == apsw.SQLITE_TXN_NONE
