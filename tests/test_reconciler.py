@@ -370,6 +370,22 @@ def test_a_store_that_fails_stops_nobody(
     assert world.reconciler.is_alive()
 
 
+def test_a_look_that_failed_reads_on_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trouble is kept, and would keep what the frames hold that it came by."""
+
+    def failing(_: bytes) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.index.store, "listed", failing)
+        world.put("a.jpg")
+        trouble = until(lambda: world.reconciler.trouble)
+        until(lambda: trouble.__traceback__ is None)
+    world.settle()
+
+
 def test_a_folder_that_may_not_be_read_keeps_its_files(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

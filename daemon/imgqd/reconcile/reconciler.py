@@ -140,7 +140,8 @@ class Reconciler(threading.Thread):
         except StoreError as error:
             if self.trouble is None or self.trouble.message != error.message:
                 log.error("the index cannot be brought up to date: %s", error.message)
-            self.trouble = error
+            # Without the frames of the look, which hold what it read the index by.
+            self.trouble = error.with_traceback(None)
             self._put_off()
         except Exception:
             log.exception("the index could not be brought up to date: this is a bug")
