@@ -370,9 +370,7 @@ def test_a_store_that_fails_stops_nobody(
     assert world.reconciler.is_alive()
 
 
-def test_a_look_that_failed_reads_on_no_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_look_that_failed_reads_on_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trouble is kept, and would keep what the frames hold that it came by."""
 
     def failing(_: bytes) -> None:

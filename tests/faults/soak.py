@@ -2,9 +2,9 @@
 
     python -m tests.faults.soak --seed 1 --rounds 60
 
-A round is a minute of 20 operations a second in two watched folders, with a question after each hundred. They
-hold some hundred files from beginning to end: a library that grows takes more memory, and may. At the end
-all but the first sixth, in which caches fill, is held against what FAULT 72 allows.
+A round is a minute of 20 operations a second in two watched folders, with a question after each hundred.
+These hold some hundred files from beginning to end: a library that grows takes more memory, and may. At
+the end all but the first sixth, in which caches fill, is held against what FAULT 72 allows.
 """
 
 from __future__ import annotations

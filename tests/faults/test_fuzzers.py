@@ -56,6 +56,7 @@ def test_fault_72_what_is_held_is_told_after_each_round(
 ) -> None:
     # Whether it grows, only an hour tells.
     monkeypatch.setattr(soak, "_judged", lambda held: f"{len(held)} are held against each other")
+    monkeypatch.setattr(soak, "WARMING", 1 / 2)
     plan = soak.Plan(seed=1, rounds=2, operations=100, a_second=1000)
     with ground.scratch() as memory:
         lines = list(soak.run(plan, memory, hasty))

@@ -90,6 +90,6 @@ class Readers:
 
 def _is_at_rest(connection: apsw.Connection) -> bool:
     """Whether no statement of it was left amid its rows, as by a generator that nobody exhausts. That one
-    reads on until it is let go; if just then another thread is at the connection it cannot be ended, and the
-    log grows for as long as the connection lives."""
+    reads on until it is let go of; if another thread is at the connection just then it cannot be ended, and
+    the log grows for as long as the connection lives."""
     return connection.txn_state() == apsw.SQLITE_TXN_NONE
