@@ -244,6 +244,25 @@ def test_large_requests_come_one_after_the_other_where_there_is_no_room_for_both
         assert asked(one)
 
 
+def test_who_has_gone_before_it_is_attended_to_is_not_let_in(path: str) -> None:
+    said = GREETING + CLIENT_READY + framed(wire.pack_request(wire.AskRoots(), 1))
+    met: list[socket.socket] = []
+    door = socket.socket(socket.AF_UNIX)
+    with contextlib.closing(door):
+        door.bind(path)
+        door.listen(100)
+        door.setblocking(False)
+        for _ in range(50):
+            raw(path, said).close()
+        with raw(path, said):
+            crowding = crowd.Crowd(lambda *_: None)
+            # None of them is one that may stay.
+            crowding.enter_by(crowd.Entrance(door, 9, met.append))
+            crowding.turn(0)
+            crowding.close()
+    assert len(met) == 1
+
+
 def test_who_goes_takes_along_what_it_asked(
     path: str, answers: Answers, new_dealer: NewDealer
 ) -> None:

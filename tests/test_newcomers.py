@@ -19,10 +19,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def connections() -> Iterator[list[socket.socket]]:
-    made = [socket.socket(socket.AF_UNIX) for _ in range(30)]
-    yield made
-    for each in made:
-        each.close()
+    made = [socket.socketpair() for _ in range(30)]
+    yield [here for here, _ in made]
+    for pair in made:
+        for end in pair:
+            end.close()
 
 
 def test_who_comes_too_often_waits_and_others_do_not(connections: list[socket.socket]) -> None:
@@ -60,6 +61,20 @@ def test_of_each_process_some_are_next(connections: list[socket.socket]) -> None
     for start in (0, AT_ONCE):
         expected = [each for part in waiting for each in part[start : start + AT_ONCE]]
         assert [*newcomers.next()] == expected
+
+
+def test_who_has_gone_is_passed_over() -> None:
+    newcomers, pairs = Newcomers(), [socket.socketpair() for _ in range(10)]
+    for here, there in pairs:
+        newcomers.comes(1, here)
+        there.sendall(b"whatever it said")
+    for _, there in pairs[3:9]:
+        there.close()
+    assert [*newcomers.next()] == [pairs[9][0]]
+    assert len(newcomers) == 0
+    for pair in pairs:
+        for end in pair:
+            end.close()
 
 
 def test_who_has_waited_longest_of_the_most_makes_room(connections: list[socket.socket]) -> None:

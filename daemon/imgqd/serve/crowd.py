@@ -14,7 +14,7 @@ from functools import partial
 
 from imgqd.manners import precedence
 from imgqd.serve.newcomers import Newcomers
-from imgqd.serve.peer import Peer, process_of, uid_of
+from imgqd.serve.peer import Peer, has_gone, process_of, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 MOST_UNREAD = 64 << 20
 
 _SWEEP_S = 1.0
-# Let in at a time; others are attended to in between.
-_MOST_AT_A_TIME = 32
+# Let in at a time, and seen to have gone before they were; others are attended to in between.
+_MOST_AT_A_TIME, _MOST_GONE = 32, 256
 
 Attend = Callable[[Peer, int], None]
 
@@ -134,9 +134,8 @@ class Crowd:
         if entrance.is_full and not self._make_room(entrance):
             self._open(entrance, False)
             return
-        for _ in range(_MOST_AT_A_TIME):
-            if entrance.is_full:
-                return
+        come = gone = 0
+        while come < _MOST_AT_A_TIME and gone < _MOST_GONE and not entrance.is_full:
             try:
                 connection, _ = entrance.door.accept()
             except (BlockingIOError, ConnectionError):
@@ -148,6 +147,11 @@ class Crowd:
                 if not self._make_room(entrance):
                     self._open(entrance, False)
                 return
+            if has_gone(connection):
+                connection.close()
+                gone += 1
+                continue
+            come += 1
             process = process_of(connection)
             if not process or entrance.newcomers.comes(process, connection):
                 self._let_in(entrance, connection)

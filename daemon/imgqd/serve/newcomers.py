@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
+from imgqd.serve.peer import has_gone
+
 # So many connections more than were answered a process may open before it has to wait; of those so many
 # are forgiven in a second.
 MOST_OWED = 128.0
@@ -43,10 +45,16 @@ class Newcomers:
             self._owed[process] = max(self._owes(process, now) - 1, 0.0), now
 
     def next(self) -> Iterator[socket.socket]:
-        """The first who wait, of each process some."""
+        """The first who wait and are still there, of each process some."""
         for process, waiting in [*self._waiting.items()]:
-            for _ in range(min(len(waiting), AT_ONCE)):
-                yield waiting.popleft()
+            come = 0
+            while waiting and come < AT_ONCE:
+                connection = waiting.popleft()
+                if has_gone(connection):
+                    connection.close()
+                else:
+                    come += 1
+                    yield connection
             if not waiting:
                 del self._waiting[process]
 

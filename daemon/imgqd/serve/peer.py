@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import select
 import socket
 import struct
 import sys
@@ -188,6 +189,13 @@ class Peer:
         self.is_gone = True
         self._parcels.clear()
         self._socket.close()
+
+
+def has_gone(connection: socket.socket) -> bool:
+    """Whether the other end is closed, whatever was said before: nobody is there to hear an answer."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(0))
 
 
 def uid_of(connection: socket.socket) -> int:
