@@ -5,10 +5,9 @@
 FOLDER has pictures; without one, 200 JPEGs of 12 megapixels and less are made, or with --small 400 of
 500 x 375 pixels. Reading, hashing and decoding to 256 x 256 pixels are counted, as they are for a new file.
 
-As many decoders work at a time as there are cores, each with a thread that hands it file after file, small
-ones to hash together, as the daemon does; by turns with as many processes that have no barriers and are
-handed no files. With --alone it is
-one of each, picture by picture: what a single picture waits longer.
+As many decoders work at a time as there are cores, each with a thread that hands it file after file, or
+several small ones at a time, as the daemon does; by turns with as many processes that have no barriers and
+are handed no files. With --alone it is one of each, picture by picture: what a single picture waits longer.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from imgqd.pictures.decode import decode
 from imgqd.pictures.handle import MOST_TOGETHER, Decoder
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.look import look
-from imgqd.pictures.messages import Unseen
+from imgqd.pictures.messages import Undecoded, Unseen
 from imgqd.pictures.opening import prepare
 from imgqd.pictures.reader import DescriptorReader
 from imgqd.records import PixelSpec
@@ -57,8 +56,7 @@ def in_a_decoder(decoder: Decoder, paths: Sequence[Path]) -> None:
     with ExitStack() as files:
         opened = [files.enter_context(path.open("rb", buffering=0)).fileno() for path in paths]
         decoder.look([Unseen(descriptor, b"a.jpg") for descriptor in opened])
-        for descriptor in opened:
-            decoder.decode(descriptor, 0)
+        decoder.decode([Undecoded(descriptor, slot) for slot, descriptor in enumerate(opened)])
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -68,7 +66,7 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def groups(paths: Sequence[Path]) -> list[list[Path]]:
-    """Small files are looked at together, as the daemon has it."""
+    """Small files go together, as in the daemon."""
     found: list[list[Path]] = []
     is_open = False
     for path in paths:
@@ -94,7 +92,7 @@ def make(folder: Path, count: int, sizes: Sequence[tuple[int, int]]) -> None:
 
 def alone(paths: Sequence[Path], rounds: int) -> None:
     """Picture by picture, here and there, so that whatever else the machine does meets both."""
-    decoder = Decoder(SPEC, 1)
+    decoder = Decoder(SPEC, MOST_TOGETHER)
     # As nice as a decoder is.
     os.nice(10)
     shares = []
@@ -122,7 +120,7 @@ class Lane(threading.Thread):
         self.decoder: Decoder | None = None
 
     def run(self) -> None:
-        self.decoder = Decoder(SPEC, 1)
+        self.decoder = Decoder(SPEC, MOST_TOGETHER)
         while True:
             self._rounds.wait()
             for group in self._groups:

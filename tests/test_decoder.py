@@ -28,6 +28,7 @@ from imgqd.pictures.messages import Configuration, Look, Unseen, configure
 from imgqd.pictures.opening import prepare
 from imgqd.pictures.slab import make_slab
 from imgqd.records import Failure, Metadata, PixelSpec
+from one_file import decoded, looked
 from pictures import jpeg, notes, png
 
 SPEC = PixelSpec(64, 64)
@@ -54,11 +55,6 @@ def slot(decoder: Decoder, number: int) -> bytes:
     return os.pread(decoder.slab, SPEC.nbytes, number * SPEC.nbytes)
 
 
-def looked(decoder: Decoder, descriptor: int, name: bytes = b"") -> Look | Failure:
-    (look,) = decoder.look([Unseen(descriptor, name)])
-    return look
-
-
 def ends(pid: int, seconds: float = 20) -> bool:
     """Whether a process ends by then; at once where it has ended."""
     try:
@@ -80,7 +76,7 @@ def test_a_picture_lands_in_its_slot(tmp_path: Path, decoder: Decoder) -> None:
     with path.open("rb") as file:
         expected = decode(file, SPEC, Limits())
         assert isinstance(expected, Decoded)
-        assert decoder.decode(file.fileno(), 1) == expected.metadata
+        assert decoded(decoder, file.fileno(), 1) == expected.metadata
     assert expected.metadata.notes.camera == "Maker"
     assert slot(decoder, 1) == expected.pixels
     assert slot(decoder, 0) == slot(decoder, 2) == bytes(SPEC.nbytes)
@@ -88,7 +84,7 @@ def test_a_picture_lands_in_its_slot(tmp_path: Path, decoder: Decoder) -> None:
 
 def test_slots_are_bounded(tmp_path: Path, decoder: Decoder) -> None:
     with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(IndexError):
-        decoder.decode(file, 3)
+        decoded(decoder, file, 3)
     with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(ValueError, match="pixels"):
         decoder.thumbnail(file, 0)
 
@@ -126,7 +122,7 @@ def test_the_descriptors_offset_is_left_alone(tmp_path: Path, decoder: Decoder) 
     with descriptor(png(tmp_path / "a.png", 1)) as file:
         os.lseek(file, 77, os.SEEK_SET)
         looked(decoder, file)
-        assert isinstance(decoder.decode(file, 0), Metadata)
+        assert isinstance(decoded(decoder, file, 0), Metadata)
         assert isinstance(decoder.thumbnail(file, 50), bytes)
         assert os.lseek(file, 0, os.SEEK_CUR) == 77
 
@@ -136,9 +132,9 @@ def test_one_decoder_serves_pictures_after_failures(tmp_path: Path, decoder: Dec
     broken.write_bytes(png(tmp_path / "a.png", 1).read_bytes()[:200])
     for _ in range(100):
         with descriptor(broken) as file:
-            assert isinstance(decoder.decode(file, 0), Failure)
+            assert isinstance(decoded(decoder, file, 0), Failure)
         with descriptor(tmp_path / "a.png") as file:
-            assert isinstance(decoder.decode(file, 0), Metadata)
+            assert isinstance(decoded(decoder, file, 0), Metadata)
 
 
 def test_a_file_above_the_cap_is_not_read(tmp_path: Path) -> None:
@@ -158,7 +154,7 @@ def test_a_file_above_the_cap_is_not_read(tmp_path: Path) -> None:
 @LINUX
 def test_a_disk_that_fails_is_unreadable(decoder: Decoder) -> None:
     with descriptor(Path("/proc/self/mem")) as file:  # its first page is never there
-        for found in (looked(decoder, file, b"a.jpg"), decoder.decode(file, 0)):
+        for found in (looked(decoder, file, b"a.jpg"), decoded(decoder, file, 0)):
             assert isinstance(found, Failure)
             assert found.kind == "unreadable"
             assert "Input/output error" in found.reason
@@ -174,7 +170,7 @@ def test_every_picture_is_pixels_or_a_sentence(
         with descriptor(path) as file:
             seen = looked(decoder, file, os.fsencode(path.name))
             assert isinstance(seen, Look)
-            found = decoder.decode(file, 0)
+            found = decoded(decoder, file, 0)
             small = decoder.thumbnail(file, 64)
         if isinstance(found, Failure):
             assert len(found.reason.split()) > 3, (path.name, found)
@@ -216,7 +212,7 @@ def test_a_decoder_holds_nothing_of_the_daemons(tmp_path: Path, decoder: Decoder
     with descriptor(jpeg(tmp_path / "secret.jpg")) as file:
         os.set_inheritable(file, True)
         with_it = Decoder(SPEC, 1)
-        with_it.decode(file, 0)
+        decoded(with_it, file, 0)
         held = [os.readlink(path) for path in Path(f"/proc/{with_it.pid}/fd").iterdir()]
         with_it.close()
     assert not [name for name in held if "secret" in name]
@@ -244,7 +240,7 @@ def test_a_decoder_loads_nothing_heavy() -> None:
 
 @LINUX
 def test_the_slab_keeps_its_size(decoder: Decoder) -> None:
-    assert os.fstat(decoder.slab).st_size == 3 * SPEC.nbytes
+    assert os.fstat(decoder.slab).st_size == 3 * SPEC.nbytes + 1
     with pytest.raises(PermissionError):
         os.truncate(decoder.slab, 0)
 
@@ -278,12 +274,12 @@ def test_a_decoder_ends_by_itself_when_nobody_ends_it(tmp_path: Path) -> None:
     long_job = tmp_path / "endless.jpg"
     with long_job.open("wb") as file:
         file.truncate(1 << 40)
-    slab = make_slab(SPEC.nbytes)
+    slab = make_slab(SPEC.nbytes + 1)
     child = Child(Decoder.PROGRAM, slab)
     child.channel.send(configure(Configuration(SPEC, 1, Limits(max_bytes=1 << 50))))
     assert child.answer(60)["answer"] == "ready"
     with descriptor(long_job) as number:
-        child.channel.send({"job": "look", "names": [b"a.jpg"], "alarm_s": 0.2}, number)
+        child.channel.send({"job": "look", "parts": [{"name": b"a.jpg"}], "alarm_s": 0.2}, number)
         with pytest.raises(ChannelClosed):
             child.answer(60)
     assert "Profiling timer expired" in child.end()
@@ -296,7 +292,7 @@ def test_closing_leaves_nothing(tmp_path: Path) -> None:
     before = len(list(Path("/dev/fd").iterdir()))
     decoder = Decoder(SPEC, 1)
     with descriptor(png(tmp_path / "a.png")) as file:
-        decoder.decode(file, 0)
+        decoded(decoder, file, 0)
     decoder.close()
     decoder.close()
     assert len(list(Path("/dev/fd").iterdir())) == before
@@ -327,7 +323,7 @@ def test_a_decoder_that_eats_memory_is_ended_where_the_system_sets_no_limit(tmp_
 
     decoder = Greedy(SPEC, 1, Limits(memory=200 << 20, deadline_s=60))
     with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderDied) as lost:
-        decoder.decode(file, 0)
+        decoded(decoder, file, 0)
     assert lost.value.failure == Failure("crashed", "its decoder took more than 200 MB of memory")
     assert lost.value.at_work
     assert ends(decoder.pid)
@@ -348,7 +344,7 @@ def test_a_decoder_killed_at_rest_blames_no_picture(tmp_path: Path, decoder: Dec
         assert ends(decoder.pid)
         for _ in range(2):
             with pytest.raises(DecoderDied) as lost:
-                decoder.decode(file, 0)
+                decoded(decoder, file, 0)
             assert not lost.value.at_work
     assert os.fstat(decoder.slab).st_size > 0
 
@@ -359,7 +355,7 @@ def test_a_decoder_that_hangs_is_killed(tmp_path: Path, job: str, kind: str) -> 
     decoder = Decoder(SPEC, 1, Limits(deadline_s=0.2))
     os.kill(decoder.pid, signal.SIGSTOP)
     with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderHung) as lost:
-        decoder.decode(file, 0) if job == "decode" else looked(decoder, file)
+        decoded(decoder, file, 0) if job == "decode" else looked(decoder, file)
     assert lost.value.failure.kind == kind
     assert " 0.2 s" in lost.value.failure.reason or kind == "unreadable"
     assert lost.value.at_work
@@ -375,7 +371,7 @@ def test_a_decoder_can_be_killed_from_another_thread(tmp_path: Path) -> None:
     killer = threading.Timer(0.1, decoder.kill)
     killer.start()
     with descriptor(png(tmp_path / "a.png")) as file, pytest.raises(DecoderDied):
-        decoder.decode(file, 0)
+        decoded(decoder, file, 0)
     killer.join()
     decoder.close()
 
@@ -391,35 +387,38 @@ def test_a_decoder_can_be_killed_from_another_thread(tmp_path: Path) -> None:
         ("channel._end.sendall(b'\\xff' * 99)", ""),
         ("channel.send([1])", ""),
         ("channel.send({})", "no answer"),
-        ("channel.send({'answer': 'looked', 'hash': b'', 'candidate': True})", "no answer"),
-        ("channel.send({'answer': 'decoded', 'metadata': []})", "no format"),
-        ("channel.send(decoded(format='VIRUS'))", "no format"),
-        ("channel.send(decoded(width=-1))", "no size"),
-        ("channel.send(decoded(width=True))", "no size"),
-        ("channel.send(decoded(orientation=9))", "no way"),
-        ("channel.send(decoded(pixels=b'x'))", "a hash"),
+        ("tell()", "no answer"),
+        ("tell(decoded(), decoded())", "no answer"),
+        ("tell(5)", "answers that are none"),
+        ("tell({'answer': 'looked', 'hash': b'', 'candidate': True})", "no answer"),
+        ("tell({'answer': 'decoded', 'metadata': []})", "no format"),
+        ("tell(decoded(format='VIRUS'))", "no format"),
+        ("tell(decoded(width=-1))", "no size"),
+        ("tell(decoded(width=True))", "no size"),
+        ("tell(decoded(orientation=9))", "no way"),
+        ("tell(decoded(pixels=b'x'))", "a hash"),
         (
-            "channel.send(decoded() | {'metadata': {'format': 'PNG', 'width': 1, 'height': 1}})",
+            "tell(decoded() | {'metadata': {'format': 'PNG', 'width': 1, 'height': 1}})",
             "are none",
         ),
-        ("channel.send(decoded({'camera': 5}))", "no text"),
-        ("channel.send(decoded({'taken_at': 'now', 'taken_from': 'exif'}))", "a time"),
+        ("tell(decoded({'camera': 5}))", "no text"),
+        ("tell(decoded({'taken_at': 'now', 'taken_from': 'exif'}))", "a time"),
         (
-            "channel.send(decoded({'taken_at': '2024-02-30T10:00:00', 'taken_from': 'exif'}))",
+            "tell(decoded({'taken_at': '2024-02-30T10:00:00', 'taken_from': 'exif'}))",
             "a time",
         ),
         (
-            "channel.send(decoded({'taken_at': '2024-02-01T10:00:00', 'taken_from': 'me'}))",
+            "tell(decoded({'taken_at': '2024-02-01T10:00:00', 'taken_from': 'me'}))",
             "nowhere",
         ),
-        ("channel.send(decoded({'latitude': float('nan')}))", "nowhere"),
-        ("channel.send(decoded({'keywords': 'ab'}))", "keywords"),
-        ("channel.send(decoded({'keywords': ['a'] * 101}))", "keywords"),
-        ("channel.send(decoded({'rating': 6}))", "a rating"),
-        ("channel.send(decoded({'iso': 0}))", "a speed"),
-        ("channel.send(decoded({'f_number': float('inf')}))", "a number"),
-        ("channel.send({'answer': 'failed', 'kind': 'mine', 'reason': ''})", "no kind"),
-        ("channel.send(decoded(), 0)", ""),
+        ("tell(decoded({'latitude': float('nan')}))", "nowhere"),
+        ("tell(decoded({'keywords': 'ab'}))", "keywords"),
+        ("tell(decoded({'keywords': ['a'] * 101}))", "keywords"),
+        ("tell(decoded({'rating': 6}))", "a rating"),
+        ("tell(decoded({'iso': 0}))", "a speed"),
+        ("tell(decoded({'f_number': float('inf')}))", "a number"),
+        ("tell({'answer': 'failed', 'kind': 'mine', 'reason': ''})", "no kind"),
+        ("channel.send({'answers': [decoded()]}, 0)", ""),
     ],
 )
 def test_a_decoder_that_was_taken_over_costs_one_picture(
@@ -439,7 +438,7 @@ def test_a_decoder_that_was_taken_over_costs_one_picture(
 
 def test_what_a_decoder_says_is_made_harmless(tmp_path: Path) -> None:
     class Loud(Decoder):
-        PROGRAM = ("-c", _acting("channel.send(decoded({'camera': '\\x1b[2J' + 'x' * 10**6}))"))
+        PROGRAM = ("-c", _acting("tell(decoded({'camera': '\\x1b[2J' + 'x' * 10**6}))"))
 
     found = _one_picture(Loud, tmp_path)
     assert isinstance(found, Metadata)
@@ -452,7 +451,7 @@ def test_a_decoder_that_prints_without_end_is_not_heard(tmp_path: Path) -> None:
             "for _ in range(1600):",
             "    try: os.write(2, b'x' * 65536)",
             "    except BlockingIOError: pass",
-            "channel.send(decoded())",
+            "tell(decoded())",
         ]
     )
 
@@ -461,7 +460,7 @@ def test_a_decoder_that_prints_without_end_is_not_heard(tmp_path: Path) -> None:
 
     decoder = Flooding(SPEC, 1)
     with descriptor(png(tmp_path / "a.png")) as file:
-        assert isinstance(decoder.decode(file, 0), Metadata)
+        assert isinstance(decoded(decoder, file, 0), Metadata)
     assert len(decoder._child._last_words) <= 4096
     decoder.close()
 
@@ -479,12 +478,12 @@ def _one_picture(kind: type[Decoder], folder: Path) -> Metadata | Failure:
     decoder = kind(SPEC, 1)
     try:
         with descriptor(png(folder / "a.png")) as file:
-            return decoder.decode(file, 0)
+            return decoded(decoder, file, 0)
     except DecoderLost:
         # The next one is there at once.
         with descriptor(folder / "a.png") as file:
             other = Decoder(SPEC, 1)
-            assert isinstance(other.decode(file, 0), Metadata)
+            assert isinstance(decoded(other, file, 0), Metadata)
             other.close()
         raise
     finally:
@@ -504,6 +503,8 @@ def _acting(act: str) -> str:
         channel = Channel.inherited(int(sys.argv[1]))
         channel.receive()
         channel.send({"answer": "ready", "missing": []})
+        def tell(*answers):
+            channel.send({"answers": list(answers)})
         channel.receive()
     """
     return textwrap.dedent(head) + act

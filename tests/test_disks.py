@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from imgqd.embedder.memory import Memory
 from imgqd.embedder.pipeline import Pipeline
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
+from imgqd.pictures.messages import Undecoded
 from imgqd.records import Failed, Failure, Indexed, Stamp
 from pictures import jpeg
 from test_pipeline import PATIENCE_S, SPEC, Known, job, made_of, new_pipeline, result, told
@@ -187,9 +188,9 @@ def test_a_disk_that_hangs_amid_a_picture_is_not_the_pictures_fault(
 ) -> None:
     real = Decoder.decode
 
-    def hanging(self: Decoder, descriptor: int, slot: int) -> object:
+    def hanging(self: Decoder, files: Sequence[Undecoded]) -> object:
         disk.hang()
-        return real(self, descriptor, slot)
+        return real(self, files)
 
     pipeline = new_pipeline(limits=Limits(deadline_s=0.3))
     with monkeypatch.context() as patch:

@@ -20,6 +20,7 @@ from imgqd.pictures.metadata import metadata
 from imgqd.pictures.opening import identify, opened, prepare
 from imgqd.pictures.told import read_notes
 from imgqd.records import Metadata, Notes, PixelSpec
+from one_file import decoded
 from pictures import encoded, painted
 
 pytestmark = pytest.mark.usefixtures("_decoders")
@@ -455,7 +456,7 @@ def test_a_decoder_reads_the_same_behind_its_barriers(tmp_path: Path) -> None:
         path = tmp_path / "a.jpg"
         path.write_bytes(data)
         with open(path, "rb") as file:
-            seen = decoder.decode(file.fileno(), 0)
+            seen = decoded(decoder, file.fileno())
         assert isinstance(seen, Metadata)
         assert seen.notes == of(data)
     for sidecar in (WHOLE, b"\xef\xbb\xbf" + WHOLE, WHOLE.decode().encode("utf-16"), b"none"):

@@ -21,7 +21,7 @@ import xxhash
 from conftest import Home, until
 from imgq import client, wire
 from imgq.errors import CannotStart, Refused
-from imgqd.embedder import ages, batches, lane, reading
+from imgqd.embedder import ages, batches, lane, looking, reading
 from imgqd.embedder import pipeline as module
 from imgqd.embedder.embedder import EmbedderDied
 from imgqd.embedder.jobs import Job, QueryPicture, QueryVector, Result, ThumbnailOf, Urgency
@@ -31,8 +31,9 @@ from imgqd.embedder.reading import STILL_S
 from imgqd.embedder.tower import Ready
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.messages import Look, Unseen
+from imgqd.pictures.messages import Look, Undecoded, Unseen
 from imgqd.records import Failed, Failure, Gone, Ignored, Indexed, PixelSpec, Stamp
+from one_file import pretend_at
 from pictures import encoded, jpeg, painted
 
 DIM = 4
@@ -262,11 +263,12 @@ def test_other_bytes_under_the_same_young_stamp_are_taken_again(
         def of(status: os.stat_result) -> Stamp:
             return Stamp(status.st_size, 10**9, 10**9, status.st_ino, status.st_dev)
 
-    def changing(self: Decoder, *words: int) -> object:
+    def changing(self: Decoder, files: Sequence[Undecoded]) -> object:
         path.write_bytes(data + b"b")
-        return real(self, *words)
+        return real(self, files)
 
     monkeypatch.setattr(reading, "Stamp", Coarse)
+    monkeypatch.setattr(looking, "Stamp", Coarse)
     monkeypatch.setattr(ages.time, "time_ns", lambda: 10**9)
     monkeypatch.setattr(Decoder, "decode", changing)
     found = made_of(pipeline, path)
@@ -762,32 +764,6 @@ def test_a_decoder_that_dies_between_two_pictures_costs_nothing(
     assert len(pipeline._slabs._by_key) <= 2
 
 
-def test_a_decoder_that_dies_of_a_picture_costs_that_picture_once(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = Decoder.decode
-
-    def dying(self: Decoder, descriptor: int, slot: int) -> object:
-        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("poison.jpg"):
-            os.kill(self.pid, signal.SIGSTOP)
-            killer = threading.Timer(0, lambda: os.kill(self.pid, signal.SIGKILL))
-            killer.start()
-        return real(self, descriptor, slot)
-
-    monkeypatch.setattr(Decoder, "decode", dying)
-    if not os.path.isdir("/proc/self/fd"):
-        pytest.skip("/proc tells which file a descriptor is")
-    for seed, name in enumerate(("a", "poison", "b")):
-        pipeline.submit(job(jpeg(tmp_path / f"{name}.jpg", seed)))
-    results = [result(pipeline) for _ in range(3)]
-    found = {os.path.basename(each.job.path): each.change for each in results}
-    assert isinstance(found[b"a.jpg"], Indexed)
-    assert isinstance(found[b"b.jpg"], Indexed)
-    poison = found[b"poison.jpg"]
-    assert isinstance(poison, Failed)
-    assert poison.failure.kind == "crashed"
-
-
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many files each look was at."""
@@ -843,31 +819,49 @@ def test_what_comes_one_by_one_waits_for_nothing_else(
     assert together == [1] * 4
 
 
-def test_a_decoder_lost_at_one_of_several_files_costs_none_of_the_others(
-    new_pipeline: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="/proc tells which file it is")
+@pytest.mark.parametrize("job_name", ["look", "decode"])
+def test_a_decoder_that_dies_of_one_of_several_pictures_costs_that_one(
+    new_pipeline: Callable[..., Pipeline],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    job_name: str,
 ) -> None:
-    poison = jpeg(tmp_path / "poison.jpg", 100)
-    paths = [jpeg(tmp_path / f"{number}.jpg", number) for number in range(6)]
-    real = Decoder.look
+    real = getattr(Decoder, job_name)
 
-    def dying(self: Decoder, files: Sequence[Unseen]) -> list[Look | Failure]:
-        if any(file.name == b"poison.jpg" for file in files):
+    def dying(self: Decoder, files: Sequence[Unseen | Undecoded]) -> object:
+        names = [os.readlink(f"/proc/self/fd/{file.descriptor}") for file in files]
+        if str(tmp_path / "poison.jpg") in names:
             os.kill(self.pid, signal.SIGSTOP)
-            threading.Timer(0, lambda: os.kill(self.pid, signal.SIGKILL)).start()
+            pretend_at(self, names.index(str(tmp_path / "poison.jpg")))
+            threading.Timer(0.05, lambda: os.kill(self.pid, signal.SIGKILL)).start()
         return real(self, files)
 
-    monkeypatch.setattr(Decoder, "look", dying)
+    monkeypatch.setattr(Decoder, job_name, dying)
     pipeline = new_pipeline()
-    for path in (poison, *paths):
-        pipeline.submit(job(path))
+    for seed, name in enumerate(("a", "b", "poison", "c", "d", "e", "f")):
+        pipeline.submit(job(jpeg(tmp_path / f"{name}.jpg", seed)))
     pipeline.start()
-    found = {each.job.path: each.change for each in (result(pipeline) for _ in range(7))}
-    for path in paths:
-        assert isinstance(found[os.fsencode(path)], Indexed)
-    failed = found[os.fsencode(poison)]
-    assert isinstance(failed, Failed)
-    assert failed.failure.kind == "crashed"
-    assert pipeline.restarts == 2
+    results = [result(pipeline) for _ in range(7)]
+    found = {os.path.basename(each.job.path): each.change for each in results}
+    poison = found.pop(b"poison.jpg")
+    assert isinstance(poison, Failed)
+    assert poison.failure.kind == "crashed"
+    assert len(found) == 6
+    assert all(isinstance(change, Indexed) for change in found.values())
+    assert pipeline.restarts == 1
+
+
+def test_after_a_decoder_is_lost_files_are_read_one_by_one(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    path = jpeg(tmp_path / "small.jpg")
+    reader = pipeline.lanes[0]._shop.reader
+    assert isinstance(made_of(pipeline, path).change, Indexed)
+    assert reader.goes_with_others(job(path))
+    kill_decoder(pipeline)
+    assert isinstance(made_of(pipeline, path).change, Indexed)
+    assert not reader.goes_with_others(job(path))
 
 
 def test_a_decoder_that_does_not_start_is_tried_again(

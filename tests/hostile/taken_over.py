@@ -28,6 +28,7 @@ from typing import Any
 from imgqd.pictures import decoder, landlock, seccomp
 from imgqd.pictures.decode import decode
 from imgqd.pictures.handle import Decoder
+from imgqd.pictures.messages import Undecoded
 from imgqd.records import Failure, Metadata, PixelSpec
 
 SPEC = PixelSpec(32, 32)
@@ -166,14 +167,14 @@ def _outcome(decoder: Decoder, name: str) -> str:
     with tempfile.TemporaryFile() as file:
         file.write(MARK + name.encode())
         file.flush()
-        told = decoder.decode(file.fileno(), 0)
+        (told,) = decoder.decode([Undecoded(file.fileno(), 0)])
     assert isinstance(told, Failure)
     return told.reason
 
 
 def _decoded(decoder: Decoder, path: Path) -> str:
     with path.open("rb") as file:
-        told = decoder.decode(file.fileno(), 0)
+        (told,) = decoder.decode([Undecoded(file.fileno(), 0)])
     return told.format if isinstance(told, Metadata) else told.reason
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,10 @@ import unruly
 
 from conftest import Home, until
 from imgq import wire
+from imgqd.pictures.handle import MOST_TOGETHER, Decoder, DecoderLost
+from imgqd.pictures.limits import Limits
+from imgqd.pictures.messages import Look, Undecoded, Unseen
+from imgqd.records import PixelSpec
 from pictures import encoded, jpeg, painted
 
 NewHome = Callable[..., Home]
@@ -153,3 +157,34 @@ def test_a_decoder_serves_some_pictures_and_makes_way(unruly_home: Home) -> None
     assert first is not None
     assert not first.is_running()
     until(lambda: daemon.num_fds() <= descriptors + 2, "no descriptors left behind")
+
+
+class Unruly(Decoder):
+    PROGRAM = (unruly.__file__,)
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"),
+    [
+        ("segfault", "crashed"),
+        ("fill memory", "crashed"),
+        ("hang", "timeout"),
+        ("close the pipe", "crashed"),
+        ("say garbage", "crashed"),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 2, MOST_TOGETHER - 1])
+def test_which_of_several_a_decoder_was_lost_at_is_known(
+    tmp_path: Path, act: str, kind: str, number: int
+) -> None:
+    paths = [jpeg(tmp_path / f"{each}.jpg", each) for each in range(MOST_TOGETHER)]
+    paths[number] = poison(tmp_path, act)
+    decoder = Unruly(PixelSpec(16, 16), MOST_TOGETHER, Limits(deadline_s=0.5))
+    with ExitStack() as files:
+        opened = [files.enter_context(path.open("rb")).fileno() for path in paths]
+        looks = decoder.look([Unseen(descriptor) for descriptor in opened])
+        assert all(isinstance(look, Look) and look.candidate for look in looks)
+        with pytest.raises(DecoderLost) as lost:
+            decoder.decode([Undecoded(each, slot) for slot, each in enumerate(opened)])
+    assert (lost.value.failure.kind, lost.value.at) == (kind, number)
+    decoder.close()

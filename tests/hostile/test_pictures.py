@@ -16,6 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
+import one_file
 from conftest import SHARED, Home
 from imgq import client, wire
 from imgqd.pictures import opening
@@ -41,7 +42,7 @@ def decoder() -> Iterator[Decoder]:
 
 def decoded(decoder: Decoder, path: Path) -> Metadata | Failure:
     with path.open("rb") as file:
-        return decoder.decode(file.fileno(), 0)
+        return one_file.decoded(decoder, file.fileno())
 
 
 def errors(home: Home) -> dict[Path, wire.FileError]:

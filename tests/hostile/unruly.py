@@ -48,7 +48,8 @@ ACTS: dict[bytes, Callable[[], object]] = {
     b"fill memory": fill_memory,
     b"hang": hang,
     b"close the pipe": hang_up,
-    b"say garbage": lambda: os.write(CHANNEL, os.urandom(1000)),
+    # A length that no message has; the daemon would wait for the rest of one.
+    b"say garbage": lambda: os.write(CHANNEL, b"\xff\xff\xff\xff" + os.urandom(1000)),
     b"print much": print_much,
 }
 

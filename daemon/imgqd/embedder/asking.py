@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Asked, Decoded, Noting, QueryPicture, QueryVector, ThumbnailOf, Turn
 from imgqd.embedder.reading import unreadable
-from imgqd.pictures.messages import Unseen
+from imgqd.pictures.messages import Undecoded, Unseen
 from imgqd.records import Failure, Noted, Stamp, is_regular
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Asker:
 
     def query(self, bench: Bench, work: QueryPicture) -> None:
         size = os.fstat(work.descriptor).st_size
-        (look,) = bench.look([Unseen(work.descriptor, size=size)])
+        look = bench.look_at(Unseen(work.descriptor, size=size))
         if isinstance(look, Failure):
             self.fail(work, look)
         elif look.hash is None:
@@ -47,7 +47,7 @@ class Asker:
         with bench.slab.leased() as lease:
             if lease is None:
                 return
-            metadata = bench.decode(asked.job.descriptor, lease.slot)
+            metadata = bench.decode_one(Undecoded(asked.job.descriptor, lease.slot))
             if isinstance(metadata, Failure):
                 self.fail(asked.job, metadata)
                 return
@@ -84,7 +84,7 @@ class Asker:
         work.answer.set_result(found)
 
     def _noted(self, bench: Bench, file: OpenFile, name: bytes) -> Noted | Failure:
-        (look,) = bench.look([Unseen(file.descriptor, name, file.at_first.st_size)])
+        look = bench.look_at(Unseen(file.descriptor, name, file.at_first.st_size))
         if isinstance(look, Failure):
             return look
         if look.hash is None:
@@ -92,7 +92,7 @@ class Asker:
         with bench.slab.leased() as lease:
             if lease is None:
                 return _SILENT
-            metadata = bench.decode(file.descriptor, lease.slot)
+            metadata = bench.decode_one(Undecoded(file.descriptor, lease.slot))
         if isinstance(metadata, Failure) and metadata.kind == "unreadable":
             return metadata
         if Stamp.of(file.status()) != Stamp.of(file.at_first):

@@ -8,7 +8,7 @@ from typing import TypeVar
 from imgqd.embedder.slab import Slab
 from imgqd.health.stages import Stages
 from imgqd.pictures.handle import Decoder, DecoderLost
-from imgqd.pictures.messages import Look, Unseen
+from imgqd.pictures.messages import Look, Undecoded, Unseen
 from imgqd.records import Failure, Metadata, Notes
 
 Answer = TypeVar("Answer")
@@ -24,32 +24,39 @@ class Bench:
         self.slab = Slab(decoder.slab, slots)
         self.lost: DecoderLost | None = None
 
-    def look(self, files: Sequence[Unseen]) -> list[Look | Failure]:
-        """Of several that a decoder was lost on, nobody knows which it was: DecoderLost is raised."""
+    def look(self, files: Sequence[Unseen]) -> list[Look | Failure | None]:
+        """None: not looked at, for the decoder was lost on another."""
         with self._stages.timed("read", len(files)):
-            try:
-                return self.decoder.look(files)
-            except DecoderLost as error:
-                self.lost = error
-                if len(files) > 1 or not error.at_work:
-                    raise
-                return [error.failure]
+            return self._each(lambda: self.decoder.look(files), len(files))
 
-    def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
-        with self._stages.timed("decode"):
-            return self._tried(lambda: self.decoder.decode(descriptor, slot))
+    def decode(self, files: Sequence[Undecoded]) -> list[Metadata | Failure | None]:
+        """None: not decoded, for the decoder was lost on another."""
+        with self._stages.timed("decode", len(files)):
+            return self._each(lambda: self.decoder.decode(files), len(files))
+
+    def look_at(self, file: Unseen) -> Look | Failure:
+        (seen,) = self.look([file])
+        assert seen is not None
+        return seen
+
+    def decode_one(self, file: Undecoded) -> Metadata | Failure:
+        (found,) = self.decode([file])
+        assert found is not None
+        return found
 
     def sidecar(self, descriptor: int) -> Notes | Failure | None:
-        return self._tried(lambda: self.decoder.sidecar(descriptor))
+        return self._each(lambda: [self.decoder.sidecar(descriptor)], 1)[0]
 
     def thumbnail(self, descriptor: int, longest: int, form: str) -> bytes | Failure:
-        return self._tried(lambda: self.decoder.thumbnail(descriptor, longest, form))
+        (drawn,) = self._each(lambda: [self.decoder.thumbnail(descriptor, longest, form)], 1)
+        assert drawn is not None
+        return drawn
 
-    def _tried(self, job: Callable[[], Answer | Failure]) -> Answer | Failure:
+    def _each(self, job: Callable[[], list[Answer]], count: int) -> list[Answer | Failure | None]:
         try:
-            return job()
+            return [*job()]
         except DecoderLost as error:
-            self.lost = error
+            self.lost = self.lost or error
             if not error.at_work:
                 raise
-            return error.failure
+            return [error.failure if number == error.at else None for number in range(count)]

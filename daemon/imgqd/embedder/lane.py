@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from imgq.errors import CannotStart
 from imgqd.embedder.asking import Asker
@@ -26,8 +24,6 @@ log = logging.getLogger(__name__)
 RESTART_S = 2.0
 # While no file is to be taken, a query waits no longer than this.
 HELD_S = 0.5
-# After a decoder was lost, perhaps on one of several files, so many are looked at one by one.
-SINGLY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,6 @@ class Lane(threading.Thread):
         self._shop = shop
         self._bench: Bench | None = None
         self._ending = threading.Event()
-        self._singly = 0
         self.restarts = 0
         self.busy = False
 
@@ -99,33 +94,41 @@ class Lane(threading.Thread):
             self._shop.gate.wait(HELD_S)
 
     def _do(self, bench: Bench, work: Work) -> None:
-        if isinstance(work, Job):
-            jobs = self._with_others(work)
-            self._attempt(jobs, partial(self._read, bench, jobs))
-        else:
-            self._attempt([work], partial(self._answer, bench, work))
-        if bench.lost is not None:
-            self._singly = SINGLY
-
-    def _attempt(self, works: Collection[Work], act: Callable[[], None]) -> None:
+        works: Sequence[Work] = self._with_others(bench, work) if isinstance(work, Job) else [work]
+        left: Sequence[Work] = ()
         try:
-            act()
+            left = self._take(bench, works)
         except DecoderLost:
-            # Nothing was done of them.
-            for work in works:
-                self._shop.work.put(Turn.of(work))
+            left = works
         except Exception as error:
             log.exception("a lane failed on its work: this is a bug")
-            for work in works:
-                self._fail(work, Failure("unreadable", f"imgq failed on it: {error}"))
+            for each in works:
+                self._fail(each, Failure("unreadable", f"imgq failed on it: {error}"))
+        if bench.lost is not None:
+            self._shop.reader.read_singly()
+        for each in left:
+            self._shop.work.put(Turn.of(each))
 
-    def _with_others(self, job: Job) -> deque[Job]:
-        """Small files are looked at together: that takes less than to ask for it."""
-        jobs = deque([job])
-        if self._singly:
-            self._singly -= 1
-        elif self._shop.reader.goes_with_others(job):
-            most = min(MOST_TOGETHER, 1 + self._shop.work.qsize() // self._shop.lanes)
+    def _take(self, bench: Bench, works: Sequence[Work]) -> Sequence[Work]:
+        """Those that another decoder is to do."""
+        match works:
+            case [QueryPicture() as work]:
+                self._shop.asker.query(bench, work)
+            case [ThumbnailOf() as work]:
+                self._shop.asker.thumbnail(bench, work)
+            case [Noting() as work]:
+                self._shop.asker.note(bench, work)
+            case _:
+                jobs = [work for work in works if isinstance(work, Job)]
+                return self._shop.reader.read(bench, jobs)
+        return ()
+
+    def _with_others(self, bench: Bench, job: Job) -> list[Job]:
+        """Small files are read together: each takes little longer than to ask for it."""
+        jobs = [job]
+        if self._shop.reader.goes_with_others(job):
+            share = 1 + self._shop.work.qsize() // self._shop.lanes
+            most = min(MOST_TOGETHER, share, bench.slab.slots)
             while len(jobs) < most and (other := self._other()) is not None:
                 jobs.append(other)
         return jobs
@@ -138,26 +141,6 @@ class Lane(threading.Thread):
                 return turn.work
             self._shop.work.put(turn)
         return None
-
-    def _read(self, bench: Bench, jobs: deque[Job]) -> None:
-        """Takes off `jobs` what is done. Raises DecoderLost where the rest is another decoder's to do."""
-        with self._shop.reader.begun(bench, jobs) as begun:
-            for each in begun:
-                if self._ending.is_set():
-                    return
-                jobs.popleft()
-                self._attempt([each.job], partial(self._shop.reader.finish, bench, each))
-                if bench.lost is not None and jobs:
-                    raise bench.lost
-
-    def _answer(self, bench: Bench, work: QueryPicture | ThumbnailOf | Noting) -> None:
-        match work:
-            case QueryPicture():
-                self._shop.asker.query(bench, work)
-            case ThumbnailOf():
-                self._shop.asker.thumbnail(bench, work)
-            case Noting():
-                self._shop.asker.note(bench, work)
 
     def _fail(self, work: Work, failure: Failure) -> None:
         if isinstance(work, Job):

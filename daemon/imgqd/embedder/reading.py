@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from imgq.errors import StoreError
-from imgqd.embedder.ages import is_trusted, least_age
+from imgqd.embedder.ages import least_age
 from imgqd.embedder.disks import Disks, OpenFile, SilentDisk
 from imgqd.embedder.jobs import Decoded, Hashed, Job, Result, Turn
+from imgqd.embedder.looking import Begun, looked, opened, unseen_of
 from imgqd.manners.precedence import give_way
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
-from imgqd.pictures.messages import Look, Unseen
-from imgqd.records import Failed, Failure, Gone, Ignored, Stamp, is_regular
+from imgqd.pictures.handle import DecoderLost
+from imgqd.pictures.messages import Undecoded
+from imgqd.records import Failed, Failure, Gone, Ignored, Metadata, Stamp, is_regular
 
 if TYPE_CHECKING:
     from imgqd.embedder.bench import Bench
     from imgqd.embedder.memory import Memory
+    from imgqd.embedder.slab import Lease
     from imgqd.embedder.twins import Twins
+
+log = logging.getLogger(__name__)
 
 # A file that cannot be decoded may be half-written while it is younger than this.
 YOUNG_S = 10.0
@@ -31,8 +39,10 @@ EMPTY_AGAIN_S = 0.05
 # A disk that does not answer, and a store that cannot be read, are asked again after so long.
 SILENT_AGAIN_S = 3.0
 STORE_AGAIN_S = 5.0
-# Several files are looked at together where each is small: who waits for the first waits little longer.
+# Several files are read together where each is small: nobody waits much longer for one of them.
 SMALL_BYTES = 256 << 10
+SINGLY_S = 10.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +55,11 @@ class Outlets:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A job whose file is open, or why it is not. trusted: whether its stamp can belong to no other bytes.
-    look: None where there is nothing to look at."""
+class Unknown:
+    """A file whose picture is to be decoded."""
 
-    job: Job
-    file: OpenFile | SilentDisk | OSError
-    trusted: bool = False
-    look: Look | Failure | None = None
+    file: OpenFile
+    hashed: Hashed
 
 
 class Reader:
@@ -62,34 +69,39 @@ class Reader:
         self._memory = memory
         self._disks = disks
         self._out = outlets
+        self._singly_until = 0.0
 
     def goes_with_others(self, job: Job) -> bool:
-        """Whether others may be looked at together with it: from far away each may keep them waiting."""
-        return job.stamp.size <= SMALL_BYTES and not self._memory.is_remote(job.path)
+        """Whether others may be read together with it: from far away each may keep them waiting."""
+        is_small = job.stamp.size <= SMALL_BYTES and time.monotonic() > self._singly_until
+        return is_small and not self._memory.is_remote(job.path)
 
-    @contextmanager
-    def begun(self, bench: Bench, jobs: Collection[Job]) -> Iterator[list[Begun]]:
-        """Opens files and has them looked at, together. Raises DecoderLost where all of that is another
-        decoder's to do."""
+    def read_singly(self) -> None:
+        """For a while: a decoder was lost. Which of several files it was at it may have told wrongly, and
+        each has its second attempt by itself."""
+        self._singly_until = time.monotonic() + SINGLY_S
+
+    def read(self, bench: Bench, jobs: Sequence[Job]) -> list[Job]:
+        """Those that are left for another decoder. Raises DecoderLost where all are."""
         give_way()
         with ExitStack() as files:
-            yield _looked(bench, [self._opened(job, files) for job in jobs])
+            begun = [*looked(bench, [opened(self._disks, job, files) for job in jobs])]
+            done = {each.job for each in begun}
+            left = [job for job in jobs if job not in done]
+            unknown = [
+                found
+                for each in begun
+                if (found := self._guarded(each.job, partial(self._sorted, bench, each), left))
+            ]
+            self._decode(bench, unknown, left)
+        return left
 
-    def _opened(self, job: Job, files: ExitStack) -> Begun:
+    def _guarded(self, job: Job, act: Callable[[], T], left: list[Job]) -> T | None:
+        """What comes of it; where it raises, the result is told, or the job is left."""
         try:
-            file = files.enter_context(self._disks.opened(job.path, job.stamp.device))
-        except (SilentDisk, OSError) as error:
-            return Begun(job, error)
-        return Begun(job, file, is_trusted(Stamp.of(file.at_first)))
-
-    def finish(self, bench: Bench, begun: Begun) -> None:
-        """Raises DecoderLost where the job is another decoder's to do."""
-        give_way()
-        job = begun.job
-        try:
-            if isinstance(begun.file, Exception):
-                raise begun.file
-            self._go_on(bench, begun, begun.file)
+            return act()
+        except DecoderLost:
+            left.append(job)
         except SilentDisk:
             self._put(Result(job, again=SILENT_AGAIN_S))
         except StoreError:
@@ -99,6 +111,10 @@ class Reader:
             self._put(Result(job, again=0.0))
         except OSError as error:
             self.fail(job, unreadable(error))
+        except Exception as error:
+            log.exception("a file could not be read: this is a bug")
+            self.fail(job, Failure("unreadable", f"imgq failed on it: {error}"))
+        return None
 
     def fail(self, job: Job, failure: Failure) -> None:
         self._put(Result(job, Failed(job.path, job.stamp, failure)))
@@ -106,8 +122,12 @@ class Reader:
     def _put(self, result: Result) -> None:
         self._out.put(result)
 
-    def _go_on(self, bench: Bench, begun: Begun, file: OpenFile) -> None:
-        job, look, stamp = begun.job, begun.look, Stamp.of(file.at_first)
+    def _sorted(self, bench: Bench, begun: Begun) -> Unknown | None:
+        """What is to be decoded; the result of all else is told."""
+        if isinstance(begun.file, Exception):
+            raise begun.file
+        job, file, look = begun.job, begun.file, begun.look
+        stamp = Stamp.of(file.at_first)
         if not is_regular(file.at_first):
             self._put(Result(job, again=0.0))
         elif look is None:
@@ -118,8 +138,9 @@ class Reader:
             self._ignore(bench, job, file, begun.trusted)
         elif Stamp.of(file.status()) != stamp:
             self._put(Result(job, again=STILL_S))
-        else:
-            self._hashed(bench, file, Hashed(job, stamp, look.hash, begun.trusted))
+        elif self._is_unknown(hashed := Hashed(job, stamp, look.hash, begun.trusted)):
+            return Unknown(file, hashed)
+        return None
 
     def _ignore(self, bench: Bench, job: Job, file: OpenFile, trusted: bool) -> None:
         """What is no picture may be what somebody has written of one."""
@@ -140,57 +161,78 @@ class Reader:
         else:
             self._put(Result(job, Gone(job.path), again=EMPTY_AGAIN_S))
 
-    def _hashed(self, bench: Bench, file: OpenFile, hashed: Hashed) -> None:
+    def _is_unknown(self, hashed: Hashed) -> bool:
+        """Whether its picture is to be decoded; else its result is told, or it waits for its twin."""
         if self._memory.is_known(hashed.hash):
             self._put(Result(hashed.job, hashed.row))
         elif (failure := self._memory.failure(hashed.hash)) is not None:
             self._refuse(hashed.job, _failed(hashed, failure, tried=False))
         elif self._out.twins.is_first(hashed):
-            self._first(bench, file, hashed)
+            return self._is_still_unknown(hashed)
+        return False
 
-    def _first(self, bench: Bench, file: OpenFile, hashed: Hashed) -> None:
+    def _is_still_unknown(self, hashed: Hashed) -> bool:
+        """A twin may have been stored between the two questions."""
         try:
-            # A twin may have been stored between the two questions.
-            if self._memory.is_known(hashed.hash):
-                self._again(hashed.hash)
-                self._put(Result(hashed.job, hashed.row))
-            else:
-                self._decode(bench, file, hashed)
+            if not self._memory.is_known(hashed.hash):
+                return True
+            self._put(Result(hashed.job, hashed.row))
         except Exception:
             self._again(hashed.hash)
             raise
+        self._again(hashed.hash)
+        return False
 
     def _again(self, hash: bytes) -> None:
         """Those who waited for this hash take their own turn."""
         for twin in self._out.twins.part(hash):
             self._put(Result(twin.job, again=0.0))
 
-    def _decode(self, bench: Bench, file: OpenFile, hashed: Hashed) -> None:
-        with bench.slab.leased() as lease:
-            if lease is None:
+    def _decode(self, bench: Bench, unknown: Sequence[Unknown], left: list[Job]) -> None:
+        with ExitStack() as slots:
+            leases = _leased(bench, len(unknown), slots)
+            if not leases:
                 return
-            metadata = bench.decode(file.descriptor, lease.slot)
-            give_way()
-            if isinstance(metadata, Failure):
+            files = [
+                Undecoded(each.file.descriptor, lease.slot)
+                for each, lease in zip(unknown, leases, strict=True)
+            ]
+            for each, lease, found in zip(unknown, leases, _decoded(bench, files), strict=True):
+                give_way()
+                told = partial(self._tell, bench, each, lease, found)
+                self._guarded(each.hashed.job, told, left)
+
+    def _tell(
+        self, bench: Bench, unknown: Unknown, lease: Lease, found: Metadata | Failure | None
+    ) -> None:
+        """Raises DecoderLost where another decoder is to do it."""
+        hashed = unknown.hashed
+        try:
+            if found is None:
+                assert bench.lost is not None
+                raise bench.lost
+            if isinstance(found, Failure):
                 # The files with the same bytes take their turn when that is recorded.
-                self._refuse(hashed.job, _failed(hashed, metadata, tried=True))
-            elif self._has_changed(bench, file, hashed):
+                self._refuse(hashed.job, _failed(hashed, found, tried=True))
+            elif self._has_changed(bench, unknown.file, hashed):
                 self._again(hashed.hash)
                 self._put(Result(hashed.job, again=STILL_S, decoded=True))
             else:
                 lease.kept = True
-                done = Decoded(hashed, metadata, lease.slab, lease.slot)
+                done = Decoded(hashed, found, lease.slab, lease.slot)
                 self._out.decoded.put(Turn.of(done))
+        except Exception:
+            self._again(hashed.hash)
+            raise
 
     def _has_changed(self, bench: Bench, file: OpenFile, hashed: Hashed) -> bool:
         if Stamp.of(file.status()) != hashed.stamp:
             return True
         # Under an untrusted stamp there may have been other bytes for the hash than for the pixels.
-        return not hashed.trusted and self._hash(bench, file, hashed.job) != hashed.hash
-
-    def _hash(self, bench: Bench, file: OpenFile, job: Job) -> bytes | None:
-        (look,) = bench.look([_unseen(job, file)])
-        return None if isinstance(look, Failure) else look.hash
+        if hashed.trusted:
+            return False
+        look = bench.look_at(unseen_of(hashed.job, file))
+        return isinstance(look, Failure) or look.hash != hashed.hash
 
     def _refuse(self, job: Job, failed: Failed) -> None:
         """A picture that is still being written is no error yet; what was known of it holds no more."""
@@ -203,25 +245,21 @@ class Reader:
             self._put(Result(job, failed))
 
 
-def _looked(bench: Bench, opened: Sequence[Begun]) -> list[Begun]:
-    """With a look at each that has bytes to look at."""
-    unseen = {
-        each.job: _unseen(each.job, each.file)
-        for each in opened
-        if isinstance(each.file, OpenFile) and _has_bytes(each.job, each.file)
-    }
-    looks = dict(zip(unseen, bench.look([*unseen.values()]) if unseen else (), strict=True))
-    return [replace(each, look=looks.get(each.job)) for each in opened]
+def _leased(bench: Bench, count: int, slots: ExitStack) -> list[Lease]:
+    """So many slots; none where the pipeline ends."""
+    leases: list[Lease] = []
+    while len(leases) < count:
+        if (lease := slots.enter_context(bench.slab.leased())) is None:
+            return []
+        leases.append(lease)
+    return leases
 
 
-def _has_bytes(job: Job, file: OpenFile) -> bool:
-    """Of an empty sidecar it counts that it says nothing."""
-    status = file.at_first
-    return is_regular(status) and (status.st_size > 0 or is_sidecar_name(job.path))
-
-
-def _unseen(job: Job, file: OpenFile) -> Unseen:
-    return Unseen(file.descriptor, os.path.basename(job.path), file.at_first.st_size)
+def _decoded(bench: Bench, files: Sequence[Undecoded]) -> Sequence[Metadata | Failure | None]:
+    try:
+        return bench.decode(files)
+    except DecoderLost:
+        return [None] * len(files)
 
 
 def _failed(hashed: Hashed, failure: Failure, tried: bool) -> Failed:

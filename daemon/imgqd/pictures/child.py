@@ -6,15 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import imgqd
 from imgqd.channel import Channel, ChannelClosed
 from imgqd.patience import Patience
-from imgqd.pictures.footprint import footprint
 
 _LAST_WORDS = 4096
 _END_S = 2.0
@@ -73,10 +71,9 @@ class Child:
             os.close(words)
         self.pid = self._process.pid
 
-    def answer(self, seconds: float, most: int | None = None) -> dict[str, Any]:
-        """The next message. Raises ChannelClosed, TimeoutError after `seconds` of silence, and MemoryError
-        where the process holds more than `most` bytes."""
-        watch = None if most is None else partial(self._require_at_most, most)
+    def answer(self, seconds: float, watch: Callable[[], None] | None = None) -> dict[str, Any]:
+        """The next message. Raises ChannelClosed, TimeoutError after `seconds` of silence, and what
+        `watch` raises, which is called now and then meanwhile."""
         message, strays = self.channel.receive(seconds, watch)
         for stray in strays:
             os.close(stray)
@@ -84,10 +81,6 @@ class Child:
             raise ChannelClosed("descriptors that nobody asked for")
         self._listen()
         return message
-
-    def _require_at_most(self, most: int) -> None:
-        if footprint(self.pid) > most:
-            raise MemoryError
 
     def is_waiting(self) -> bool:
         """Whether none of its threads works or is stopped; False where the system does not tell."""

@@ -39,8 +39,7 @@ def main(arguments: list[str]) -> None:
     channel = Channel.inherited(channel_descriptor)
     message, _ = channel.receive()
     configuration = messages.read_configuration(message)
-    nbytes = configuration.slots * configuration.pixels.nbytes
-    slab = mmap.mmap(slab_descriptor, nbytes)
+    slab = mmap.mmap(slab_descriptor, configuration.slab_bytes)
     prepare()
     _warm()
     channel.send(messages.ready(confine(configuration.limits.memory)))
@@ -54,33 +53,38 @@ def serve(channel: Channel, configuration: Configuration, slab: mmap.mmap) -> No
             job, descriptors = channel.receive()
         except ChannelClosed:
             return
-        alarm(job["alarm_s"])
         try:
-            answer = _done(job, descriptors, configuration, slab)
+            answers = []
+            for number, (part, descriptor) in enumerate(
+                zip(job["parts"], descriptors, strict=True)
+            ):
+                # Whoever ends this process now, or it itself, has this one on its conscience.
+                slab[-1] = number
+                alarm(job["alarm_s"])
+                answers.append(_done(job["job"], part, descriptor, configuration, slab))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        channel.send(answer)
+        slab[-1] = 0
+        channel.send({"answers": answers})
         alarm(0)
 
 
 def _done(
-    job: Message, descriptors: list[int], configuration: Configuration, slab: mmap.mmap
+    job: str, part: Message, descriptor: int, configuration: Configuration, slab: mmap.mmap
 ) -> Message:
     limits = configuration.limits
-    if job["job"] == "look":
-        files = zip(descriptors, job["names"], strict=True)
-        return messages.looked([look(*file, limits) for file in files])
-    # Only what is hashed comes together with others.
-    (descriptor,) = descriptors
+    if job == "look":
+        seen = look(descriptor, part["name"], limits)
+        return messages.failed(seen) if isinstance(seen, Failure) else messages.looked(seen)
     raw = DescriptorReader(descriptor)
     file = cast(BinaryIO, io.BufferedReader(raw, _BUFFER))
-    if job["job"] == "decode":
-        answer = _decoded(file, configuration, slab, job["slot"])
-    elif job["job"] == "sidecar":
+    if job == "decode":
+        answer = _decoded(file, configuration, slab, part["slot"])
+    elif job == "sidecar":
         answer = messages.noted(xmp.notes(file.read(xmp.MOST_BYTES + 1)))
     else:
-        drawn = thumbnail(file, job["longest"], limits, job["form"])
+        drawn = thumbnail(file, part["longest"], limits, part["form"])
         answer = messages.failed(drawn) if isinstance(drawn, Failure) else messages.drawn(drawn)
     if raw.error is not None:
         # Some decoders take a read error for the end of the file.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import ClassVar, TypeVar
 
 from imgq.errors import CannotStart
-from imgqd.channel import MOST_DESCRIPTORS, ChannelClosed
+from imgqd.channel import LOOK_S, MOST_DESCRIPTORS, ChannelClosed
 from imgqd.pictures import messages
 from imgqd.pictures.child import Child
+from imgqd.pictures.footprint import footprint
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.messages import Configuration, Look, Message, Unseen
+from imgqd.pictures.messages import Configuration, Look, Message, Undecoded, Unseen
 from imgqd.pictures.slab import make_slab
 from imgqd.pictures.text import one_line
 from imgqd.pictures.told import Nonsense
@@ -27,6 +29,7 @@ _SLOWEST_DISK = 10_000_000  # bytes a second
 _LONGEST_REASON = 300
 # So many pictures, and what one of them may have left behind in the child is gone.
 MOST_PICTURES = 800
+# So many small files are handed over at a time.
 MOST_TOGETHER = MOST_DESCRIPTORS
 Answer = TypeVar("Answer")
 
@@ -34,14 +37,15 @@ Answer = TypeVar("Answer")
 class DecoderLost(Exception):
     """The decoder is gone: close it and make another.
 
-    failure: what to say of the picture it was busy with. at_work: False where it was gone before it
-    got the picture, which then bears no blame: no attempt counts.
+    failure: what to say of the picture it was busy with, and at: which that was of several. at_work:
+    False where it was gone before it got any, which then bear no blame: no attempt counts.
     """
 
-    def __init__(self, kind: FailureKind, reason: str, at_work: bool = True) -> None:
+    def __init__(self, kind: FailureKind, reason: str, at_work: bool = True, at: int = 0) -> None:
         super().__init__(reason)
         self.failure = Failure(kind, one_line(reason, _LONGEST_REASON))
         self.at_work = at_work
+        self.at = at
 
 
 class DecoderDied(DecoderLost):
@@ -52,12 +56,20 @@ class DecoderHung(DecoderLost):
     """It did not answer in time, and was killed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of a job: an open regular file, and what is told of it."""
+
+    descriptor: int
+    told: Message
+
+
 class Decoder:
     """A decoder and the memory it writes into.
 
-    pid: the child's process id. slab: a descriptor of slots * pixels.nbytes bytes of shared memory,
-    slot after slot, each uint8 (height, width, 3) RGB; it stays until `close`, whatever the child
-    does. missing: which of Linux's barriers around the child its kernel does not have.
+    pid: the child's process id. slab: a descriptor of shared memory, slot after slot, each pixels.nbytes
+    bytes, uint8 (height, width, 3) RGB; it stays until `close`, whatever the child does. missing: which
+    of Linux's barriers around the child its kernel does not have.
 
     On Linux the child ends with the thread that made it: make a decoder in the thread that uses it.
     """
@@ -69,8 +81,10 @@ class Decoder:
         self._slots = slots
         self._pictures = 0
         self._limits = limits or Limits()
+        configuration = Configuration(pixels, slots, self._limits)
+        self._slab_bytes = configuration.slab_bytes
         try:
-            self.slab = make_slab(slots * pixels.nbytes)
+            self.slab = make_slab(self._slab_bytes)
         except OSError as error:
             raise _cannot_start(str(error)) from error
         try:
@@ -79,31 +93,35 @@ class Decoder:
             os.close(self.slab)
             raise _cannot_start(str(error)) from error
         self.pid = self._child.pid
-        self._configure(Configuration(pixels, slots, self._limits))
+        self._configure(configuration)
         if self.missing:
             _warn_of(self.missing)
 
     def look(self, files: Sequence[Unseen]) -> list[Look | Failure]:
         """Whether each, of MOST_TOGETHER at most, is a candidate, by bytes or name, and its hash if so.
 
-        Raises DecoderLost, which tells not at which of several.
+        Raises DecoderLost.
         """
-        most = self._limits.max_bytes
-        seconds = self._limits.deadline_s + sum(min(f.size, most) for f in files) / _SLOWEST_DISK
-        message = {"job": "look", "names": [file.name for file in files]}
-        read = partial(messages.read_looks, count=len(files))
+        largest = max(min(file.size, self._limits.max_bytes) for file in files)
+        seconds = self._limits.deadline_s + largest / _SLOWEST_DISK
+        parts = [Part(file.descriptor, {"name": file.name}) for file in files]
         try:
-            return self._ask(message, [file.descriptor for file in files], read, seconds)
+            return self._ask("look", parts, messages.read_look, seconds)
         except DecoderHung as error:
             # Nothing is decoded here.
-            raise _unread(seconds) from error
+            raise _unread(seconds, error.at) from error
 
-    def decode(self, descriptor: int, slot: int) -> Metadata | Failure:
-        """Puts the picture in an open regular file into a slot of the slab. Raises DecoderLost."""
-        if not 0 <= slot < self._slots:
-            raise IndexError(f"slot {slot} of {self._slots}")
-        self._pictures += 1
-        return self._ask({"job": "decode", "slot": slot}, [descriptor], messages.read_decoded)
+    def decode(self, files: Sequence[Undecoded]) -> list[Metadata | Failure]:
+        """Puts the picture in each, of MOST_TOGETHER at most, into its slot of the slab.
+
+        Raises DecoderLost.
+        """
+        for file in files:
+            if not 0 <= file.slot < self._slots:
+                raise IndexError(f"slot {file.slot} of {self._slots}")
+        self._pictures += len(files)
+        parts = [Part(file.descriptor, {"slot": file.slot}) for file in files]
+        return self._ask("decode", parts, messages.read_decoded)
 
     def thumbnail(self, descriptor: int, longest: int, form: str = "jpeg") -> bytes | Failure:
         """The picture in an open regular file as a JPEG or PPM, no side above `longest` (1 to 2048).
@@ -113,13 +131,15 @@ class Decoder:
         if not 0 < longest <= messages.LONGEST_THUMBNAIL:
             raise ValueError(f"a thumbnail of {longest} pixels")
         self._pictures += 1
-        message = {"job": "thumbnail", "longest": longest, "form": form}
-        return self._ask(message, [descriptor], lambda answer: messages.read_drawn(answer, form))
+        part = Part(descriptor, {"longest": longest, "form": form})
+        (drawn,) = self._ask("thumbnail", [part], partial(messages.read_drawn, form=form))
+        return drawn
 
     def sidecar(self, descriptor: int) -> Notes | Failure | None:
         """What an open regular file says, if it is XMP. Raises DecoderLost."""
         self._pictures += 1
-        return self._ask({"job": "sidecar"}, [descriptor], messages.read_noted)
+        (said,) = self._ask("sidecar", [Part(descriptor, {})], messages.read_noted)
+        return said
 
     @property
     def is_worn(self) -> bool:
@@ -149,47 +169,82 @@ class Decoder:
 
     def _ask(
         self,
-        message: Message,
-        descriptors: Sequence[int],
+        job: str,
+        parts: Sequence[Part],
         read: Callable[[Message], Answer],
         seconds: float | None = None,
-    ) -> Answer:
+    ) -> list[Answer]:
+        """seconds: for each part."""
         if seconds is None:
             seconds = self._limits.deadline_s
-        self._hand_over({**message, "alarm_s": seconds + _GRACE_S}, descriptors)
+        self._hand_over(job, parts, seconds)
+        watch = _Watch(self.pid, self._limits.memory, seconds, self._at)
         try:
-            return read(self._child.answer(seconds, self._limits.memory))
-        except MemoryError as error:
-            # Where the system keeps no process within its limit: macOS.
-            self._child.kill()
-            reason = f"its decoder took more than {self._limits.memory >> 20} MB of memory"
-            raise DecoderDied("crashed", reason) from error
-        except TimeoutError as error:
+            answer = self._child.answer(seconds * len(parts), watch)
+            return [read(each) for each in messages.read_answers(answer, len(parts))]
+        except (MemoryError, TimeoutError, ChannelClosed, Nonsense) as error:
+            # It may be at another before it is ended.
+            at = min(self._at(), len(parts) - 1)
+            raise self._lost(error, seconds, at) from error
+
+    def _lost(self, error: Exception, seconds: float, at: int) -> DecoderLost:
+        """Ends the child, and tells why it had to end."""
+        if isinstance(error, TimeoutError):
             waits = self._child.is_waiting()
             self._child.kill()
-            raise _unread(seconds) if waits else _endless(seconds) from error
-        except ChannelClosed as error:
-            reason = f"its decoder crashed: {self._child.end()}"
-            raise DecoderDied("crashed", reason) from error
-        except Nonsense as error:
-            self._child.kill()
-            raise DecoderDied("crashed", f"its decoder answered with {error}") from error
+            return _unread(seconds, at) if waits else _endless(seconds, at)
+        if isinstance(error, ChannelClosed):
+            return DecoderDied("crashed", f"its decoder crashed: {self._child.end()}", at=at)
+        self._child.kill()
+        if isinstance(error, MemoryError):
+            # Where the system keeps no process within its limit: macOS.
+            reason = f"its decoder took more than {self._limits.memory >> 20} MB of memory"
+            return DecoderDied("crashed", reason, at=at)
+        return DecoderDied("crashed", f"its decoder answered with {error}", at=at)
 
-    def _hand_over(self, message: Message, descriptors: Sequence[int]) -> None:
+    def _hand_over(self, job: str, parts: Sequence[Part], seconds: float) -> None:
+        told = [part.told for part in parts]
+        message = {"job": job, "parts": told, "alarm_s": seconds + _GRACE_S}
         try:
-            self._child.channel.send(message, *descriptors)
+            self._child.channel.send(message, *(part.descriptor for part in parts))
         except ChannelClosed as error:
             how = self._child.end()
             raise DecoderDied("crashed", f"a decoder ended: {how}", at_work=False) from error
 
+    def _at(self) -> int:
+        """Which part the child is at, as it says."""
+        return os.pread(self.slab, 1, self._slab_bytes - 1)[0]
 
-def _unread(seconds: float) -> DecoderHung:
+
+class _Watch:
+    """What is looked at while an answer is waited for. Raises MemoryError, and TimeoutError where one
+    part takes longer than it may."""
+
+    def __init__(self, pid: int, memory: int, seconds: float, at: Callable[[], int]) -> None:
+        self._pid, self._memory, self._seconds = pid, memory, seconds
+        self._at = at
+        self._part = 0
+        self._waited = 0.0
+
+    def __call__(self) -> None:
+        if footprint(self._pid) > self._memory:
+            raise MemoryError
+        # Of waits, not by the clock, which goes on while this process is stopped.
+        part, self._waited = self._at(), self._waited + LOOK_S
+        if part != self._part:
+            self._part, self._waited = part, 0.0
+        if self._waited > self._seconds:
+            raise TimeoutError
+
+
+def _unread(seconds: float, at: int) -> DecoderHung:
     """It is the disk, or the network, that hangs."""
-    return DecoderHung("unreadable", f"its bytes could not be read within {seconds:.0f} s")
+    reason = f"its bytes could not be read within {seconds:.0f} s"
+    return DecoderHung("unreadable", reason, at=at)
 
 
-def _endless(seconds: float) -> DecoderHung:
-    return DecoderHung("timeout", f"decoding it took longer than {seconds:g} s")
+def _endless(seconds: float, at: int) -> DecoderHung:
+    return DecoderHung("timeout", f"decoding it took longer than {seconds:g} s", at=at)
 
 
 @cache

@@ -3,18 +3,21 @@
 A picture may have taken the decoder over: `read_…` take nothing from its answers but values of the
 right kind and size, and raise Nonsense for the rest.
 
-    configure {spec, slots, limits}      → ready {missing}
-    look {names}          + descriptors  → looked {looks}: each {hash, candidate} or {kind, reason}
-    decode {slot}         + descriptor   → decoded {metadata}       | failed {kind, reason}
-    sidecar {}            + descriptor   → noted {notes or nothing} | failed
-    thumbnail {longest, form} + descriptor → drawn {picture}        | failed
+    configure {spec, slots, limits}                → ready {missing}
+    job {job, parts, alarm_s} + a descriptor a part → answers, one a part, each as its job has it or
+                                                      failed {kind, reason}
 
-Each job has `alarm_s`, too: the seconds until the decoder ends by itself.
+    look: parts {name}                             → looked {hash, candidate}
+    decode: {slot}                                 → decoded {metadata}
+    sidecar: {}                                    → noted {notes or nothing}
+    thumbnail: {longest, form}                     → drawn {picture}
+
+alarm_s: the seconds for a part until the decoder ends by itself. The number of the part that it is at
+stands in the slab's last byte.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
@@ -47,6 +50,14 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Undecoded:
+    """An open regular file whose picture is to be put into a slot of the slab."""
+
+    descriptor: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """A first look at a file. `hash`: xxh3-128 over its bytes, 16 bytes in canonical (big-endian)
     order; None where the file is no candidate, for others are never read through."""
@@ -62,6 +73,11 @@ class Configuration:
     pixels: PixelSpec
     slots: int
     limits: Limits
+
+    @property
+    def slab_bytes(self) -> int:
+        """Of all slots, and one that tells which of several files is at work."""
+        return self.slots * self.pixels.nbytes + 1
 
 
 def configure(configuration: Configuration) -> Message:
@@ -83,14 +99,8 @@ def failed(failure: Failure) -> Message:
     return {"answer": "failed", "kind": failure.kind, "reason": failure.reason}
 
 
-def looked(looks: Sequence[Look | Failure]) -> Message:
-    return {"answer": "looked", "looks": [_seen(each) for each in looks]}
-
-
-def _seen(look: Look | Failure) -> Message:
-    if isinstance(look, Failure):
-        return {"kind": look.kind, "reason": look.reason}
-    return {"hash": look.hash, "candidate": look.candidate}
+def looked(look: Look) -> Message:
+    return {"answer": "looked", "hash": look.hash, "candidate": look.candidate}
 
 
 def decoded(metadata: Metadata) -> Message:
@@ -111,21 +121,21 @@ def _said(notes: Notes) -> Message:
     return {name: getattr(notes, name) for name in _NOTES}
 
 
-def read_looks(message: Message, count: int) -> list[Look | Failure]:
-    """Those of so many files, in their order."""
+def read_answers(message: Message, count: int) -> list[Message]:
+    """Those of so many parts, in their order."""
+    found = message.get("answers")
+    if not isinstance(found, list) or len(found) != count:
+        raise Nonsense(f"no answer to this: {str(message.get('answers'))[:40]!r}")
+    if not all(isinstance(each, dict) for each in found):
+        raise Nonsense("answers that are none")
+    return found
+
+
+def read_look(message: Message) -> Look | Failure:
+    if message.get("answer") == "failed":
+        return _read_failure(message)
     _expect(message, "looked")
-    looks = message.get("looks")
-    if not isinstance(looks, list) or len(looks) != count:
-        raise Nonsense("looks at other files")
-    return [_read_look(told) for told in looks]
-
-
-def _read_look(told: object) -> Look | Failure:
-    if not isinstance(told, dict):
-        raise Nonsense("a look that is none")
-    if "kind" in told:
-        return _read_failure(told)
-    hash, candidate = told.get("hash"), told.get("candidate")
+    hash, candidate = message.get("hash"), message.get("candidate")
     if candidate is True and isinstance(hash, bytes) and len(hash) == HASH_BYTES:
         return Look(hash, True)
     if candidate is False and hash is None:
