@@ -48,7 +48,7 @@ def test_a_file_that_says_what_each_key_does_is_written_once(home: Home) -> None
     ("words", "line", "got"),
     [
         (["model", "builtin"], 'model = "builtin"', "builtin"),
-        (["model", "true"], 'model = "true"', "true"),
+        (["model", "better"], 'model = "better"', "better"),
         (["rescan", "600"], "rescan = 600", "600.0"),
         (["offline", "true"], "offline = true", "true"),
         (["batch_size", "32"], "batch_size = 32", "32"),
@@ -82,6 +82,7 @@ def test_a_value_is_written_as_in_a_shell(
         (["offline", "yes"], "offline is true or false"),
         (["model", "a", "b"], "model takes one value"),
         (["model"], "model takes one value"),
+        (["model", "multilinugal"], "did you mean multilingual"),
         (["rescan", "1\nmodel = 'x'"], "rescan is a number"),
     ],
 )

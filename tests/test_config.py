@@ -13,7 +13,7 @@ import tomlkit
 import disks
 from imgq.errors import Refused, SettingsError
 from imgqd.config import DEFAULTS, NAMES, Settings, bounds, load
-from imgqd.settings_file import documented, remember, shown
+from imgqd.settings_file import documented, read, remember, shown
 
 
 def settings(folder: Path, text: str | bytes) -> str:
@@ -235,3 +235,8 @@ def test_settings_that_cannot_be_written_stay_as_they_are(tmp_path: Path) -> Non
     assert path in no.value.message
     assert os.listdir(tmp_path) == ["settings.toml"]
     assert load(path).model == DEFAULTS.model
+
+
+def test_a_text_is_not_read_as_toml() -> None:
+    assert read("model", ["true"]) == "true"
+    assert read("rescan", ["60"]) == 60

@@ -15,6 +15,7 @@ import tomlkit
 from imgq.errors import Failure, Refused, SettingsError
 from imgq.paths import Places, places
 from imgqd.config import DEFAULTS, KINDS, NAMES, Settings, bounds, checked, load, require_known
+from imgqd.models import card, source
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,13 @@ def read(name: str, words: Sequence[str]) -> Any:
     value = words[0] if kind is str else _of_toml(words[0])
     checked("imgq config", name, value)
     return value
+
+
+def require_model(name: str, models: str) -> None:
+    """Raises UsageError or ModelMissing where no daemon could start with it. Weights that are not there may
+    be fetched later."""
+    if name not in card.names(models):
+        source.published(name, models)
 
 
 def _of_toml(word: str) -> Any:
@@ -148,6 +156,8 @@ def _run(words: Sequence[str]) -> str:
         case ["set", name, *values]:
             value = read(name, values)
             load(path)
+            if name == "model":
+                require_model(value, places().models)
             remember(path, name, value)
             return ""
         case _:
