@@ -24,12 +24,13 @@ from imgqd.records import (
     Notes,
     Stamp,
 )
-from imgqd.store import Committed, Identity, Root, Store
+from imgqd.store import Committed, Identity, Root, Store, database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import apsw
     from numpy.typing import NDArray
 
 PHOTO = Metadata("JPEG", 40, 30)
@@ -338,6 +339,23 @@ def test_failure_is_final_for_its_decoder_alone(store: Store, tmp_path: Path) ->
     newer.close()
     assert store.retry([b"/r/x"]) == 1
     assert store.failed_hash(hash_of(7)) is None
+
+
+def test_the_first_of_many_copies_is_enough_and_its_connection_at_rest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (b"x", b"y", b"z"):
+        commit(store, failed(b"/r/" + name, "damaged"))
+    opened, real = [], database.open_reader
+
+    def counted(path: Path, *, immutable: bool) -> apsw.Connection:
+        opened.append(path)
+        return real(path, immutable=immutable)
+
+    monkeypatch.setattr(database, "open_reader", counted)
+    for _ in range(3):
+        assert store.failed_hash(hash_of(7)) == Failure("damaged", "broken")
+    assert len(opened) <= 1
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,12 @@ class Pictures(Part):
                 " WHERE hash = ? AND (model IS NULL OR model = ?)",
                 (hash, model.id if model else self._model_id),
             )
-            # The first of many copies will do.
-            known = (ledger_entry(entry) for entry in entries)
-            return next((entry.failure for entry in known if entry.is_final(self.decoder)), None)
+            for known in map(ledger_entry, entries):
+                if known.is_final(self.decoder):
+                    # The first of many copies will do.
+                    entries.close(force=True)
+                    return known.failure
+            return None
 
     def unnoted(self) -> list[int]:
         """The pictures whose metadata was read by an older imgq, of the newest file first; those on roots
