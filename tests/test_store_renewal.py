@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import apsw
 import pytest
 
 from batches import (
@@ -27,8 +28,9 @@ from batches import (
 )
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from imgqd.records import Gone
-from imgqd.store import Identity, Renewed, Root, Store, kept
+from imgqd.store import Identity, Renewed, Root, Store, database, kept, place
 from imgqd.store.gate import Gate
+from imgqd.store.opening import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -367,6 +369,30 @@ def test_index_that_is_overwritten_while_it_is_open_is_noticed(
         store.check_file()
     store.renew()
     store.check_file()
+    store.close()
+
+
+def test_index_that_stands_still_is_opened_but_once_to_be_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(path, BATCHES)
+    opened: list[Path] = []
+
+    def counted(path: Path, **options: bool) -> apsw.Connection:
+        opened.append(path)
+        return open_reader(path, **options)
+
+    monkeypatch.setattr(database, "open_reader", counted)
+    store.check_file()
+    store.check_file()
+    assert len(opened) == 2, "it may have been written to since it was looked at"
+    monkeypatch.setattr(place, "YOUNG_NS", 0)
+    store.check_file()
+    store.check_file()
+    assert len(opened) == 3
+    path.touch()
+    store.check_file()
+    assert len(opened) == 4
     store.close()
 
 

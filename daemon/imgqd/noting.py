@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 # Between two looks whether there is something to do; and at what is left, as on disks that are away.
 PAUSE_S = 1.0
 AGAIN_S = 3600.0
+# Where nothing is due it is so seldom asked for.
+REST_S = 60.0
 # So many pictures are recorded at a time. Each is waited for: a decoder has its own deadlines.
 AT_ONCE = 16
 PATIENCE_S = 120.0
@@ -42,7 +44,7 @@ class Noter(threading.Thread):
         self._renewals = index.renewals
 
     def run(self) -> None:
-        while not self._ending.wait(PAUSE_S):
+        while not self._ending.wait(PAUSE_S if self._is_due() else REST_S):
             if self._is_due() and self._is_free():
                 self._next = time.monotonic() + AGAIN_S
                 self._renewals = self._index.renewals

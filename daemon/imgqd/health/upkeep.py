@@ -68,7 +68,7 @@ class Upkeep(threading.Thread):
         self._mended = threading.Condition()
         self._pause = Pause()
         self._next_look = 0.0
-        self._has_checked = False
+        self._has_checked = self._is_waiting = False
         self._latest_check = time.monotonic() + CHECK_S
         self._next_idle = time.monotonic() + IDLE_S
         self._commits = 0
@@ -87,16 +87,21 @@ class Upkeep(threading.Thread):
 
     def _is_over(self) -> bool:
         """Waits until there may be something to do; whether that is the end."""
+        is_well = self.trouble is None and self._has_checked
+        self._is_waiting = True
         if self._pause.is_over:
-            self.index.store.damage.wait(BEAT_S)
+            self.index.store.damage.wait(FILE_S if is_well else BEAT_S)
         else:
             self._ending.wait(BEAT_S)
+        self._is_waiting = False
         return self._ending.is_set()
 
     def stop(self) -> None:
-        """What it is at in an idle hour is left where it stands."""
+        """What it is at in an idle hour is left where it stands. While it waits it is not waited for: it
+        ends without another look."""
         self._ending.set()
-        self.join(BEAT_S)
+        if not self._is_waiting:
+            self.join(BEAT_S)
 
     def renew(self, renewals: int) -> None:
         """Makes the store anew, with what can be had out of it; the rest is found by a scan. It is left

@@ -36,9 +36,14 @@ class Mount:
 
 def table() -> list[Mount] | None:
     """Every mount, the later ones on top of the earlier; None where the platform does not tell."""
+    told = _told()
+    return None if told is None else _mounts(told)
+
+
+def _told() -> bytes | None:
     try:
         with open("/proc/self/mountinfo", "rb") as file:
-            return [_mount(line) for line in file]
+            return file.read()
     except OSError:
         return None
 
@@ -47,12 +52,14 @@ class Table:
     """The mounts as they were when they were last looked at."""
 
     def __init__(self) -> None:
-        self._mounts = table()
+        self._told = _told()
 
     def changes(self) -> set[bytes]:
         """The places where something was mounted or unmounted since the last look."""
-        before, self._mounts = self._mounts, table()
-        return {each.where for each in set(before or ()) ^ set(self._mounts or ())}
+        before, self._told = self._told, _told()
+        if before == self._told:
+            return set()
+        return {each.where for each in {*_mounts(before)} ^ {*_mounts(self._told)}}
 
 
 def kind(folder: bytes) -> str:
@@ -97,6 +104,10 @@ def is_named(kind: str) -> bool:
 
 def is_pseudo(kind: str) -> bool:
     return kind in _PSEUDO
+
+
+def _mounts(told: bytes | None) -> list[Mount]:
+    return [_mount(line) for line in (told or b"").splitlines()]
 
 
 def _mount(line: bytes) -> Mount:

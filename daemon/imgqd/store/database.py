@@ -51,6 +51,7 @@ class Database:
         self.origin = schema.origin(writer)  # which makes the log
         self._found = place.found(self.path)
         self._least = place.size(self.path)
+        self._checked: object = None  # the stamps of what was last found to be sound
         self.commits += 1
 
     @contextmanager
@@ -144,6 +145,9 @@ class Database:
     def check_file(self) -> None:
         """Raises StoreDamaged where the file or its log was deleted, replaced, cut or overwritten:
         writes would succeed in silence."""
+        stamps = place.stamps(self.path)
+        if stamps is not None and stamps == self._checked:
+            return
         with self.lock, self.guarded():
             self._refuse_replaced()
             pages, bytes = self._writer.pragma("page_count"), self._writer.pragma("page_size")
@@ -155,6 +159,7 @@ class Database:
             with closing(open_reader(self.path, immutable=self.is_immutable)) as fresh:
                 if schema.origin(fresh) != self.origin:
                     raise StoreDamaged(f"the index {self.path} was overwritten while it was open")
+        self._checked = stamps
 
     def check_pages(self) -> None:
         """Raises StoreDamaged where the file is not sound. Reads all of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -17,6 +18,8 @@ UNFINISHED = ".new"
 ASIDE = ".damaged-"
 # of those that were set aside, the newest
 MOST_ASIDE = 2
+# so long a file may be written to again without another time
+YOUNG_NS = 2_000_000_000
 
 
 def true_path(path: Path) -> Path:
@@ -52,6 +55,19 @@ def log_of(path: Path) -> Path:
 def found(path: Path) -> tuple[tuple[int, int] | None, ...]:
     """Device and inode of the database and of its log."""
     return _inode(path), _inode(log_of(path))
+
+
+def stamps(path: Path) -> tuple[tuple[int, ...], ...] | None:
+    """Of the database and its log, what differs when one was written or is another: device, inode, size,
+    mtime_ns. None where a file that was just written may be so again without another stamp."""
+    now, found = time.time_ns(), list[tuple[int, ...]]()
+    for each in (path, log_of(path)):
+        with suppress(FileNotFoundError):
+            status = os.stat(each)
+            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+            if abs(now - status.st_mtime_ns) < YOUNG_NS:
+                return None
+    return tuple(found)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
