@@ -171,6 +171,24 @@ def test_links_lead_somewhere(page: Path, pages: dict[str, str]) -> None:
         assert not anchor or anchor in anchors(there or ""), link
 
 
+def looked_at(row: str) -> Iterator[Path]:
+    """What a row of the table names: paths of the checkout, and behind one others beside it or in imgq."""
+    folder = ROOT
+    for name in re.findall(r"`([^`]*(?:/[^`]*|\.py))`", row):
+        beside = (folder / name, folder.parent / name, ROOT / name, ROOT / "client" / "imgq" / name)
+        found = next((path for path in beside if path.exists()), ROOT / name)
+        folder = found.parent
+        yield found
+
+
+def test_the_map_of_the_source_names_what_is_there() -> None:
+    _, _, table = (ROOT / "docs" / "architecture.md").read_text().partition("## Where to look")
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)
+    named = [path for row in rows for path in looked_at(row)]
+    assert len(named) > 30
+    assert [path for path in named if not path.exists()] == []
+
+
 # ── the site ────────────────────────────────────────────────────────────────────────────────────────
 
 
