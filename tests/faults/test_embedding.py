@@ -78,7 +78,7 @@ def test_fault_40_a_stop_amid_the_work_is_nobodys_failure(new_home: NewHome, who
     home = new_home()
     home.settings("decoders = 1\n")
     start_planted(home, "short_deadlines")
-    large = png(home.folder / "large.png", 1, (4000, 3000), compress_level=1).read_bytes()
+    large = png(home.folder / "large.png", 1, (3000, 2000), compress_level=1).read_bytes()
     for number in range(3):
         # What follows a picture's end makes other bytes of it.
         (home.pictures / f"{number}.png").write_bytes(large + bytes([number]))
