@@ -124,6 +124,8 @@ def check(
             if holds(shown := shows(files, number)) and (offline or not shown.offline)
         }
         passed = store.passed(filter, offline=offline)
+        some = range(1, COUNT, 3)
+        assert store.passing(filter, some, offline=offline) == {*passed.files.tolist()} & {*some}
         found = store.shown(passed.files.tolist())
         assert {each.path for each in found.values()} == expected
         assert sorted({each.picture.id for each in found.values()}) == passed.pictures.tolist()

@@ -138,6 +138,16 @@ def test_only_what_matches_and_what_is_under_the_folder(home: Home) -> None:
         assert told["score"] < 0.9
 
 
+def test_what_narrows_a_search_narrows_what_is_told(home: Home) -> None:
+    narrowed = ("--text", "beach", "--size", ">=40x1", "--ext", "jpg,png", "--after", "yesterday")
+    for side, words in ((61, narrowed), (71, ("red", *narrowed))):
+        with following(home, *words) as follower:
+            arrive(home, f"{side}/beach, small.jpg", "red", side // 2)
+            arrive(home, f"{side}/mountains.jpg", "red", side)
+            wanted = arrive(home, f"{side}/beach, large.jpg", "red", side + 1)
+            assert follower.line().endswith(wanted)
+
+
 def test_moves_and_touches_are_no_arrivals_copies_and_changes_are(home: Home) -> None:
     arrive(home, "here.jpg", side=26)
     with following(home, "--json") as follower:
@@ -225,7 +235,15 @@ def told(follower: Iterator[wire.Reply]) -> list[wire.Arrival]:
 
 
 @pytest.mark.parametrize(
-    "words", [["--since", "-1"], ["--since", "x"], ["red", "--min-score", "much"], ["-", "red"]]
+    "words",
+    [
+        ["--since", "-1"],
+        ["--since", "x"],
+        ["red", "--min-score", "much"],
+        ["-", "red"],
+        ["--size", "huge"],
+        ["--text", "..."],
+    ],
 )
 def test_what_cannot_be_followed_is_said(home: Home, words: list[str]) -> None:
     done = home.imgq("follow", *words)

@@ -8,12 +8,11 @@ import time
 
 import click
 
-from imgq import query, render, wire
-from imgq.cli import options
+from imgq import filters, query, render, wire
+from imgq.cli import manual, options
 from imgq.cli.search import term
 from imgq.client import TIMEOUT, stream
 from imgq.errors import KeyRefused, NoDaemon, Refused
-from imgq.paths import absolute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +22,21 @@ if TYPE_CHECKING:
 PAUSE_S = 0.3
 
 
+def _narrowing(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the other options that narrow a search, each with its values by its name. They are
+    told where those of a search are."""
+    for name in sorted(options.FILTERS - {"--in"}):
+        words = manual.GROUPS["narrow"][name]
+        metavar = options.TAKES[name]
+        given = click.option(name, multiple=True, hidden=True, metavar=metavar, help=words)
+        command = given(command)
+    return command
+
+
 @click.command()
 @click.argument("words", metavar="[QUERY]…", nargs=-1)
-@click.option("--in", "within", multiple=True, metavar="DIR", help="Only what comes under DIR.")
+@_narrowing
+@click.option("--in", multiple=True, metavar="DIR", help="Only what comes under DIR.")
 @click.option(
     "--min-score",
     default="auto",
@@ -40,23 +51,24 @@ PAUSE_S = 0.3
 @click.option("-0", "--null", is_flag=True, help="Paths alone, each ended by NUL.")
 def follow(
     words: tuple[str, ...],
-    within: tuple[str, ...],
     min_score: str,
     since: int | None,
     as_json: bool,
     null: bool,
+    **narrowing: tuple[str, ...],
 ) -> None:
     """Tell each picture that arrives, and matches the query, as it arrives.
 
     A file that is new, or shows another picture than before, can be found from the moment it is told;
     one that moves does not arrive. Goes on when the daemon is started again, without a gap.
+    What narrows a search (`imgq --help`) narrows this, too.
     """
     wanted = query.parse(list(words)) if words else []
     if wanted:
         query.check(wanted)
     search = wire.Search(
         terms=tuple(map(term, wanted)),
-        filter=wire.Filter(within=tuple(map(absolute, within))),
+        filter=filters.read({f"--{name}": list(given) for name, given in narrowing.items()}),
         **(options.min_score(min_score) if wanted else {}),
     )
     write = _written_as(as_json, null)

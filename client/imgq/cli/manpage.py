@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from copy import copy
 from pathlib import Path
 
 import click
@@ -88,9 +89,16 @@ def _described(context: click.Context, title: str = "") -> Iterator[str]:
     synopsis = f"\\fB{_escaped(context.command_path)}\\fR {_escaped(usage)}\n.PP\n"
     yield _section(title or "SYNOPSIS", synopsis + _text(context.command.help or ""))
     options = [each for each in context.command.params if isinstance(each, click.Option)]
-    records = [each.get_help_record(context) for each in options]
+    records = [_told(each).get_help_record(context) for each in options]
     if listed := dict(each for each in records if each):
         yield _section("OPTIONS", _list(listed)) if not title else _list(listed)
+
+
+def _told(option: click.Option) -> click.Option:
+    """A page has room for those that a help has not."""
+    told = copy(option)
+    told.hidden = False
+    return told
 
 
 def _head(name: str, does: str) -> str:

@@ -12,7 +12,7 @@ from imgq import wire
 from imgqd.library.scan import under
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from imgqd.search.rows import Ids
     from imgqd.store import Shown, Store
@@ -37,11 +37,16 @@ def scope(store: Store, request: wire.Search, *, away: bool) -> Scope:
     return Scope(passed.pictures, lambda shown: passed.holds(shown.file))
 
 
-def passing(store: Store, request: wire.Search) -> Callable[[Shown], bool]:
-    """The same for whoever looks at files one by one."""
+def passing(
+    store: Store, request: wire.Search, among: Iterable[int] | None = None
+) -> Callable[[Shown], bool]:
+    """The same for whoever looks at files one by one; among: at these alone."""
     filter = normal(request.filter)
     if filter == wire.Filter(within=filter.within):
         return _under(filter.within, request.offline)
+    if among is not None:
+        files = store.passing(filter, among, offline=request.offline)
+        return lambda shown: shown.file in files
     passed = store.passed(filter, offline=request.offline)
     return lambda shown: passed.holds(shown.file)
 

@@ -78,7 +78,8 @@ class Follower:
 
     def _matching(self, page: list[Arrived]) -> list[wire.Arrival]:
         """Those of a page that are looked for, in their order."""
-        holds = passing(self._index.store, self._request)
+        files = (each.shown.file for each in page)
+        holds = passing(self._index.store, self._request, files)
         page = [each for each in page if holds(each.shown)]
         if self._meant is None:
             return [arrival(each, None) for each in page]
