@@ -82,7 +82,7 @@ def test_fault_40_a_stop_amid_the_work_is_nobodys_failure(new_home: NewHome, who
     for number in range(3):
         # What follows a picture's end makes other bytes of it.
         (home.pictures / f"{number}.png").write_bytes(large + bytes([number]))
-    (decoder,) = processes(home, "decoder")
+    (decoder,) = until(lambda: processes(home, "decoder"), "the decoder")
     at_rest = decoder.cpu_times().user
     home.watch()
     until(lambda: decoder.cpu_times().user > at_rest + 0.05, "a picture to be decoded")
