@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from conftest import Home, until
 from imgqd.health import allocator
 
 # Threads that each hold some memory at the same time, and what glibc tells of its arenas.
@@ -31,7 +33,39 @@ libc.malloc_stats()
 """
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this is not glibc")
+# Memory that lies free below the one block that is still in use, before and after.
+FREED = """
+import ctypes
+import psutil
+from imgqd.health import allocator
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+blocks = [libc.malloc(ctypes.c_size_t(1000)) for _ in range(40_000)]
+for block in blocks[:-1]:
+    libc.free(ctypes.c_void_p(block))
+held = psutil.Process().memory_info().rss
+allocator.give_back()
+print(held - psutil.Process().memory_info().rss)
+"""
+pytestmark = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this is not glibc"
+)
+
+
+def test_what_is_free_below_what_is_used_is_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10_000_000
+
+
+def test_a_daemon_does_so_now_and_then(new_home: Callable[..., Home]) -> None:
+    home = new_home()
+    home.plant("gives_back")
+    home.start()
+    until(lambda: home.log.count("given back") >= 2)
+
+
 def test_threads_share_a_few_arenas() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

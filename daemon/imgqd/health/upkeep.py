@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from imgq.errors import StoreDamaged, StoreError
+from imgqd.health import allocator
 
 if TYPE_CHECKING:
     from imgqd.index import Index
@@ -29,6 +30,7 @@ LEAST_SPACE = 1 << 20
 # A large index is checked when all has been looked at, or after so long: both read all there is.
 CHECK_S = 60.0
 IDLE_S = 3600.0
+MEMORY_S = 60.0
 # What was removed or moved away keeps its embedding for a week.
 KEEP_ORPHANS_S = 7 * 86400.0
 
@@ -71,6 +73,7 @@ class Upkeep(threading.Thread):
         self._has_checked = self._is_waiting = False
         self._latest_check = time.monotonic() + CHECK_S
         self._next_idle = time.monotonic() + IDLE_S
+        self._next_memory = 0.0
         self._commits = 0
 
     def run(self) -> None:
@@ -128,6 +131,9 @@ class Upkeep(threading.Thread):
 
     def _beat(self) -> None:
         """Raises StoreError where something is wrong and was not mended."""
+        if time.monotonic() > self._next_memory:
+            self._next_memory = time.monotonic() + MEMORY_S
+            allocator.give_back()
         if self.index.store.is_immutable:
             self._go_on()
         elif self._is_damaged():
