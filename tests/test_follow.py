@@ -151,15 +151,14 @@ def test_what_narrows_a_search_narrows_what_is_told(home: Home) -> None:
 def test_moves_and_touches_are_no_arrivals_copies_and_changes_are(home: Home) -> None:
     arrive(home, "here.jpg", side=26)
     with following(home, "--json") as follower:
-        (home.pictures / "here.jpg").rename(home.pictures / "there.jpg")
         (home.pictures / "old").rename(home.pictures / "older")
-        os.utime(home.pictures / "there.jpg", (1, 1))
+        os.utime(home.pictures / "here.jpg", (1, 1))
         home.settle()
-        shutil.copy(home.pictures / "there.jpg", home.pictures / "copy.jpg")
+        shutil.copy(home.pictures / "here.jpg", home.pictures / "copy.jpg")
         home.settle()
-        arrive(home, "there.jpg", "blue", 27)
+        arrive(home, "here.jpg", "blue", 27)
         told = [follower.object(), follower.object()]
-        assert [os.path.basename(str(each["path"])) for each in told] == ["copy.jpg", "there.jpg"]
+        assert [os.path.basename(str(each["path"])) for each in told] == ["copy.jpg", "here.jpg"]
         assert told[0]["seq"] < told[1]["seq"]  # type: ignore[operator]
 
 
