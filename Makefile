@@ -16,7 +16,7 @@ LOCK := .ci/requirements.lock
 INSTALL := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
 	$(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types check bench docs release lock audit man install clean
+.PHONY: demo test lint types check bench bench-full docs release lock audit man install clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/imgq demo $(if $(DIR),--dir "$(DIR)") $(if $(QUERY),--query "$(QUERY)")
@@ -42,6 +42,17 @@ bench: $(VENV)/.benched
 	$(BIN)/python -m benchmarks.client --out build/bench
 	$(if $(PHOTOS),$(BIN)/python -m benchmarks.indexing "$(PHOTOS)" --pictures 100 --out build/bench)
 	$(if $(PHOTOS),$(BIN)/python -m benchmarks.indexing "$(PHOTOS)" --pictures 50 --megapixels 12 --out build/bench)
+
+# An hour, and 10 GB of disk: also how freshly a file is found, and what up to a million files cost, with ten
+# million simulated.
+bench-full: bench
+	$(BIN)/python -m benchmarks.freshness --out build/bench
+	$(BIN)/python -m benchmarks.search --batch --pictures 10000
+	$(BIN)/python -m benchmarks.search_start --pictures 100000 1000000 --folder build/bench/start
+	$(BIN)/python -m benchmarks.growth --simulated 10000000 --folder build/bench/growth --out build/bench
+	$(BIN)/python -m benchmarks.million --folder build/bench/growth/1000000 --out build/bench
+	$(BIN)/python -m benchmarks.decoding
+	$(BIN)/python -m benchmarks.hostile
 
 # The pages of docs/ as a site, with the reference out of the source, in build/site.
 docs: $(VENV)/.tested

@@ -1,9 +1,10 @@
-"""Lines on two logarithmic axes, as SVG that any browser and any README shows."""
+"""Lines on two logarithmic axes, as SVG that any browser and any README shows, and as PNG."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 760, 420, 60, 40, 200, 20
@@ -49,6 +50,20 @@ def drawn(lines: list[Line], x_name: str) -> str:
         f' font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n'
         f"{body}\n</svg>\n"
     )
+
+
+def plotted(lines: list[Line], x_name: str, path: Path) -> None:
+    """The same, as whatever picture the path names, by matplotlib."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(9, 5))
+    for line in lines:
+        if line.points:
+            axis.plot(*zip(*line.points, strict=True), marker="o", label=line.name)
+    axis.set(xscale="log", yscale="log", xlabel=x_name)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 @dataclass(frozen=True, slots=True)

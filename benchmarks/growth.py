@@ -1,10 +1,12 @@
 """What a library costs as it grows: memory, disk, start, query, insert, and a look at everything.
 
-    python -m benchmarks.growth --pictures 10000 100000 1000000 --folder /dev/shm/library --out build/bench
+    python -m benchmarks.growth --simulated 10000000 --folder build/bench/growth --out build/bench
 
-One library that grows, of files of one byte and rows made up for them; then a real daemon runs over it,
-with the builtin model and its vectors of 256 numbers. Where the folder holds a part of it from before, it
-goes on from there. Writes growth.json, a table, growth.md, and a drawing, growth.svg, into --out.
+For each size a library of `benchmarks.made_library`, made or taken from before, and a real daemon over it,
+with the builtin model and its vectors of 256 numbers. Simulated are so many vectors in memory as the daemon
+holds them, and the searching of them: without a database and without files; the disk is then told by the
+last two sizes. What an earlier run wrote to --out stays. Writes growth.json, a table, growth.md, and
+drawings, growth.svg and growth.png, into --out.
 """
 
 from __future__ import annotations
@@ -12,107 +14,68 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 
-from benchmarks.drawing import Line, drawn
+from benchmarks import made_library
+from benchmarks.drawing import Line, drawn, plotted
 from benchmarks.freshness import picture
 from benchmarks.machine import machine
-from benchmarks.worlds import World
+from benchmarks.million import daemon, disk_mb
 from imgq import client, wire
 from imgq.paths import places
-from imgqd.library.recognition import glance
-from imgqd.models import card as cards
-from imgqd.records import Indexed, Metadata, Notes, Stamp
-from imgqd.store import Store
 
-IN_A_FOLDER = 1000
-AT_ONCE = 5000
 QUERIES = 60
 INSERTS = 5
+RECORDED = 5000
 PATIENCE_S = 200.0
-PHOTO = Metadata("JPEG", 4032, 3024, Notes(taken_at="2025-03-01T10:11:12", camera="Leica Q3"))
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a library of so many pictures costs. row_us: to record a picture, None where it was recorded
-    before; answers_s: from the daemon's start to its first answer, settled_s: to the end of its first look
-    at everything; query_ms: median, by the daemon's own clock; found_ms: median, from a new file to a
-    search that finds it."""
+    """What a library of so many pictures costs; None where it was not measured. row_us: to record one;
+    answers_s: from the daemon's start to its first answer, settled_s: to the end of its first look at
+    everything; query_ms: median, by the daemon's own clock; found_ms: median, from a new file to where a
+    search finds it."""
 
     pictures: int
-    disk_mb: float
-    memory_mb: float
-    row_us: float | None
-    answers_s: float
-    settled_s: float
-    look_s: float
-    query_ms: float
-    query_p95_ms: float
-    found_ms: float
+    disk_mb: float | None = None
+    memory_mb: float | None = None
+    row_us: float | None = None
+    answers_s: float | None = None
+    settled_s: float | None = None
+    look_s: float | None = None
+    query_ms: float | None = None
+    query_p95_ms: float | None = None
+    found_ms: float | None = None
 
 
-def grow(folder: Path, pictures: int) -> float | None:
-    """Makes files and their rows until there are so many; microseconds a row."""
-    root, where = folder / "pictures", places()
-    root.mkdir(parents=True, exist_ok=True)
-    card = cards.load(where.models, "builtin")
-    assert card is not None
-    store = Store.open(Path(where.store), "made up")
-    store.use_model(card.identity, card.name, card.dim)
-    store.add_root(os.fsencode(root), glance(os.fsencode(root)).identity)
-    first, world = store.counts().files, World(card.dim, seed=1 + store.counts().files)
-    took = 0.0
-    for start in range(first, pictures, AT_ONCE):
-        numbers = range(start, min(start + AT_ONCE, pictures))
-        stamps = [_made(root, number) for number in numbers]
-        vectors = world.pictures(len(numbers))
-        changes = [
-            Indexed(path, stamp, number.to_bytes(16, "big"), True, PHOTO, vector)
-            for number, (path, stamp), vector in zip(numbers, stamps, vectors, strict=True)
-        ]
-        began = time.monotonic()
-        store.commit(changes, time.time())
-        took += time.monotonic() - began
-    store.close()
-    return took / (pictures - first) * 1e6 if pictures > first else None
+def recorded(folder: Path, pictures: int) -> float:
+    """Microseconds to record a picture more, in a copy of the index."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        index = Path(name, "home", "index", "index.db")
+        index.parent.mkdir(parents=True)
+        shutil.copyfile(places().store, index)
+        took = made_library.grow(Path(name), pictures + RECORDED)
+    made_library.at(folder)
+    assert took is not None
+    return took
 
 
-def _made(root: Path, number: int) -> tuple[bytes, Stamp]:
-    path = os.fsencode(root / f"{number // IN_A_FOLDER}" / f"{number}.jpg")
-    with suppress(FileExistsError):
-        os.mkdir(os.path.dirname(path))
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
-    os.pwrite(descriptor, b"x", 0)
-    os.utime(descriptor, (number, number))
-    stamp = Stamp.of(os.fstat(descriptor))
-    os.close(descriptor)
-    return path, stamp
-
-
-@contextmanager
-def daemon() -> Iterator[psutil.Process]:
-    """It runs; its first answer is still to be waited for."""
-    words = [sys.executable, "-m", "imgqd", "--model", "builtin"]
-    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield psutil.Process(process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM)
-
-
-def measured(folder: Path, pictures: int, row_us: float | None) -> Size:
+def measured(folder: Path, pictures: int) -> Size:
+    root = made_library.at(folder)
+    if made_library.grow(folder, pictures) is not None:
+        made_library.write_cache(folder)
+    row_us, size = recorded(folder, pictures), disk_mb()
     began = time.monotonic()
     with daemon() as process:
         _until(client.answers)
@@ -125,20 +88,11 @@ def measured(folder: Path, pictures: int, row_us: float | None) -> Size:
         client.settle(PATIENCE_S)
         look_s = time.monotonic() - began
         memory = process.memory_info().rss / 1e6
-        found_ms = float(np.median(list(_inserts(folder))))
-    size = sum(each.stat().st_size for each in Path(places().store).parent.iterdir()) / 1e6
+        found_ms = float(np.median(list(_inserts(root))))
     return Size(
-        pictures,
-        size,
-        memory,
-        row_us,
-        answers_s,
-        settled_s,
-        look_s,
-        float(median),
-        float(p95),
-        found_ms,
-    )
+        pictures, size, memory, row_us, answers_s, settled_s, look_s,
+        float(median), float(p95), found_ms,
+    )  # fmt: skip
 
 
 def _until(condition: object) -> None:
@@ -147,7 +101,7 @@ def _until(condition: object) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError("the daemon takes too long")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def _has_looked() -> bool:
@@ -167,10 +121,10 @@ def _query(text: str) -> float:
     return max(piece.took_ms for piece in pieces if isinstance(piece, wire.Hits))
 
 
-def _inserts(folder: Path) -> Iterator[float]:
+def _inserts(root: Path) -> Iterator[float]:
     """The first, which wakes the embedder, is not told."""
     for number in range(INSERTS + 1):
-        path = folder / "pictures" / "0" / f"new-{number}.jpg"
+        path = root / "0" / f"new-{number}.jpg"
         closed = picture(path, int(time.time()) + number)
         _until(partial(_is_indexed, os.fsencode(path)))
         if number:
@@ -207,29 +161,62 @@ def _shown(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def beyond(pictures: int, sizes: list[Size]) -> Size:
+    """What can be told of a library that is not there, in a process of its own."""
+    words = [sys.executable, "-m", "benchmarks.simulated", "--pictures", str(pictures)]
+    told = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    disk = None
+    if len(sizes) > 1 and sizes[-1].disk_mb and sizes[-2].disk_mb:
+        more = sizes[-1].pictures - sizes[-2].pictures
+        a_picture = (sizes[-1].disk_mb - sizes[-2].disk_mb) / more
+        disk = sizes[-1].disk_mb + a_picture * (pictures - sizes[-1].pictures)
+    return Size(pictures, disk, **told)
+
+
+def write(sizes: list[Size], out: Path) -> None:
+    report = {"machine": machine(), "sizes": [asdict(size) for size in sizes]}
+    (out / "growth.json").write_text(json.dumps(report, indent=1))
+    (out / "growth.md").write_text(table(sizes))
+    lines = [
+        Line(
+            name,
+            [(size.pictures, getattr(size, field)) for size in sizes if getattr(size, field)],
+        )
+        for name, field in COLUMNS
+    ]
+    (out / "growth.svg").write_text(drawn(lines, "pictures"))
+    plotted(lines, "pictures", out / "growth.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--folder", type=Path, required=True, help="for the library; it stays")
+    parser.add_argument("--pictures", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--simulated", type=int, nargs="*", default=[])
+    parser.add_argument("--folder", type=Path, required=True, help="for the libraries; they stay")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     told = parser.parse_args()
-    os.environ["IMGQ_HOME"] = str(told.folder / "home")
     told.out.mkdir(parents=True, exist_ok=True)
-    sizes: list[Size] = []
+    sizes = before(told.out)
     for pictures in sorted(told.pictures):
-        sizes.append(measured(told.folder, pictures, grow(told.folder, pictures)))
+        size = measured((told.folder / str(pictures)).resolve(), pictures)
+        sizes = merged(sizes, size)
+        write(sizes, told.out)
         print(table(sizes), flush=True)
-        report = {"machine": machine(), "sizes": [asdict(size) for size in sizes]}
-        (told.out / "growth.json").write_text(json.dumps(report, indent=1))
-        (told.out / "growth.md").write_text(table(sizes))
-        lines = [
-            Line(
-                name,
-                [(size.pictures, getattr(size, field)) for size in sizes if getattr(size, field)],
-            )
-            for name, field in COLUMNS
-        ]
-        (told.out / "growth.svg").write_text(drawn(lines, "pictures"))
+    for pictures in sorted(told.simulated):
+        sizes = merged(sizes, beyond(pictures, [each for each in sizes if each.answers_s]))
+        write(sizes, told.out)
+        print(table(sizes), flush=True)
+
+
+def before(out: Path) -> list[Size]:
+    """What an earlier run measured: long ones can be made in pieces."""
+    path = out / "growth.json"
+    return [Size(**each) for each in json.loads(path.read_text())["sizes"]] if path.exists() else []
+
+
+def merged(sizes: list[Size], size: Size) -> list[Size]:
+    others = [each for each in sizes if each.pictures != size.pictures]
+    return sorted([*others, size], key=lambda each: each.pictures)
 
 
 if __name__ == "__main__":

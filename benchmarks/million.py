@@ -180,8 +180,8 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="also with empty caches, as root")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     told = parser.parse_args()
-    made_library.grow(told.folder, told.pictures)
-    made_library.write_cache(told.folder)
+    if made_library.grow(told.folder, told.pictures) is not None:
+        made_library.write_cache(told.folder)
     starts: dict[str, list[Start]] = {}
     for cold in (False, True) if told.cold else (False,):
         runs = [started(told.folder, told.pictures, cold=cold) for _ in range(told.rounds)]
