@@ -204,7 +204,8 @@ def _knows(home: Home, model: str, name: str) -> bool:
 
 def test_one_that_is_kept_rests_until_it_is_asked(home: Home) -> None:
     home.kill()
-    home.settings("idle_unload = 1\n")
+    alone = 2
+    home.settings(f"idle_unload = 1\ndecoders = {alone}\n")
     home.start()
     use(home, "second", keep=True)
     until(is_used(home, "second"), "the change")
@@ -212,7 +213,6 @@ def test_one_that_is_kept_rests_until_it_is_asked(home: Home) -> None:
     def decoders() -> int:
         return sum(process.role == "decoder" for process in home.status().processes)
 
-    alone = decoders() // 2
     until(lambda: decoders() == alone, "an end of the decoders of the one that is kept")
     for _ in range(2):
         assert answers(home, "red", "builtin") == "builtin"

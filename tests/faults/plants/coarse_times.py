@@ -7,8 +7,8 @@ import os
 
 from fake_embedder import FakeTexts
 from imgqd.embedder import ages
-from imgqd.library import compare
 from imgqd.records import Stamp
+from imgqd.store import Listed
 
 __all__ = ["FakeTexts"]
 
@@ -20,12 +20,11 @@ def _coarse(cls: type[Stamp], status: os.stat_result) -> Stamp:
     return cls(status.st_size, time_ns, time_ns, status.st_ino, status.st_dev)
 
 
-def _same(known: Stamp, seen: os.stat_result, _steady: bool) -> bool:
-    stamp = Stamp.of(seen)
+def _same(listed: Listed, seen: os.stat_result, _steady: bool) -> bool:
+    known, stamp = listed.row().stamp, Stamp.of(seen)
     return (known.size, known.mtime_ns) == (stamp.size, stamp.mtime_ns)
 
 
 ages.COARSE_TICK_S = GRAIN_NS / 1e9
 Stamp.of = classmethod(_coarse)  # type: ignore[method-assign,assignment]
-compare.is_at_rest = lambda *_: False
-compare.is_same = _same
+Listed.is_same = _same  # type: ignore[method-assign]
