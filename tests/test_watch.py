@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from watchdog.events import (
@@ -17,7 +19,7 @@ from watchdog.events import (
     FileMovedEvent,
 )
 
-from conftest import until
+from conftest import PATIENCE_S, until
 from imgqd.library.dirty import Dirty
 from imgqd.library.observer import ObserverWatch
 from imgqd.library.watch import Watch, open_watch
@@ -179,6 +181,31 @@ def test_a_true_name_is_told_under_the_name_of_its_root(own: bytes, tmp_path: Pa
     assert hints.folders == {*map(os.fsencode, (link, link / "a", link / "b", other))}
     assert hints.closed == {os.fsencode(link / "b" / "red.jpg")}
     assert hints.emptied == {os.fsencode(link / "a")}
+
+
+@pytest.mark.parametrize("lately", ["schedule", "unschedule"])
+def test_an_event_is_told_while_a_folder_comes_or_goes(
+    own: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lately: str
+) -> None:
+    """watchdog tells under the very lock that it takes for a folder: each would wait for the other."""
+    root, dirty = os.fsencode(tmp_path), Dirty()
+    watch = ObserverWatch(dirty, own)
+    told: list[bool] = []
+    real = getattr(watch._observer, lately)
+
+    def when_it_is_told(*arguments: Any, **named: Any) -> Any:
+        event = DirModifiedEvent(str(tmp_path / "a"))
+        teller = threading.Thread(target=watch.dispatch, args=(event,), daemon=True)
+        teller.start()
+        teller.join(PATIENCE_S)
+        told.append(not teller.is_alive())
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(watch._observer, lately, when_it_is_told)
+    watch.add(root, root)
+    watch.forget([root])
+    assert told == [True]
+    assert dirty.take(20.0).folders == {os.fsencode(tmp_path / "a")}
 
 
 def test_a_folder_that_is_not_there_is_not_watched(looker: Looker) -> None:

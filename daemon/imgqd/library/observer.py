@@ -36,7 +36,9 @@ class ObserverWatch(FileSystemEventHandler):
         self._observer = Observer()
         self._lock = threading.Lock()
         self._watches: dict[bytes, ObservedWatch] = {}
-        self._real: dict[bytes, bytes] = {}
+        # Never changed, but replaced: watchdog holds its lock while it tells of events, and takes it for
+        # each folder that comes or goes, so that who is told must wait for no lock of ours.
+        self._real: Mapping[bytes, bytes] = {}
         self._refused: dict[bytes, int] = {}
         self._has_failed = False
         self.heard = 0
@@ -58,7 +60,7 @@ class ObserverWatch(FileSystemEventHandler):
             self._refused.pop(root, None)
             try:
                 path = os.fsdecode(root)
-                self._real[root] = os.path.realpath(root)
+                self._real = {**self._real, root: os.path.realpath(root)}
                 self._watches[root] = self._observer.schedule(self, path, recursive=True)
             except OSError as error:
                 log.warning("%s cannot be watched: %s", path, error)
@@ -67,9 +69,9 @@ class ObserverWatch(FileSystemEventHandler):
 
     def forget(self, folders: Collection[bytes]) -> None:
         with self._lock:
+            self._real = {each: real for each, real in self._real.items() if each not in folders}
             for folder in folders:
                 self._refused.pop(folder, None)
-                self._real.pop(folder, None)
             for watch in [self._watches.pop(each) for each in folders if each in self._watches]:
                 self._observer.unschedule(watch)
 
@@ -135,7 +137,6 @@ class ObserverWatch(FileSystemEventHandler):
 
     def _named(self, path: bytes) -> set[bytes]:
         """A path by the names of the roots: FSEvents tells true names, and a root may be a link."""
-        with self._lock:
-            roots = [(root, real) for root, real in self._real.items() if under(path, real)]
+        roots = [(root, real) for root, real in self._real.items() if under(path, real)]
         rests = [(root, path[len(real.rstrip(b"/")) :]) for root, real in roots]
         return {root.rstrip(b"/") + rest or b"/" for root, rest in rests} or {path}
