@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from imgqd.store.readers import MOST_IDLE, Readers
+from imgqd.store.database.readers import MOST_IDLE, Readers
 
 Opened = list[apsw.Connection]
 

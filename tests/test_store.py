@@ -24,7 +24,8 @@ from imgqd.records import (
     Notes,
     Stamp,
 )
-from imgqd.store import Committed, Identity, Root, Store, database
+from imgqd.store import Committed, Identity, Root, Store
+from imgqd.store.database import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ import sqlite_vec
 
 from imgq.errors import StoreError
 from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Notes, Stamp
-from imgqd.store import Block, Counts, FileLine, Identity, Store, Tally, embeddings
+from imgqd.store import Block, Counts, FileLine, Identity, Store, Tally
+from imgqd.store.vectors import embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

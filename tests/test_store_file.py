@@ -33,7 +33,8 @@ from batches import (
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreNewer
 from imgqd.health.opening import open_index
 from imgqd.records import Gone, Metadata, Notes
-from imgqd.store import Counts, Identity, Root, Store, opening, schema
+from imgqd.store import Counts, Identity, Root, Store
+from imgqd.store.database import opening, schema
 from mounting import mounts_copied
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import pytest
 
 from batches import ROOT, batch, filled, hash_of, indexed, opened, shell, vector
 from imgqd.records import Embedded, Gone, Indexed, Metadata
-from imgqd.store import Held, Identity, Model, Store, models
+from imgqd.store import Held, Identity, Model, Store
+from imgqd.store.vectors import models
 
 VERSION_3 = Path(__file__).with_name("index-3.db.gz")
 OTHER = Model(0, "other", "second", 4)

@@ -28,9 +28,11 @@ from batches import (
 )
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
 from imgqd.records import Gone
-from imgqd.store import Identity, Renewed, Root, Store, database, kept, place
-from imgqd.store.gate import Gate
-from imgqd.store.opening import open_reader
+from imgqd.store import Identity, Renewed, Root, Store
+from imgqd.store.database import database, place
+from imgqd.store.database.gate import Gate
+from imgqd.store.database.opening import open_reader
+from imgqd.store.repair import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -512,7 +514,7 @@ def test_index_that_cannot_be_made_writable_answers_on(
         raise StoreFull("no space")
 
     with monkeypatch.context() as patch:
-        patch.setattr("imgqd.store.database.open_writer", full)
+        patch.setattr("imgqd.store.database.database.open_writer", full)
         with pytest.raises(StoreFull):
             store.make_writable()
     assert store.is_immutable

@@ -24,7 +24,7 @@ import apsw
 from imgqd import indexer
 from imgqd.health import upkeep
 from imgqd.reconcile import reconciler
-from imgqd.store import opening
+from imgqd.store.database import opening
 
 ORDERS = Path(os.environ["IMGQ_TEST_ORDERS"])
 FAILED = ORDERS.with_suffix(".failed")

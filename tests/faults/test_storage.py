@@ -35,7 +35,8 @@ from batches import (
 )
 from imgq.errors import StoreBusy, StoreDamaged, StoreError, StoreNewer
 from imgqd.records import GoneFolder, Indexed, Metadata, Stamp
-from imgqd.store import Store, opening, schema
+from imgqd.store import Store
+from imgqd.store.database import opening, schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -84,7 +84,7 @@ def _file_system(root: bytes) -> Verdict:
 
 
 def _sqlite() -> Verdict:
-    from imgqd.store.engine import versions
+    from imgqd.store.database.engine import versions
 
     try:
         return Verdict("SQLite", "ok", versions())

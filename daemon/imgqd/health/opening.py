@@ -12,7 +12,8 @@ from imgq.errors import StoreDamaged, StoreError, StoreFull
 from imgqd.index import Index, tell
 from imgqd.search import cache
 from imgqd.search.loading import loaded
-from imgqd.store import Store, place
+from imgqd.store import Store
+from imgqd.store.database import place
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from imgqd.search.codes import Codes
 from imgqd.search.prefix import Directions, Prefix
-from imgqd.store.sums import HASH, sum_of
+from imgqd.store.vectors.sums import HASH, sum_of
 
 if TYPE_CHECKING:
     from pathlib import Path

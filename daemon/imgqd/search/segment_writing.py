@@ -12,7 +12,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from imgqd.search.segment import HEADER, MAGIC, SLICE, Key, Records, Shape
-from imgqd.store.sums import HASH, checksums
+from imgqd.store.vectors.sums import HASH, checksums
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgqd.records import Stamp
-from imgqd.store import notes, sidecars
-from imgqd.store.embeddings import Embeddings
+from imgqd.store import notes
 from imgqd.store.files import ROW, row
 from imgqd.store.folders import UNDER, join, under
-from imgqd.store.lookup import numbers
+from imgqd.store.lookup import sidecars
+from imgqd.store.lookup.lookup import numbers
 from imgqd.store.pictures import COLUMNS, ledger_entry, picture
 from imgqd.store.records import Arrived, Exported, FailedFile, FileInfo, FileLine, Shown
+from imgqd.store.vectors.embeddings import Embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

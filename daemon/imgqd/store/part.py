@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from imgq.errors import StoreError
 
 if TYPE_CHECKING:
-    from imgqd.store.database import Database
+    from imgqd.store.database.database import Database
     from imgqd.store.records import Held, Model
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgqd.records import METADATA, Failure, Metadata
-from imgqd.store import notes, vec0
+from imgqd.store import notes
 from imgqd.store.part import Part, text
 from imgqd.store.records import LedgerEntry, Picture
+from imgqd.store.vectors import vec0
 
 if TYPE_CHECKING:
     import apsw

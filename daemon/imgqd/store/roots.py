@@ -6,12 +6,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreError
-from imgqd.store import kept, names
+from imgqd.store.commits.writing import Writing
 from imgqd.store.folders import UNDER, is_under, under
-from imgqd.store.kept import Kept
+from imgqd.store.lookup import names
 from imgqd.store.part import Part, fit
 from imgqd.store.records import Identity, Root, RootState
-from imgqd.store.writing import Writing
+from imgqd.store.repair import kept
+from imgqd.store.repair.kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

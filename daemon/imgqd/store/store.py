@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgqd.store import place
-from imgqd.store.checking import Checking
-from imgqd.store.commit import Commits
+from imgqd.store.commits.commit import Commits
 from imgqd.store.copies import Copies
 from imgqd.store.counting import Counting
-from imgqd.store.database import Database
-from imgqd.store.faults import translated
+from imgqd.store.database import place
+from imgqd.store.database.database import Database
+from imgqd.store.database.faults import translated
+from imgqd.store.database.opening import is_checked_later
 from imgqd.store.files import Files
-from imgqd.store.filtering import Filters
 from imgqd.store.folders import Folders
-from imgqd.store.opening import is_checked_later
+from imgqd.store.lookup.filtering import Filters
 from imgqd.store.pictures import Pictures
-from imgqd.store.renewal import Renewal, rebuild, refuse_lost
+from imgqd.store.repair.checking import Checking
+from imgqd.store.repair.renewal import Renewal, rebuild, refuse_lost
 
 if TYPE_CHECKING:
     import threading

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from imgq.errors import StoreError
-from imgqd.store.opening import connect
+from imgqd.store.database.opening import connect
 
 
 def versions() -> str:

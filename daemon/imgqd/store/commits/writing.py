@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from imgqd.pictures.formats import is_sidecar_name
-from imgqd.store import sidecars
-from imgqd.store.account import Account
-from imgqd.store.folder_rows import FolderRows
+from imgqd.store.commits.account import Account
+from imgqd.store.commits.folder_rows import FolderRows
 from imgqd.store.folders import UNDER, under
+from imgqd.store.lookup import sidecars
 from imgqd.store.part import fit
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from imgq.errors import StoreDamaged
 from imgqd.pictures.formats import is_sidecar_name
-from imgqd.store import details, sidecars
 from imgqd.store.folders import join
+from imgqd.store.lookup import details, sidecars
 from imgqd.store.records import Added, Committed
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from imgqd.store import remains, vec0
-from imgqd.store.embeddings import has_embedding, put_embedding
-from imgqd.store.models import find_model, put_held
 from imgqd.store.records import HELD, Held, Model
-from imgqd.store.sums import Sums
+from imgqd.store.repair import remains
+from imgqd.store.vectors import vec0
+from imgqd.store.vectors.embeddings import has_embedding, put_embedding
+from imgqd.store.vectors.models import find_model, put_held
+from imgqd.store.vectors.sums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from imgqd.store.database import Database
+    from imgqd.store.database.database import Database
 
 # before version 4 there was no telling what they are held for
 MODELS = """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from imgqd.store import vec0
 from imgqd.store.part import Part
 from imgqd.store.records import HELD, Held, Model
+from imgqd.store.vectors import vec0
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,13 +22,13 @@ from imgqd.records import (
     Moved,
     Noted,
 )
-from imgqd.store import sidecars
-from imgqd.store.embeddings import fault, has_embedding, put_embedding
-from imgqd.store.moving import move
+from imgqd.store.commits.moving import move
+from imgqd.store.commits.writing import Writing
+from imgqd.store.lookup import sidecars
 from imgqd.store.part import Part, text
 from imgqd.store.pictures import files_of, find_picture, is_shown, put_picture
 from imgqd.store.records import Beside
-from imgqd.store.writing import Writing
+from imgqd.store.vectors.embeddings import fault, has_embedding, put_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

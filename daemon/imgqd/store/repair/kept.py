@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from imgqd.store.faults import translated
+from imgqd.store.database.faults import translated
 from imgqd.store.records import Identity, Root
 
 if TYPE_CHECKING:

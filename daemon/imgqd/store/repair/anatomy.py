@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import numpy as np
 
-from imgqd.store import vec0
-from imgqd.store.rebuild import SUMS
-from imgqd.store.sums import Sums
+from imgqd.store.repair.rebuild import SUMS
+from imgqd.store.vectors import vec0
+from imgqd.store.vectors.sums import Sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

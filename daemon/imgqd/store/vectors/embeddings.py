@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgq.errors import StoreDamaged, StoreError
-from imgqd.store import vec0
-from imgqd.store.lookup import numbers
-from imgqd.store.models import Models
-from imgqd.store.rebuild import rebuild
+from imgqd.store.lookup.lookup import numbers
 from imgqd.store.records import Block, Model
-from imgqd.store.sums import COLUMNS, SUM, Sums, checksum
+from imgqd.store.repair.rebuild import rebuild
+from imgqd.store.vectors import vec0
+from imgqd.store.vectors.models import Models
+from imgqd.store.vectors.sums import COLUMNS, SUM, Sums, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

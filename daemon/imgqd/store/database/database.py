@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING
 import apsw
 
 from imgq.errors import StoreBusy, StoreDamaged, StoreError
-from imgqd.store import place, schema, vec0
-from imgqd.store.faults import translated
-from imgqd.store.gate import Gate
-from imgqd.store.opening import BUSY_S, close_untouched, open_immutable, open_reader, open_writer
-from imgqd.store.readers import Readers
+from imgqd.store.database import place, schema
+from imgqd.store.database.faults import translated
+from imgqd.store.database.gate import Gate
+from imgqd.store.database.opening import (
+    BUSY_S,
+    close_untouched,
+    open_immutable,
+    open_reader,
+    open_writer,
+)
+from imgqd.store.database.readers import Readers
+from imgqd.store.vectors import vec0
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgqd.store import remains, vec0
-from imgqd.store.sums import COLUMNS, Sums
+from imgqd.store.repair import remains
+from imgqd.store.vectors import vec0
+from imgqd.store.vectors.sums import COLUMNS, Sums
 
 if TYPE_CHECKING:
     import apsw

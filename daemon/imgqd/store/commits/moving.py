@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from imgqd.store import names
+from imgqd.store.commits.writing import columns
 from imgqd.store.folders import UNDER, under
-from imgqd.store.writing import columns
+from imgqd.store.lookup import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from imgqd.records import Moved, Stamp
-    from imgqd.store.writing import Writing
+    from imgqd.store.commits.writing import Writing
 
 ROWS = "SELECT name, id, size, mtime_ns, ctime_ns, inode, device FROM files WHERE folder = ?"
 DEVICE = "UPDATE files SET device = ? WHERE id = ?"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from imgqd.store import version2, version3, version4
+from imgqd.store.database import version2, version3, version4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,14 +10,17 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from imgq.errors import StoreBusy, StoreDamaged, StoreFull
-from imgqd.store import derived, kept, models, schema, vec0
-from imgqd.store.anatomy import Anatomy
-from imgqd.store.embeddings import forget
+from imgqd.store.database import schema
 from imgqd.store.folders import is_under
-from imgqd.store.kept import Kept
-from imgqd.store.rebuild import rebuild
+from imgqd.store.lookup import derived
 from imgqd.store.records import Fault, Model
+from imgqd.store.repair import kept
+from imgqd.store.repair.anatomy import Anatomy
+from imgqd.store.repair.kept import Kept
+from imgqd.store.repair.rebuild import rebuild
 from imgqd.store.roots import Roots, read_roots
+from imgqd.store.vectors import models, vec0
+from imgqd.store.vectors.embeddings import forget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

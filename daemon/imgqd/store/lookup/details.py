@@ -8,8 +8,9 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from imgqd.store import notes, sidecars
-from imgqd.store.words import indexed
+from imgqd.store import notes
+from imgqd.store.lookup import sidecars
+from imgqd.store.lookup.words import indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

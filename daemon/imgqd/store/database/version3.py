@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgqd.store import details, names
+from imgqd.store.lookup import details, names
 
 if TYPE_CHECKING:
     import apsw

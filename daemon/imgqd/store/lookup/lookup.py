@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgq.errors import UsageError
-from imgqd.store.words import phrases
+from imgqd.store.lookup.words import phrases
 
 if TYPE_CHECKING:
     import apsw

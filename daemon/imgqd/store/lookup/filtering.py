@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgqd.store import lookup
 from imgqd.store.folders import UNDER, under
 from imgqd.store.listings import Listings
-from imgqd.store.words import fold
+from imgqd.store.lookup import lookup
+from imgqd.store.lookup.words import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgqd.store import vec0
 from imgqd.store.records import Model
-from imgqd.store.sums import checksum, sum_of
+from imgqd.store.vectors import vec0
+from imgqd.store.vectors.sums import checksum, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from imgqd.store.folders import is_under
-from imgqd.store.words import indexed
+from imgqd.store.lookup.words import indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,8 +10,8 @@ import apsw
 import sqlite_vec
 
 from imgq.errors import StoreDamaged, StoreError, StoreNewer
-from imgqd.store import place, schema
-from imgqd.store.faults import WRITABLE
+from imgqd.store.database import place, schema
+from imgqd.store.database.faults import WRITABLE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from imgqd.store import details, names
-from imgqd.store.version3 import FILE_WORDS, FOLDER_WORDS
+from imgqd.store.database.version3 import FILE_WORDS, FOLDER_WORDS
+from imgqd.store.lookup import details, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

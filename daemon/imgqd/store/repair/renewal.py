@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import apsw
 
 from imgq.errors import StoreDamaged
-from imgqd.store import kept, place
-from imgqd.store.database import Database
-from imgqd.store.embeddings import Embeddings
-from imgqd.store.faults import translated
-from imgqd.store.kept import Kept
-from imgqd.store.models import put_held
-from imgqd.store.opening import connect
+from imgqd.store.database import place
+from imgqd.store.database.database import Database
+from imgqd.store.database.faults import translated
+from imgqd.store.database.opening import connect
 from imgqd.store.records import Held, Renewed
+from imgqd.store.repair import kept
+from imgqd.store.repair.kept import Kept
+from imgqd.store.repair.salvage import salvage
 from imgqd.store.roots import Roots, put_roots, read_roots
-from imgqd.store.salvage import salvage
+from imgqd.store.vectors.embeddings import Embeddings
+from imgqd.store.vectors.models import put_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgqd.store import names
 from imgqd.store.folders import is_under
+from imgqd.store.lookup import names
 
 if TYPE_CHECKING:
     import apsw

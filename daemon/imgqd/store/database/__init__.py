@@ -1,0 +1,1 @@
+"""The database file: its connections, its transactions, its tables."""

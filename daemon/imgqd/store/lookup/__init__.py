@@ -1,0 +1,1 @@
+"""What filters and words are looked up in, derived of the rows, and how."""
