@@ -214,13 +214,14 @@ def attend(pupil: int, wanted: argparse.Namespace, meeting: str) -> None:
 
 
 def rate(step: int, cools_from: int, steps: int) -> float:
-    """Up within WARM steps, level, then down to nothing.
+    """Up within WARM steps, level, then down to nothing, fast at first.
 
     Until it goes down, nothing depends on how many steps there will be (warmup, stable, decay: Hu and
-    others, MiniCPM, 2024).
+    others, MiniCPM, 2024). Down as 1 - sqrt (Hägele and others, Scaling Laws and Compute-Optimal
+    Training Beyond Fixed Training Durations, 2024).
     """
-    down = (steps - step) / (steps - cools_from) if step >= cools_from else 1.0
-    return min((step + 1) / WARM, down)
+    cooled = (step - cools_from) / (steps - cools_from) if step >= cools_from else 0.0
+    return min((step + 1) / WARM, 1 - math.sqrt(cooled))
 
 
 def _by_decay(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
