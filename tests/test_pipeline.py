@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -338,6 +339,27 @@ def test_a_file_that_is_gone_is_no_failure(pipeline: Pipeline, tmp_path: Path) -
         pipeline.submit(work)
         found = result(pipeline)
         assert (found.change, found.again) == (None, 0.0)
+
+
+def test_a_file_that_is_gone_leaves_nothing_in_a_circle(pipeline: Pipeline, tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    work = job(path)
+    path.unlink()
+
+    def errors() -> list[OSError]:
+        return [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, OSError) and each.filename == work.path
+        ]
+
+    gc.disable()
+    try:
+        pipeline.submit(work)
+        result(pipeline)
+        until(lambda: not errors(), "the error to be let go of")
+    finally:
+        gc.enable()
 
 
 def listen(path: Path) -> None:

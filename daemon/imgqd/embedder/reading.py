@@ -100,21 +100,28 @@ class Reader:
         """What comes of it; where it raises, the result is told, or the job is left."""
         try:
             return act()
-        except DecoderLost:
-            left.append(job)
-        except SilentDisk:
-            self._put(Result(job, again=SILENT_AGAIN_S))
-        except StoreError:
-            self._put(Result(job, again=STORE_AGAIN_S))
-        except (FileNotFoundError, NotADirectoryError):
-            # What is gone is no failure; what became something else is looked at again.
-            self._put(Result(job, again=0.0))
-        except OSError as error:
-            self.fail(job, unreadable(error))
         except Exception as error:
-            log.exception("a file could not be read: this is a bug")
-            self.fail(job, Failure("unreadable", f"imgq failed on it: {error}"))
+            self._excuse(job, error, left)
+            # Its frames hold `act`, and that the file that could not be opened: the error itself.
+            error.__traceback__ = None
         return None
+
+    def _excuse(self, job: Job, error: Exception, left: list[Job]) -> None:
+        match error:
+            case DecoderLost():
+                left.append(job)
+            case SilentDisk():
+                self._put(Result(job, again=SILENT_AGAIN_S))
+            case StoreError():
+                self._put(Result(job, again=STORE_AGAIN_S))
+            case FileNotFoundError() | NotADirectoryError():
+                # What is gone is no failure; what became something else is looked at again.
+                self._put(Result(job, again=0.0))
+            case OSError():
+                self.fail(job, unreadable(error))
+            case _:
+                log.exception("a file could not be read: this is a bug")
+                self.fail(job, Failure("unreadable", f"imgq failed on it: {error}"))
 
     def fail(self, job: Job, failure: Failure) -> None:
         self._put(Result(job, Failed(job.path, job.stamp, failure)))
