@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -151,15 +153,86 @@ def test_what_narrows_a_search_narrows_what_is_told(home: Home) -> None:
 def test_moves_and_touches_are_no_arrivals_copies_and_changes_are(home: Home) -> None:
     arrive(home, "here.jpg", side=26)
     with following(home, "--json") as follower:
+        (home.pictures / "here.jpg").rename(home.pictures / "there.jpg")
         (home.pictures / "old").rename(home.pictures / "older")
-        os.utime(home.pictures / "here.jpg", (1, 1))
+        os.utime(home.pictures / "there.jpg", (1, 1))
         home.settle()
-        shutil.copy(home.pictures / "here.jpg", home.pictures / "copy.jpg")
+        shutil.copy(home.pictures / "there.jpg", home.pictures / "copy.jpg")
+        assert told_paths(home, follower) == ["copy.jpg"]
+        arrive(home, "there.jpg", "blue", 27)
+        assert told_paths(home, follower) == ["there.jpg"]
+
+
+def test_what_moves_does_not_arrive_and_what_takes_its_place_does(home: Home) -> None:
+    a, b, c = (Path(arrive(home, f"{name}/moving.jpg", side=side)) for name, side in SIDES)
+    with following(home, "--json") as follower:
+        a.rename(home.pictures / "a" / "moved.jpg")
+        jpeg(a, rgb("red"), size=(40, 8))
+        assert told_paths(home, follower) == ["a/moving.jpg"]
+        # To another folder, by other names of theirs, and over what was there.
+        a.rename(home.pictures / "between.jpg")
+        b.rename(a)
+        (home.pictures / "between.jpg").rename(b)
+        c.rename(home.pictures / "a" / "moved.jpg")
+        assert told_paths(home, follower) == []
+        os.link(b, home.pictures / "link.jpg")
+        assert told_paths(home, follower) == ["link.jpg"]
+        b.unlink()
+        assert told_paths(home, follower) == []
+
+
+SIDES = tuple(zip("abc", (37, 38, 39), strict=True))
+
+
+def test_what_moves_while_the_daemon_is_away_does_not_arrive(home: Home) -> None:
+    paths = [Path(arrive(home, f"{name}.jpg", side=side)) for name, side in SIDES]
+    before = last(home)
+    home.kill()
+    for path in paths:
+        path.rename(path.with_name(f"{path.stem} moved.jpg"))
+    shutil.copy(home.pictures / "a moved.jpg", home.pictures / "a copy.jpg")
+    home.start()
+    home.settle()
+    with following(home, "--since", str(before), "--json") as follower:
+        assert told_paths(home, follower) == ["a copy.jpg"]
+    # A follower that was not told before is told by the name that it has now.
+    with following(home, "--since", str(before - 1), "--json") as follower:
+        assert told_paths(home, follower) == ["a copy.jpg", "c moved.jpg"]
+
+
+def test_what_moves_to_another_disk_does_not_arrive(home: Home, shm: Path) -> None:
+    path = Path(arrive(home, "to another disk.jpg", side=43))
+    shutil.copy2(path, home.pictures / "stays.jpg")
+    home.watch(shm)
+    home.settle()
+    with following(home, "--json") as follower:
+        shutil.move(path, shm / "moved.jpg")
         home.settle()
-        arrive(home, "here.jpg", "blue", 27)
-        told = [follower.object(), follower.object()]
-        assert [os.path.basename(str(each["path"])) for each in told] == ["copy.jpg", "here.jpg"]
-        assert told[0]["seq"] < told[1]["seq"]  # type: ignore[operator]
+        shutil.copy2(home.pictures / "stays.jpg", shm / "copied.jpg")
+        assert told_paths(home, follower) == [os.path.relpath(shm / "copied.jpg", home.pictures)]
+    home.imgq("remove", str(shm))
+
+
+@pytest.fixture
+def shm(tmp_path: Path) -> Iterator[Path]:
+    """A folder of another file system."""
+    place = Path("/dev/shm")
+    if not place.is_dir() or place.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system to write to")
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        yield Path(folder)
+
+
+def told_paths(home: Home, follower: Following) -> list[str]:
+    """Those that arrived up to now and were not told before, under the folder."""
+    home.settle()
+    marker = arrive(home, f"markers/{next(MARKERS)}.jpg", "green", 50)
+    paths = [*iter(lambda: follower.object()["path"], marker)]
+    names = (os.path.relpath(str(path), home.pictures) for path in paths)
+    return sorted(name for name in names if not name.startswith("markers/"))
+
+
+MARKERS = itertools.count()
 
 
 def test_many_come_once_each_and_in_order(home: Home) -> None:

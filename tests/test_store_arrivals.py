@@ -14,6 +14,8 @@ from imgqd.store import Identity, Store
 
 PHOTO = Metadata("JPEG", 40, 30)
 DIM = 8
+NOW = 100
+NOW_NS = NOW * 10**9
 
 
 def opened(folder: Path) -> Store:
@@ -45,7 +47,7 @@ def vector(n: int) -> np.ndarray:
 
 
 def commit(store: Store, *changes: Change) -> int | None:
-    return store.commit(changes, 100.0).arrived
+    return store.commit(changes, NOW).arrived
 
 
 def told(store: Store, after: int = 0) -> list[tuple[int, bytes]]:
@@ -80,8 +82,71 @@ def test_no_number_is_given_twice(store: Store, tmp_path: Path) -> None:
     store.close()
     again = opened(tmp_path)
     assert again.last_arrival() == 2
-    assert commit(again, shows(b"/r/b.jpg", 2)) == 3
+    assert commit(again, shows(b"/r/b.jpg", 3)) == 3
     again.close()
+
+
+def test_what_was_elsewhere_has_the_number_it_had_there(store: Store, tmp_path: Path) -> None:
+    commit(store, shows(b"/r/a.jpg", 1), shows(b"/r/other.jpg", 2))
+    commit(store, Gone(b"/r/a.jpg"))
+    store.close()
+    again = opened(tmp_path)
+    renamed = Stamp(1, 1, NOW_NS, 1, 1)
+    assert commit(again, replace(shows(b"/r/b.jpg", 1), stamp=renamed)) is None
+    assert told(again) == [(1, b"/r/b.jpg"), (2, b"/r/other.jpg")]
+    # It was there once, and so is in one other place.
+    assert commit(again, replace(shows(b"/r/c.jpg", 1), stamp=renamed)) == 3
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("stamp", "is_it"),
+    [
+        (Stamp(5, 5, 5, 5, 1), True),
+        (Stamp(5, 4, NOW_NS, 5, 1), True),
+        (Stamp(5, 5, NOW_NS, 6, 2), True),
+        # Written since, as another file with the same inode may be; or brought when it was gone already.
+        (Stamp(5, 6, 6, 5, 1), False),
+        (Stamp(5, 5, NOW_NS + 1, 5, 1), False),
+        # A copy on the same file system, and what has another time on another one.
+        (Stamp(5, 5, 5, 6, 1), False),
+        (Stamp(5, 6, 6, 6, 2), False),
+    ],
+)
+def test_it_is_the_file_that_went_by_its_stamp(store: Store, stamp: Stamp, is_it: bool) -> None:
+    commit(store, shows(b"/r/a.jpg", 5))
+    commit(store, Gone(b"/r/a.jpg"))
+    assert (commit(store, replace(shows(b"/r/b.jpg", 5), stamp=stamp)) is None) == is_it
+
+
+def test_a_time_that_a_file_system_keeps_to_two_seconds_is_the_same(store: Store) -> None:
+    at = 3_999_999_999
+    for n, mtime_ns, number in ((1, 2_000_000_000, None), (2, 1_999_999_999, 3)):
+        path = b"/r/%d.jpg" % n
+        commit(store, replace(shows(path, n), stamp=Stamp(n, at, at, n, 1)))
+        commit(store, Gone(path))
+        copied = replace(shows(b"/r/far/%d.jpg" % n, n), stamp=Stamp(n, mtime_ns, at, 9, 2))
+        assert commit(store, copied) == number
+
+
+def test_files_that_change_places_one_after_the_other_do_not_arrive(store: Store) -> None:
+    commit(store, shows(b"/r/a.jpg", 1), shows(b"/r/b.jpg", 2))
+    a, b = shows(b"/r/a.jpg", 1), shows(b"/r/b.jpg", 2)
+    assert commit(store, Gone(b.path), replace(b, path=a.path), replace(a, path=b.path)) is None
+
+
+def test_a_folder_that_is_watched_again_arrives(store: Store) -> None:
+    commit(store, shows(b"/r/a.jpg", 1))
+    store.remove_root(b"/r", NOW)
+    store.add_root(b"/r", Identity(device=1, inode=2, fsid="ext4:1"))
+    assert commit(store, shows(b"/r/a.jpg", 1)) == 2
+
+
+def test_what_went_long_ago_is_forgotten(store: Store) -> None:
+    commit(store, shows(b"/r/a.jpg", 1), shows(b"/r/copy.jpg", 1))
+    commit(store, Gone(b"/r/a.jpg"))
+    store.forget_orphans(NOW + 1)
+    assert commit(store, shows(b"/r/b.jpg", 1)) == 3
 
 
 def test_a_page_ends_where_it_is_told_to(store: Store) -> None:

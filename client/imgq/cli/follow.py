@@ -60,7 +60,7 @@ def follow(
     """Tell each picture that arrives, and matches the query, as it arrives.
 
     A file that is new, or shows another picture than before, can be found from the moment it is told;
-    one that moves with its folder does not. Goes on when the daemon is started again, without a gap.
+    one that moves does not. Goes on when the daemon is started again, without a gap.
     What narrows a search (`imgq --help`) narrows this, too.
     """
     wanted = query.parse(list(words)) if words else []

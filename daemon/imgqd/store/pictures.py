@@ -69,8 +69,9 @@ class Pictures(Part):
 
     def forget_orphans(self, before: float) -> list[int]:
         """Forgets the pictures, with their embeddings by every model, that no file has shown since
-        before that time (seconds since the epoch); returns them."""
+        before that time (seconds since the epoch), and what left a file before it; returns them."""
         with self._database.write() as connection:
+            connection.execute("DELETE FROM departures WHERE noticed < ?", (int(before * 1e9),))
             orphans: list[Any] = connection.execute(
                 "SELECT id FROM pictures WHERE orphaned_at < ?", (before,)
             ).fetchall()

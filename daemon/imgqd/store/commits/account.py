@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from imgq.errors import StoreDamaged
 from imgqd.pictures.formats import is_sidecar_name
+from imgqd.store.commits.arrivals import Arrivals
 from imgqd.store.folders import join
 from imgqd.store.lookup import details, sidecars
 from imgqd.store.records import Added, Committed
@@ -29,25 +30,20 @@ MOST_GONE = 5000
 
 
 class Account:
-    """embedded: the vectors that pictures were given; again: paths that are to be looked at once more."""
+    """embedded: the vectors that pictures were given; again: paths that are to be looked at once more;
+    arrivals: who comes and goes. now: seconds since the epoch."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, now: float) -> None:
+        self.arrivals = Arrivals(connection, now)
         self.embedded: dict[int, NDArray[np.float32]] = {}
         self.again: list[bytes] = []
         self._connection = connection
-        self._arrived: int | None = None
+        self._now = now
         self._pictures: set[int] = set()
         self._files: set[int] = set()
         self._named: set[tuple[int, bytes]] = set()
         self._left: set[int] = set()
         self._gone: list[tuple[int | str, int | str]] = []
-
-    def arrival(self) -> int:
-        """The number of a picture that arrives; none is given twice."""
-        if self._arrived is None:
-            self._arrived = int(self._connection.execute("SELECT last FROM arrivals").get)
-        self._arrived += 1
-        return self._arrived
 
     def note_pictures(self, *pictures: int | None) -> None:
         """A file shows them, or does so no more."""
@@ -70,7 +66,7 @@ class Account:
         """A file is gone by one of its names, or another is in its place."""
         self._gone.append((inode, device))
 
-    def settle(self, model: int | None, now: float) -> Committed:
+    def settle(self, model: int | None) -> Committed:
         """Forgets empty folders, brings up to date what is derived of files, and says which pictures
         can be found that could not, and the reverse. model: the one whose embeddings make a picture
         findable."""
@@ -82,12 +78,11 @@ class Account:
         for named in self._named:
             self._files.update(sidecars.pictures_of(self._connection, *named))
         details.derive(self._connection, sorted(self._files))
-        if self._arrived is not None:
-            self._connection.execute("UPDATE arrivals SET last = ?", (self._arrived,))
+        self.arrivals.settle()
         self.again += self._other_links()
-        committed = Committed(again=self.again, arrived=self._arrived)
+        committed = Committed(again=self.again, arrived=self.arrivals.last)
         for picture in sorted(self._pictures | self.embedded.keys()):
-            self._settle(picture, committed, model, now)
+            self._settle(picture, committed, model)
         return committed
 
     def _other_links(self) -> Iterator[bytes]:
@@ -98,7 +93,7 @@ class Account:
             for folder, name in self._connection.execute(LINKS, {"gone": gone}):
                 yield join(folder, name)
 
-    def _settle(self, picture: int, committed: Committed, model: int | None, now: float) -> None:
+    def _settle(self, picture: int, committed: Committed, model: int | None) -> None:
         row = self._connection.execute(
             "SELECT orphaned_at IS NOT NULL, EXISTS (SELECT 1 FROM files WHERE picture = ?1),"
             " EXISTS (SELECT 1 FROM embedding_sums WHERE picture = ?1 AND model = ?2)"
@@ -119,5 +114,5 @@ class Account:
         if bool(orphan) == bool(shown):
             self._connection.execute(
                 "UPDATE pictures SET orphaned_at = ? WHERE id = ?",
-                (None if shown else now, picture),
+                (None if shown else self._now, picture),
             )

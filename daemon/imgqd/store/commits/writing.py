@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgqd.pictures.formats import is_sidecar_name
 from imgqd.store.commits.account import Account
+from imgqd.store.commits.arrivals import Departure
 from imgqd.store.commits.folder_rows import FolderRows
 from imgqd.store.folders import UNDER, under
 from imgqd.store.lookup import sidecars
@@ -33,13 +34,13 @@ class Writing:
         self.model = model
         self.now = now
         self.folders = FolderRows(connection)
-        self.account = Account(connection)
+        self.account = Account(connection, now)
 
     def _find(self, path: bytes) -> tuple[Any, ...] | None:
-        """The row of a file: its id, picture, inode and device."""
+        """The row of a file: its id, picture, mtime_ns, inode, device and the number of its arrival."""
         folder, name = os.path.split(path)
         row: tuple[Any, ...] | None = self.connection.execute(
-            "SELECT id, picture, inode, device FROM files WHERE folder = ? AND name = ?",
+            "SELECT id, picture, mtime_ns, inode, device, arrived FROM files WHERE folder = ? AND name = ?",
             (self.folders.known(folder), name),
         ).get
         return row
@@ -49,21 +50,24 @@ class Writing:
         row = self._find(path)
         if row is None:
             return self._insert(path, stamp, picture, trusted)
-        id, before, inode, device = row
+        id, before, mtime_ns, inode, device, arrived = row
         self.account.note_pictures(before, picture)
         self._note(id, path)
         if inode != fit(stamp.inode):
             self.account.note_gone(inode, device)
+        if picture != before:
+            if before is not None:
+                self.account.arrivals.depart([Departure(before, mtime_ns, inode, device, arrived)])
+            arrived = self._arrival(picture, stamp)
         self.connection.execute(
             "UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?,"
-            " picture = ?, trusted = ? WHERE id = ?",
-            (*columns(stamp), picture, trusted, id),
+            " picture = ?, trusted = ?, arrived = ? WHERE id = ?",
+            (*columns(stamp), picture, trusted, arrived, id),
         )
-        if picture is not None and picture != before:
-            self.connection.execute(
-                "UPDATE files SET arrived = ? WHERE id = ?", (self.account.arrival(), id)
-            )
         return int(id)
+
+    def _arrival(self, picture: int | None, stamp: Stamp) -> int | None:
+        return None if picture is None else self.account.arrivals.number(picture, stamp)
 
     def _insert(self, path: bytes, stamp: Stamp, picture: int | None, trusted: bool) -> int | None:
         folder, name = self.folders.made(os.path.dirname(path)), os.path.basename(path)
@@ -74,7 +78,7 @@ class Writing:
         self.connection.execute(
             "INSERT INTO files(folder, name, size, mtime_ns, ctime_ns, inode, device,"
             " picture, trusted, arrived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (folder, name, *columns(stamp), picture, trusted, picture and self.account.arrival()),
+            (folder, name, *columns(stamp), picture, trusted, self._arrival(picture, stamp)),
         )
         file = self.connection.last_insert_rowid()
         self._note(file, path)
@@ -152,21 +156,30 @@ class Writing:
             self._forget_folders(IN_FOLDER, bounds)
 
     def forget_root(self, id: int) -> None:
-        """Forgets every file that belongs to the root."""
-        self._forget_folders(IN_ROOT, {"root": id})
+        """Forgets every file that belongs to the root; none has gone anywhere."""
+        self._forget_folders(IN_ROOT, {"root": id}, departs=False)
 
-    def _forget_folders(self, folders: str, bindings: Mapping[str, bytes | int]) -> None:
-        self._delete(f"folder IN ({folders})", bindings)
+    def _forget_folders(
+        self, folders: str, bindings: Mapping[str, bytes | int], *, departs: bool = True
+    ) -> None:
+        self._delete(f"folder IN ({folders})", bindings, departs=departs)
         self.connection.execute(f"DELETE FROM folders WHERE id IN ({folders})", bindings)
         self.folders.forget_ids()
 
-    def _delete(self, which: str, bindings: Mapping[str, bytes | int | None]) -> bool:
+    def _delete(
+        self, which: str, bindings: Mapping[str, bytes | int | None], *, departs: bool = True
+    ) -> bool:
         """Deletes those rows of files; whether there were any."""
         rows: list[Any] = self.connection.execute(
-            f"DELETE FROM files WHERE {which} RETURNING picture, folder, name, inode, device",
+            f"DELETE FROM files WHERE {which}"
+            " RETURNING picture, folder, name, mtime_ns, inode, device, arrived",
             bindings,
         ).fetchall()
-        for picture, folder, name, inode, device in rows:
+        if departs:
+            self.account.arrivals.depart(
+                Departure(row[0], *row[3:]) for row in rows if row[0] is not None
+            )
+        for picture, folder, name, _, inode, device, _ in rows:
             self.account.note_pictures(picture)
             self.account.note_left(folder)
             self.account.note_name(folder, name)
@@ -183,7 +196,7 @@ class Writing:
 
     def finish(self) -> Committed:
         """Says which pictures can be found that could not, and the reverse."""
-        return self.account.settle(self.model, self.now)
+        return self.account.settle(self.model)
 
 
 def columns(stamp: Stamp) -> tuple[int | str, ...]:

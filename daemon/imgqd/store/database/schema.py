@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from imgqd.store.database import version2, version3, version4
+from imgqd.store.database import version2, version3, version4, version5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,6 +116,7 @@ MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
     version2.migrate,
     version3.migrate,
     version4.migrate,
+    version5.migrate,
 )
 
 

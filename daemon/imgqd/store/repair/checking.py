@@ -57,6 +57,7 @@ MENDED = (
     f"DELETE {TWICE}",
     "DELETE FROM failures WHERE file NOT IN (SELECT id FROM files)",
     "DELETE FROM sidecars WHERE file NOT IN (SELECT id FROM files)",
+    "DELETE FROM departures WHERE picture NOT IN (SELECT id FROM pictures)",
     "DELETE FROM embedding_sums WHERE picture NOT IN (SELECT id FROM pictures)"
     " OR model NOT IN (SELECT id FROM models)",
     f"DELETE {EMPTY}",
