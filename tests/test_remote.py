@@ -10,12 +10,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 import psutil
 import pytest
@@ -24,6 +23,7 @@ import fake_embedder
 from conftest import PATIENCE_S, Home, until
 from far import Laptop, allow, free_port, listen, raw, shown
 from imgq import client, curve, wire
+from imgq.errors import NoDaemon
 from imgq.remote import FarDealer
 from imgqd.serve.server import MOST_GUESTS
 from mounting import mounts_copied
@@ -248,7 +248,7 @@ def test_what_is_missing_is_named(nas: Nas) -> None:
     assert "is open to others" in blank.done("red", code=4)
 
 
-def test_where_nobody_listens_is_told_soon(nas: Nas) -> None:
+def test_where_nobody_listens_is_told_at_once(nas: Nas) -> None:
     nowhere = f"tcp://127.0.0.1:{free_port()}"
     nas.reader.done("keys", "trust", nowhere, nas.key)
     said = nas.reader.done("--socket", nowhere, "red", "--timeout", "3600", code=3)
@@ -257,6 +257,17 @@ def test_where_nobody_listens_is_told_soon(nas: Nas) -> None:
     nas.reader.done("keys", "trust", nameless, nas.key)
     # Whoever looks names up may take longer than this, and is not waited for.
     nas.reader.done("--socket", nameless, "red", "--timeout", "0.5", code=3)
+
+
+def test_where_nobody_listens_nobody_waits(nas: Nas, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = f"tcp://127.0.0.1:{free_port()}"
+    nas.reader.done("keys", "trust", nowhere, nas.key)
+    for name, value in nas.reader.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("IMGQ_SOCKET", nowhere)
+    monkeypatch.setattr(client, "sleep", lambda seconds: pytest.fail("it waits"))
+    with pytest.raises(NoDaemon, match="no daemon listens"):
+        client.ask(wire.AskRoots(), PATIENCE_S)
 
 
 def known(home: Home) -> Laptop:
@@ -282,26 +293,6 @@ def test_a_daemon_that_hangs_up_and_starts_anew_is_waited_for(new_home: NewHome)
         home.start()
         done = asking.result(PATIENCE_S)
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
-
-
-def test_where_nobody_listens_yet_a_daemon_is_waited_for(
-    new_home: NewHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home, waits = new_home(), threading.Event()
-
-    def wait(seconds: float) -> None:
-        waits.set()
-        sleep(seconds)
-
-    for name, value in known(home).environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(client, "_RESTART_S", PATIENCE_S)
-    monkeypatch.setattr(client, "sleep", wait)
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(client.ask, wire.AskRoots(), PATIENCE_S)
-        assert waits.wait(PATIENCE_S)
-        home.start()
-        assert isinstance(asking.result(PATIENCE_S), wire.Roots)
 
 
 def test_who_listens_and_is_silent_is_given_up_in_time(nas: Nas) -> None:

@@ -29,9 +29,6 @@ _GRACE = 0.1
 
 # Between two attempts to reach a daemon that is about to answer.
 _PAUSE_S, _FAR_PAUSE_S = 0.02, 0.2
-# Whether one on another machine is about to cannot be seen: where nobody listens, it has as long as it
-# takes to start anew.
-_RESTART_S = 5.0
 _ABSENT = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 
 _FAILURES: dict[int, type[Failure]] = {
@@ -71,11 +68,11 @@ def stream(request: wire.Request, timeout: float = TIMEOUT) -> Iterator[wire.Rep
 def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
     """The connection that the request went out on, and the first reply to it.
 
-    A daemon that starts, or starts anew with other settings, is waited for; to one that hangs up the
-    request goes once more, no matter whether it was heard: none does harm that is heard twice.
+    A daemon that starts, or starts anew with other settings, is waited for, on another machine where it
+    was there when it was asked; to one that hangs up the request goes once more, no matter whether it was
+    heard: none does harm that is heard twice.
     """
-    address, began, hung_up = socket_address(), monotonic(), 0
-    deadline = began + timeout
+    address, deadline, hung_up = socket_address(), monotonic() + timeout, 0
     while True:
         dealer = None
         try:
@@ -86,9 +83,7 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
             if dealer is not None:
                 dealer.close()
             hung_up += not isinstance(error, (*_ABSENT, BlockingIOError))
-            # What was there may take all the time there is to come back.
-            until = deadline if hung_up else min(deadline, began + _RESTART_S)
-            if hung_up > 1 or not _comes_back(error, until):
+            if hung_up > 1 or not _comes_back(error, deadline if hung_up else 0.0):
                 raise _away(error, timeout) from None
         if monotonic() > deadline:
             raise _away(TimeoutError(), timeout)
@@ -96,8 +91,8 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
 
 
 def _comes_back(error: OSError, until: float) -> bool:
-    """Whether a daemon that did not let in, or hung up, is about to answer; one on another machine may be
-    up to then."""
+    """Whether a daemon that did not let in, or hung up, is about to answer. Of one on another machine it
+    cannot be seen: what was there may be up to then."""
     if isinstance(error, BlockingIOError):
         # So many clients wait to be let in that the system takes no more.
         return True
