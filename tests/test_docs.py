@@ -62,7 +62,7 @@ def test_every_option_has_its_line(pages: dict[str, str]) -> None:
         inner = command.commands.values() if isinstance(command, click.Group) else []
         for each in (command, *inner):
             for param in each.params:
-                if isinstance(param, click.Option) and not param.hidden:
+                if isinstance(param, click.Option):
                     assert f"{max(param.opts, key=len)}" in text[f"imgq {name}"]
 
 

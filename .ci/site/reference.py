@@ -101,7 +101,9 @@ def _described(context: click.Context) -> Iterator[str]:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
-    records = [each.get_help_record(context) for each in options if not each.hidden]
+    # What nobody is told a word of, one process gives another.
+    options = [each for each in options if each.help or not each.hidden]
+    records = [manpage._told(each).get_help_record(context) for each in options]
     yield from _table(("option", ""), ((_code(each[0]), each[1]) for each in records if each))
 
 

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 # Between two attempts to reach a daemon that went away.
 PAUSE_S = 0.3
+_NARROWING = [name for name in manual.GROUPS["narrow"] if name in options.FILTERS - {"--in"}]
 
 
 def _narrowing(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the other options that narrow a search, each with its values by its name. They are
-    told where those of a search are."""
-    for name in sorted(options.FILTERS - {"--in"}):
+    """Gives a command the other options that narrow a search, each with its values by its name. Its help
+    names them, and fits a screen."""
+    for name in reversed(_NARROWING):
         words = manual.GROUPS["narrow"][name]
         metavar = options.TAKES[name]
         given = click.option(name, multiple=True, hidden=True, metavar=metavar, help=words)
@@ -33,7 +34,10 @@ def _narrowing(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(
+    epilog=f"What narrows a search narrows this, too: {', '.join(_NARROWING)}. What one of them takes,"
+    " `imgq search --help=OPTION` says."
+)
 @click.argument("words", metavar="[QUERY]…", nargs=-1)
 @_narrowing
 @click.option("--in", multiple=True, metavar="DIR", help="Only what comes under DIR.")
@@ -61,7 +65,6 @@ def follow(
 
     A file that is new, or shows another picture than before, can be found from the moment it is told;
     one that moves does not. Goes on when the daemon is started again, without a gap.
-    What narrows a search (`imgq --help`) narrows this, too.
     """
     wanted = query.parse(list(words)) if words else []
     if wanted:
