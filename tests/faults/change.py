@@ -1,11 +1,13 @@
 """The model is changed while it is asked, and the daemon killed while it changes.
 
     python -m tests.faults.change --queries 1000 --rounds 20
+    python -m tests.faults.change --queries 1000 --rounds 20 --load --seed 2
 
 The models have nothing in common (spaces_apart): an answer in which a query of one meets vectors of
 the other scores 0, or fails. While one takes the place of the other, each query is answered, and right. In
 each round the daemon is killed amid a change, as by a power cut: it comes back with one of the two, whole,
-goes on, and embeds no picture again but for a batch.
+goes on, and embeds no picture again but for a batch. With `--load` its embedders are killed, too, or one of
+them stands still for a while, pictures come and go, and all the while it is asked: what answers is right.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ import argparse
 import io
 import os
 import random
+import signal
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,10 +38,14 @@ import spaces_apart
 from conftest import PATIENCE_S, Home, until
 from fake_embedder import COLORS
 from imgq import client, wire
+from imgq.errors import NoDaemon
 from pictures import painted, png
 
 MODELS = ("builtin", "second")
 NEAR = 0.99
+# So long a process stands still; so many pictures come in a round, and go.
+HALT_S = 1.5
+STIRRED = 5
 
 
 def environment(counter: Path, **faults: object) -> dict[str, str]:
@@ -74,16 +82,20 @@ def wrong_answer(home: Home, color: str, hits: list[wire.Hit]) -> str | None:
 
 @dataclass(slots=True)
 class Askers:
-    """Ask without a pause, in all ways at once, until they are stopped."""
+    """Ask without a pause, in all ways at once, until they are stopped. is_killed: whether the daemon may
+    be away."""
 
     home: Home
+    is_killed: bool = False
     wrong: list[str] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
     over: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        for ask in (self.text, self.text, self.exact, self.batch, self.picture):
+        # Where embeddings are counted, none is made for a query.
+        by_picture = () if self.is_killed else (self.picture,)
+        for ask in (self.text, self.text, self.exact, self.batch, *by_picture):
             self.threads.append(threading.Thread(target=self._repeat, args=(ask,)))
             self.threads[-1].start()
 
@@ -91,6 +103,14 @@ class Askers:
         self.over.set()
         for thread in self.threads:
             thread.join()
+
+    def by(self, model: str) -> bool:
+        """Whether that one is in use, and has answered since."""
+        if self.home.status().model.name != model:
+            return False
+        before = self.answered[model]
+        until(lambda: self.answered[model] > before or self.wrong, f"an answer by {model}")
+        return True
 
     @property
     def total(self) -> int:
@@ -103,6 +123,9 @@ class Askers:
             try:
                 assert callable(ask)
                 ask(color)
+            except NoDaemon as error:
+                if not self.is_killed:
+                    self.wrong.append(f"{color}: {error}")
             except Exception as error:
                 self.wrong.append(f"{color}: {type(error).__name__}: {error}")
 
@@ -155,7 +178,7 @@ def asked(home: Home, queries: int) -> Counter[str]:
         while askers.total < queries or changes < 2:
             other = _other(home)
             home.ask(wire.UseModel(name=other))
-            until(lambda other=other: home.status().model.name == other or askers.wrong, "a change")  # type: ignore[misc]
+            until(lambda other=other: askers.by(other) or askers.wrong, "an answer by the other")  # type: ignore[misc]
             changes += 1
     finally:
         askers.stop()
@@ -167,36 +190,104 @@ def _other(home: Home) -> str:
     return next(name for name in MODELS if name != home.status().model.name)
 
 
-def killed(home: Home, rounds: int, seed: int = 1) -> Iterator[str]:
+def killed(home: Home, rounds: int, seed: int = 1, load: bool = False) -> Iterator[str]:
     """A line for each round that went well."""
     dice = random.Random(seed)
     home.model = None
-    pictures = len(home.indexed())
-    # So long a change takes; the kills come within it.
-    seconds = 3.0
-    for number in range(1, rounds + 1):
-        other, before = _other(home), home.embedded()
-        began = time.monotonic()
-        home.ask(wire.UseModel(name=other))
-        kills = dice.randint(1, 2) if number > 1 else 0
-        at = []
-        for _ in range(kills):
-            time.sleep(dice.uniform(0, seconds))
-            change = home.status().change
-            at.append(f"at {change.done} of {change.of}" if change else "after it")
-            home.kill()
-            home.start()
-            _require_right(home)
-        until(lambda other=other: home.status().model.name == other, "the change")  # type: ignore[misc]
-        seconds = max(seconds, time.monotonic() - began) if not kills else seconds
+    askers = Askers(home, is_killed=True)
+    if load:
+        askers.start()
+    try:
+        for number in range(1, rounds + 1):
+            yield f"round {number}: {_round(home, dice, load)}"
+            assert askers.wrong == [], askers.wrong[:10]
+    finally:
+        askers.stop()
+
+
+def _round(home: Home, dice: random.Random, load: bool) -> str:
+    pictures, other, before = len(home.indexed()), _other(home), home.embedded()
+    home.ask(wire.UseModel(name=other))
+    if load:
+        _stir(home, dice)
+    blows = []
+    for _ in range(dice.randint(1, 2)):
+        deal = dice.choice(
+            (_kill, _kill, *((_kill_embedders, _halt, _halt_embedders) if load else ()))
+        )
+        blows.append(f"{deal.__name__.strip('_')} {_amid(home, other, dice)}")
+        deal(home)
         _require_right(home)
-        until(lambda: _models_in(home) == 1, "an end of the old vectors")
-        checked = home.imgq("check")
-        assert checked.returncode == 0, checked.stdout.decode()
-        embedded = home.embedded() - before
-        assert embedded <= pictures + 2 * fake_embedder.FakeTower.batch * kills, embedded
-        assert home.status().index.files == pictures
-        yield f"round {number}: to {other}, killed {', '.join(at) or 'never'}; {embedded} embedded"
+    until(lambda: home.status().model.name == other, "the change")
+    _require_right(home)
+    home.settle()
+    until(lambda: _models_in(home) == 1, "an end of the old vectors")
+    checked = home.imgq("check")
+    assert checked.returncode == 0, checked.stdout.decode()
+    embedded = home.embedded() - before
+    most = pictures + 2 * (STIRRED if load else 0) + 2 * fake_embedder.FakeTower.batch * len(blows)
+    assert embedded <= most, (embedded, most)
+    assert home.status().index.files == len(home.indexed()) == pictures
+    return f"to {other}, {', '.join(blows)}; {embedded} embedded"
+
+
+def _amid(home: Home, other: str, dice: random.Random) -> str:
+    """Waits for some moment of a change; how far it is then."""
+
+    def is_there() -> bool:
+        change = home.status().change
+        return change is None or change.done >= at
+
+    change = home.status().change
+    at = dice.randint(0, change.of) if change else 0
+    until(is_there, f"a change to {other} that is so far")
+    time.sleep(dice.uniform(0, 0.1))
+    change = home.status().change
+    return f"at {change.done} of {change.of}" if change else "after it"
+
+
+def _kill(home: Home) -> None:
+    home.kill()
+    home.start()
+
+
+def _embedders(home: Home) -> list[int]:
+    return [each.pid for each in home.status().processes if each.role == "embedder"]
+
+
+def _send(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _kill_embedders(home: Home) -> None:
+    _send(_embedders(home), signal.SIGKILL)
+
+
+def _halt(home: Home) -> None:
+    assert home.daemon is not None
+    _stand_still([home.daemon.pid])
+
+
+def _halt_embedders(home: Home) -> None:
+    _stand_still(_embedders(home))
+
+
+def _stand_still(pids: list[int]) -> None:
+    _send(pids, signal.SIGSTOP)
+    time.sleep(HALT_S)
+    _send(pids, signal.SIGCONT)
+
+
+def _stir(home: Home, dice: random.Random) -> None:
+    """As many pictures come as go."""
+    others = sorted((home.pictures / "others").iterdir())
+    for gone in dice.sample(others, STIRRED):
+        gone.unlink()
+    for _ in range(STIRRED):
+        seed = dice.randrange(10**6, 10**9)
+        png(home.pictures / "others" / f"{seed}.png", seed, (40, 32))
 
 
 def _require_right(home: Home) -> None:
@@ -220,6 +311,7 @@ def main() -> int:
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--others", type=int, default=200)
+    parser.add_argument("--load", action="store_true")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="imgq-change-") as folder:
         home = Home(Path(folder), environment(Path(folder) / "embedded", slow=0.05))
@@ -231,7 +323,7 @@ def main() -> int:
             home.settle()
             if told.queries:
                 print(f"answered: {dict(asked(home, told.queries))}", flush=True)
-            for line in killed(home, told.rounds, told.seed):
+            for line in killed(home, told.rounds, told.seed, told.load):
                 print(line, flush=True)
         finally:
             home.kill()

@@ -180,6 +180,17 @@ def test_a_model_that_is_kept_can_be_asked(home: Home) -> None:
     (home.pictures / "new.png").unlink()
     home.settle()
     assert not _knows(home, "builtin", "new.png")
+    # Nor is it away while it comes into use.
+    tell(home, "builtin", "waits")
+    png(home.pictures / "newer.png", named((0, 200, 200)))
+    home.settle()
+    use(home, "builtin", keep=True)
+    assert roles(home) == {"second": "used", "builtin": "coming"}
+    assert answers(home, "red", "builtin") == "builtin"
+    tell(home, "builtin", "waits", False)
+    until(is_used(home, "builtin"), "the change back")
+    use(home, "second", keep=True)
+    until(is_used(home, "second"), "the change once more")
     with pytest.raises(UsageError, match="is in use"):
         home.ask(wire.DropModel(name="second"))
     home.ask(wire.DropModel(name="builtin"))
@@ -249,6 +260,55 @@ def test_one_that_cannot_be_had_changes_nothing(home: Home) -> None:
     assert "imgq model pull fast" in said.value.hint
     assert (home.status().change, roles(home)) == (None, {"builtin": "used"})
     assert (home.folder / "home" / "settings.toml").read_text() == before
+
+
+def test_one_that_is_no_longer_wanted_at_a_start_is_left(home: Home) -> None:
+    """Killed between the word to the store and that to the settings, or these were written meanwhile."""
+    tell(home, "second", "waits")
+    use(home, "second", keep=True)
+    home.kill()
+    home.settings('model = "builtin"\n')
+    home.start()
+    assert (home.status().change, roles(home)) == (None, {"builtin": "used"})
+    until(lambda: change._models_in(home) == 1, "an end of what was made")
+    # Nor is that to be kept which comes into use next.
+    use(home, "third")
+    until(is_used(home, "third"), "another change")
+    assert roles(home) == {"third": "used"}
+
+
+def test_one_whose_weights_are_gone_at_a_start_goes_on_when_they_are_back(home: Home) -> None:
+    weights = home.folder / "home" / "models" / "second.safetensors"
+    tell(home, "second", "waits")
+    use(home, "second", keep=True)
+    home.kill()
+    weights.rename(home.folder / "away")
+    home.start()
+    assert "the weights of second are not on disk" in change_trouble(home)
+    assert answers(home, "red") == "builtin"
+    tell(home, "second", "waits", False)
+    (home.folder / "away").rename(weights)
+    until(is_used(home, "second"), "the change")
+    assert roles(home) == {"second": "used", "builtin": "kept"}
+    assert change_trouble(home) == ""
+
+
+def test_whoever_gives_up_one_whose_weights_are_gone_is_told_of_it_no_more(home: Home) -> None:
+    tell(home, "second", "waits")
+    use(home, "second")
+    home.kill()
+    (home.folder / "home" / "models" / "second.safetensors").unlink()
+    home.start()
+    assert "`imgq model use builtin` ends it" in change_trouble(home)
+    use(home, "builtin")
+    assert change_trouble(home) == ""
+    until(lambda: change._models_in(home) == 1, "an end of what was made")
+
+
+def change_trouble(home: Home) -> str:
+    """What `imgq status` tells of a change that does not go on, and what ends it."""
+    told = (each for each in home.status().degraded if each.code == "model_change")
+    return "".join(f"{each.message}; {each.remedy}" for each in told)
 
 
 @pytest.mark.parametrize("fault", ["fails", "mute"])

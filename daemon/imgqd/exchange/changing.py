@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +13,7 @@ from imgq import wire
 from imgq.errors import ModelMissing, StoreError, UsageError
 from imgqd.exchange.leaving import Leaving
 from imgqd.exchange.making import Making
+from imgqd.exchange.nearing import Nearing
 from imgqd.models import card as cards
 from imgqd.models.pull import require_transformers
 from imgqd.store import Model
@@ -27,13 +27,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NAME = "change of model"
 # While there is something to do; and at rest, where only what nobody tells of is looked for.
 BEAT_S, REST_S = 0.2, 30.0
+# Weights that are not there are looked for so often.
+MISSING_S = 5.0
 STORE_AGAIN_S = 5.0
-# Where the end is near for so long and is not reached, new files wait for so long: else a library that
-# grows would never be whole.
-NEAR_S, HELD_S = 5.0, 10.0
 # Between two pieces of what is forgotten, for whoever writes meanwhile.
 PIECE_S = 0.02
 
@@ -53,11 +51,10 @@ class Bench:
 
 
 class Changing(threading.Thread):
-    """Works until it is stopped. trouble: why a change does not go on."""
+    """Works until it is stopped."""
 
     def __init__(self, index: Index, spaces: Spaces, bench: Bench) -> None:
         super().__init__(name="changing", daemon=True)
-        self.trouble: str | None = None
         self._index = index
         self._spaces = spaces
         self._bench = bench
@@ -66,12 +63,12 @@ class Changing(threading.Thread):
         self._keeps = False
         self._awake = threading.Event()
         self._ending = False
-        self._near_since = 0.0
         self._leaving = Leaving(index, spaces, bench.idle_unload)
+        self._nearing = Nearing(index, spaces, bench.is_settled)
         self._online: set[bytes] = set()
-        # An index that was made anew knows no file until all have been looked at.
-        self._trusted = -1 if index.renewed else index.renewals
         self._later: Card | None = None
+        # The name of the model that is wanted and has no weights.
+        self._missing: str | None = None
         index.tell_shown = self._more
         spaces.tell_made = self._awake.set
 
@@ -79,17 +76,20 @@ class Changing(threading.Thread):
         """Goes on as the store tells, before anything is started. wanted: the card of the model that the
         settings name, None where its weights are not there."""
         for held in self._index.store.models():
-            card = cards.load(self._bench.models, held.model.name)
-            if held.role == "kept" and card and card.identity == held.model.identity:
+            if held.role == "kept" and (card := self._card_held(held.model)) is not None:
                 self._hold(card, "kept")
-            elif held.role == "coming":
+            elif held.role == "coming" and (wanted is None or wanted.name == held.model.name):
                 self._keeps = held.keeps
         if wanted is None:
-            self.trouble = f"the weights of {name} are not on disk"
+            self._missing = name
         elif self._index.store.is_immutable:
             self._later = wanted
         else:
             self._want(wanted, self._keeps)
+
+    def _card_held(self, model: Model) -> Card | None:
+        card = cards.load(self._bench.models, model.name)
+        return card if card and card.identity == model.identity else None
 
     def run(self) -> None:
         while not self._ending:
@@ -112,7 +112,14 @@ class Changing(threading.Thread):
     @property
     def wanted(self) -> str:
         """The name of the model that is to be in use."""
-        return (self._spaces.coming or self._spaces.used).card.name
+        return self._missing or (self._spaces.coming or self._spaces.used).card.name
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a change does not go on."""
+        if self._missing is not None:
+            return f"the weights of {self._missing} are not on disk"
+        return self._nearing.trouble if self._spaces.coming else None
 
     def told(self) -> wire.ModelChange | None:
         """How far it is."""
@@ -169,13 +176,23 @@ class Changing(threading.Thread):
 
     def _want(self, card: Card, keep: bool) -> None:
         with self._index.lock, self._lock:
+            self._missing = None
             coming = self._spaces.coming
             if coming is not None and coming.card.identity != card.identity:
                 self._leave(coming)
+            self._leave_others(card)
             self._keeps = keep
             if card.identity != self._spaces.used.card.identity:
                 self._hold(card, "coming")
         self._awake.set()
+
+    def _leave_others(self, card: Card) -> None:
+        """A daemon that was killed may have left one in the store that nobody wants any more."""
+        store = self._index.store
+        for held in [] if store.is_immutable else store.models():
+            if held.role == "coming" and held.model.identity != card.identity:
+                store.hold_model(held.model, "left")
+                self._leaving.look_again()
 
     def _hold(self, card: Card, role: Literal["coming", "kept"]) -> None:
         model = Model(0, card.identity, card.name, card.dim)
@@ -194,8 +211,6 @@ class Changing(threading.Thread):
             self._index.store.hold_model(space.model, "left")
             self._makings = tuple(each for each in self._makings if each.space is not space)
             self._spaces.retire(space)
-            self._let_go()
-            self.trouble = None
         self._awake.set()
 
     def _more(self, pictures: Sequence[int]) -> None:
@@ -209,12 +224,15 @@ class Changing(threading.Thread):
         if self._later is not None and not self._index.store.is_immutable:
             wanted, self._later = self._later, None
             self._want(wanted, self._keeps)
+        self._find_missing()
         makings = self._makings
         self._look_at_roots(makings)
+        self._nearing.turn_to(next((m for m in makings if m.space.role == "coming"), None))
         for making in makings:
             making.step()
             if making.space.role == "coming":
-                self._bring(making)
+                if self._nearing.is_there(making) and not self._switched(making):
+                    making.look_again()
             elif making.is_done:
                 self._leaving.rest(making.space)
         self._leaving.retire()
@@ -222,9 +240,21 @@ class Changing(threading.Thread):
             return PIECE_S
         if self._spaces.coming or self._spaces.retired or not all(each.is_done for each in makings):
             return BEAT_S
+        return self._rest(makings)
+
+    def _rest(self, makings: Sequence[Making]) -> float | None:
         if not all(each.space.is_at_rest for each in makings):
             return min(self._bench.idle_unload, REST_S)
+        if self._missing is not None:
+            return MISSING_S
         return REST_S if makings or self._later else None
+
+    def _find_missing(self) -> None:
+        """Weights may have been brought since."""
+        if (name := self._missing) is not None:
+            card = cards.load(self._bench.models, name)
+            if card is not None and card.complete and not self._index.store.is_immutable:
+                self._want(card, self._keeps)
 
     def _look_at_roots(self, makings: Sequence[Making]) -> None:
         """What lies on a root that comes back may lack what was made meanwhile."""
@@ -234,49 +264,6 @@ class Changing(threading.Thread):
                 for making in makings:
                     making.look_again()
             self._online = online
-
-    def _bring(self, making: Making) -> None:
-        """Towards the switch."""
-        space = making.space
-        # In memory from the beginning, so that the switch need not wait for it.
-        _ = space.resident
-        working = space.working
-        self.trouble = working.batches.trouble if working else None
-        if not making.is_near_its_end:
-            self._let_go()
-        elif self._knows_all(making) and self._has_texts(space):
-            self._hold_files()
-            if making.is_done and not self._switched(making):
-                making.look_again()
-
-    def _knows_all(self, making: Making) -> bool:
-        """Whether the index knows what pictures there are."""
-        renewals = self._index.renewals
-        if self._trusted != renewals and self._bench.is_settled():
-            self._trusted = renewals
-            making.look_again()
-        return self._trusted == renewals
-
-    def _has_texts(self, space: Space) -> bool:
-        """Whether its text tower is there."""
-        if (trouble := space.texts.trouble) is not None:
-            self.trouble = trouble.message
-        return space.texts.insist()
-
-    def _hold_files(self) -> None:
-        """Where the end is near and is not reached, new files wait a while, and then it is their turn."""
-        self._near_since = self._near_since or time.monotonic()
-        phase = (time.monotonic() - self._near_since) % (NEAR_S + HELD_S)
-        pipeline = self._spaces.used.pipeline
-        if phase > NEAR_S and self.trouble is None:
-            pipeline.hold(_NAME)
-        else:
-            pipeline.release(_NAME)
-
-    def _let_go(self) -> None:
-        if self._near_since:
-            self._near_since = 0.0
-            self._spaces.used.pipeline.release(_NAME)
 
     def _switched(self, making: Making) -> bool:
         """The one moment at which another model is in use."""
@@ -290,9 +277,7 @@ class Changing(threading.Thread):
             if self._keeps:
                 self._makings = (*self._makings, self._making(before))
             self._keeps = False
-        before.pipeline.release(_NAME)
-        self._near_since = 0.0
-        self.trouble = None
+        self._nearing.turn_to(None)
         log.info("the model %s is in use, and no longer %s", space.card.name, before.card.name)
         # What could not be embedded by it is pending from now on.
         self._bench.dirty.mark_everything()

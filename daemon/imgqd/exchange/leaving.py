@@ -44,10 +44,16 @@ class Leaving:
         store = self._index.store
         if self._spaces.retired or store.is_immutable or not self._is_due:
             return False
-        if store.forget_left():
+        # Taken back first: whoever has it looked at again meanwhile is heard.
+        self._is_due, may_be_more = False, True
+        try:
+            may_be_more = store.forget_left()
+        finally:
+            if may_be_more:
+                self._is_due = True
+        if may_be_more:
             self._has_forgotten = True
             return True
-        self._is_due = False
         if self._has_forgotten:
             self._has_forgotten = False
             store.give_back()

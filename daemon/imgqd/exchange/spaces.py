@@ -31,7 +31,8 @@ class Space:
     """The space that one model embeds into: its vectors, its text tower, and the pipeline with its image
     tower. A query goes by one from its beginning to its end, whatever comes into use meanwhile.
 
-    role: whether it is coming or kept, where it is not in use. made: what its pipeline made then.
+    role: whether it is coming or kept, where it is not in use. was_whole: whether it could be asked before
+    it was to come into use. made: what its pipeline made then.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Space:
         self.model = model
         self.texts = texts
         self.role: Literal["used", "coming", "kept"] = "used"
+        self.was_whole = False
         self.made: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self.askers = 0
         self.last_asked = time.monotonic()
@@ -72,6 +74,10 @@ class Space:
     def working(self) -> Pipeline | None:
         """The pipeline, where it is not at rest."""
         return self._pipeline
+
+    @property
+    def can_be_asked(self) -> bool:
+        return self.role != "coming" or self.was_whole
 
     @property
     def is_at_rest(self) -> bool:
@@ -151,11 +157,9 @@ class Spaces:
 
     def _named(self, name: str) -> Space:
         found = self.find(name)
-        if found is not None and found.role != "coming":
+        if found is not None and found.can_be_asked:
             return found
-        names = ", ".join(
-            each.card.name for each in (self.used, *self.others) if each.role != "coming"
-        )
+        names = ", ".join(each.card.name for each in (self.used, *self.others) if each.can_be_asked)
         if found is not None:
             raise Refused(
                 f"the vectors of {name} are still being made",
@@ -242,6 +246,7 @@ class Spaces:
     def hold_beside(self, space: Space, role: Literal["coming", "kept"]) -> None:
         """It is made, or kept, beside the one in use."""
         with self._lock:
+            space.was_whole = space.can_be_asked and space in self.others
             space.role = role
             self.others = (*(each for each in self.others if each is not space), space)
 
