@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -132,16 +134,82 @@ def test_a_value_of_the_wrong_kind_is_named(tmp_path: Path, line: str) -> None:
     assert path in error.value.message
 
 
-@pytest.mark.parametrize("text", [b"model = ", b"= 1", b"\xff\xfe", b"model = 'a'\nmodel = 'b'"])
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: bytes) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"model = ", "at line 1"),
+        (b"= 1", "at line 1"),
+        (b"model = 'a'\nmodel = 'b'", "at line 2"),
+        (b"\xff\xfe", "not UTF-8, in line 1"),
+        (b'# gr\xc3\xbcn\nmodel = "gr\xfcn"\n', "not UTF-8, in line 2"),
+        (b"\0" * 100, "at line 1"),
+        (b"exclude = " + b"[" * 100_000, "nested too deeply"),
+        (b"#" * (1 << 20) + b"\n", "larger than any settings, 1.0 MB"),
+        (
+            b"# mine\n\n 'rescan'=\"soon\"\n",
+            "settings.toml, line 3: rescan is a number, not 'soon'",
+        ),
+        (b"\n[rescan]\nevery = 5\n", "settings.toml, line 2: rescan is a number"),
+        (b"rescan.every = 5\n", "settings.toml, line 1: rescan is a number"),
+        (b"offline = 'yes'\n", "offline is true or false"),
+        (b"batch_size = true\n", "batch_size is a whole number, not true"),
+        (b"model = '" + b"x" * 1000 + b"'\ndecoders = '" + b"y" * 1000 + b"'\n", "not 'yyy"),
+        (b"exclude = ['*.tmp', '!']\n", "settings.toml, line 1: exclude: "),
+        (b"listen = 'tcp://nas:7571'\n", "'tcp://nas:7571' is not like tcp://0.0.0.0:7571"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where_and_what_to_do(
+    tmp_path: Path, text: bytes, words: str
+) -> None:
     path = settings(tmp_path, text)
-    with pytest.raises(SettingsError, match=r"settings\.toml"):
+    with pytest.raises(SettingsError) as error:
         load(path)
+    assert words in error.value.message
+    assert path in error.value.message
+    assert error.value.hint
+    assert len(error.value.message.removeprefix(path)) < 200
+    assert "\n" not in error.value.message
 
 
-def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot read"):
-        load(os.fspath(tmp_path))
+def test_a_mark_of_the_byte_order_does_no_harm(tmp_path: Path) -> None:
+    """As some editors write it."""
+    path = settings(tmp_path, b"\xef\xbb\xbfdecoders = 3\n")
+    assert load(path) == Settings(decoders=3)
+    remember(path, "model", "builtin")
+    assert load(path) == Settings(model="builtin", decoders=3)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_file_is_named_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "settings.toml")
+    with pytest.raises(SettingsError, match="is there and is no file") as error:
+        load(os.fspath(tmp_path / "settings.toml"))
+    assert (
+        error.value.hint
+        == f"move it away: mv {tmp_path}/settings.toml {tmp_path}/settings.toml.old"
+    )
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Root may read anything."""
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_file_that_may_not_be_read_is_named_with_what_gives_the_right(tmp_path: Path) -> None:
+    path = settings(tmp_path, "decoders = 3\n")
+    os.chmod(path, 0)
+    with unprivileged(), pytest.raises(SettingsError, match="Permission denied") as error:
+        load(path)
+    assert f"chmod u+rw {path}" in error.value.hint
 
 
 def test_what_is_remembered_keeps_all_else(tmp_path: Path) -> None:

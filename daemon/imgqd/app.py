@@ -18,13 +18,13 @@ from pathlib import Path
 
 from imgq.errors import CannotStart, Failure
 from imgq.paths import places
-from imgqd import answers, config, parts, settings_file
+from imgqd import answers, in_force, parts, settings_file
+from imgqd.config import Settings
 from imgqd.daemon import Daemon, Life
 from imgqd.health import journal
 from imgqd.health.notify import is_listening, notify
 from imgqd.health.opening import open_index
 from imgqd.health.vigil import Vigil
-from imgqd.library.rules import Rules
 from imgqd.orders import EndedEarly, Orders, in_time, start_anew, tell_reloading
 from imgqd.serve import door
 from imgqd.serve.gate import Gate
@@ -36,12 +36,13 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class CommandLine:
     """What imgqd was called with. ready: a descriptor that is told, in one line, that the daemon
-    answers, or why it cannot. lock: the descriptor of the lock, where this process held it before it
-    started anew."""
+    answers, or why it cannot. Where this process starts anew, lock: the descriptor of the lock that it
+    holds; kept: of the settings with which it does."""
 
     model: str | None = None
     ready: int | None = None
     lock: int | None = None
+    kept: int | None = None
 
 
 def run(line: CommandLine) -> int:
@@ -54,8 +55,8 @@ def run(line: CommandLine) -> int:
         with ExitStack() as stack:
             daemon = _started(stack, line, orders)
             waiting.tell(None)
-            starts_anew = _lived(daemon)
-            with in_time(lambda: os._exit(_last(daemon, starts_anew))):
+            others = _lived(daemon)
+            with in_time(lambda: os._exit(_last(daemon, others))):
                 stack.close()
     except EndedEarly:
         waiting.tell(CannotStart("the daemon was told to end before it answered"))
@@ -70,26 +71,26 @@ def run(line: CommandLine) -> int:
                 sys.stderr.flush()
         return failure.exit_code
     log.info("imgqd ended")
-    return _last(daemon, starts_anew)
+    return _last(daemon, others)
 
 
-def _lived(daemon: Daemon) -> bool:
-    """From the first answer to the end; whether it is to start anew."""
+def _lived(daemon: Daemon) -> Settings | None:
+    """From the first answer to the end; the settings with which it is to start anew, if it is."""
     notify("READY=1\nSTATUS=starting: looks at every folder")
     log.info("imgqd answers, with the model %s", daemon.card.name)
-    starts_anew = _wait(daemon)
-    if starts_anew:
+    others = _wait(daemon)
+    if others is not None:
         log.info("the settings have changed: imgqd starts anew")
         tell_reloading()
     else:
         notify("STOPPING=1")
-    return starts_anew
+    return others
 
 
-def _last(daemon: Daemon, starts_anew: bool) -> int:
+def _last(daemon: Daemon, others: Settings | None) -> int:
     """The exit code, unless the daemon starts anew in this process and was not told to end since."""
-    if starts_anew and not daemon.life.orders.is_ending:
-        start_anew(daemon.life.lock)
+    if others is not None and not daemon.life.orders.is_ending:
+        start_anew(lock=daemon.life.lock, kept=in_force.handed_over(others))
     return 0
 
 
@@ -105,12 +106,13 @@ def _started(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
 def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     """Starts every part in order; the stack stops them in reverse."""
     where = places()
-    settings = config.load(where.settings)
+    now = in_force.at_start(where.settings, line.kept)
+    settings = now.settings
     journal.write_as(settings.log_format)
     # Never let go of: who finds it free may be sure that this process is gone.
     lock = door.lock(where.lock, line.lock)
     if line.model is not None:
-        settings = replace(settings, model=line.model)
+        settings = now.settings = replace(settings, model=line.model)
     notify(f"STATUS=makes sure of the model {settings.model}")
     if line.model is not None:
         parts.card_of(where, line.model)
@@ -121,7 +123,7 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     if line.model is not None:
         settings_file.remember_model(where, line.model)
     gate = Gate(settings.listen)
-    life = Life(settings, where, orders, lock, gate)
+    life = Life(now, where, orders, lock, gate)
     daemon = parts.assembled(choice.used, index, life)
     daemon.changing.take_up(choice.wanted, settings.model)
 
@@ -153,34 +155,12 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     return daemon
 
 
-def _wait(daemon: Daemon) -> bool:
-    """Until the end; or until other settings are to take effect, then it is True."""
+def _wait(daemon: Daemon) -> Settings | None:
+    """Until the end; or until other settings are to take effect, which are returned."""
     while (order := daemon.life.orders.next(None)) != "end":
-        if order == "reload" and _has_other_settings(daemon):
-            return True
-    return False
-
-
-def _has_other_settings(daemon: Daemon) -> bool:
-    """Whether there are others than those in force, with which the daemon can start; another model alone
-    needs no start."""
-    life = daemon.life
-    try:
-        settings = config.load(life.places.settings)
-        Rules(settings.exclude)
-        is_other = settings.model != daemon.changing.wanted
-        if is_other:
-            parts.card_of(life.places, settings.model)
-            daemon.changing.use(settings.model)
-            log.info("the settings were read again: the model is to be %s", settings.model)
-        if replace(settings, model=life.settings.model) == life.settings:
-            if not is_other:
-                log.info("the settings were read again, and are as they were")
-            return False
-    except Failure as failure:
-        log.error("the settings cannot be used, those in force stay so: %s", failure.message)
-        return False
-    return True
+        if order == "reload" and (settings := in_force.others(daemon)) is not None:
+            return settings
+    return None
 
 
 class Waiting:

@@ -9,8 +9,9 @@ import click
 @click.option("--model", metavar="NAME", help="The model to embed with; remembered.")
 @click.option("--ready", type=int, metavar="FD", hidden=True)
 @click.option("--lock", type=int, metavar="FD", hidden=True)
-def imgqd(model: str | None, ready: int | None, lock: int | None) -> int:
+@click.option("--kept", type=int, metavar="FD", hidden=True)
+def imgqd(model: str | None, ready: int | None, lock: int | None, kept: int | None) -> int:
     """Run imgq's daemon in the foreground."""
     from imgqd import app
 
-    return app.run(app.CommandLine(model, ready, lock))
+    return app.run(app.CommandLine(model, ready, lock, kept))

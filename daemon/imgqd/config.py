@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields
@@ -19,6 +23,10 @@ LOG_FORMATS = ("text", "json")
 
 # What no queue or clock chokes on.
 _MOST = 10**9
+# Settings take some kB; whatever takes more is something else.
+MOST_BYTES = 1 << 20
+# Of a value that is wrong, so many characters are shown.
+_MOST_SHOWN = 60
 
 Value = TypeVar("Value")
 
@@ -52,6 +60,13 @@ def _listening(address: str) -> None:
         raise ValueError(f"{address!r} is not like tcp://0.0.0.0:7571") from None
 
 
+def _pattern(text: str) -> None:
+    """Raises ValueError for what gitignore has no meaning for."""
+    import pathspec
+
+    pathspec.GitIgnoreSpec.from_lines([text])
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting, in the order in which `imgq config show` prints them."""
@@ -61,7 +76,9 @@ class Settings:
     precision: str = _setting("auto", "of the image tower's arithmetic", choices=PRECISIONS)
     batch_size: int = _setting(0, "pictures a forward pass; 0 measures it", least=0, most=4096)
     decoders: int = _setting(0, "decoder processes; 0 is one a core", least=0, most=64)
-    exclude: tuple[str, ...] = _setting((), "patterns as in .gitignore, below each folder")
+    exclude: tuple[str, ...] = _setting(
+        (), "patterns as in .gitignore, below each folder", each=_pattern
+    )
     follow_symlinks: bool = _setting(False, "whether links below a folder are followed")
     raw_beside_jpeg: bool = _setting(
         True, "whether a camera's raw file counts where a JPEG of the same name is beside it"
@@ -114,15 +131,72 @@ def bounds(name: str) -> Bounds:
 
 
 def load(path: str) -> Settings:
-    """The settings in force. Raises SettingsError that names the key."""
+    """The settings in force. Raises SettingsError that names the key and its line."""
     try:
-        with open(path, "rb") as file:
-            values = tomllib.load(file)
+        text = read(path)
     except FileNotFoundError:
         return DEFAULTS
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read the settings in {path}: {error}") from None
-    return Settings(**{name: checked(path, name, value) for name, value in values.items()})
+    return parsed(path, text)
+
+
+def parsed(path: str, text: str) -> Settings:
+    """The settings that the text of a file says. Raises SettingsError."""
+    try:
+        values = tomllib.loads(text)
+    except RecursionError:
+        raise SettingsError(f"{path} is nested too deeply", _FORM) from None
+    except ValueError as error:
+        last = f"at line {len(text.rstrip().splitlines())}"
+        found = str(error).replace("at end of document", last)
+        raise SettingsError(f"{path} is no TOML: {found}", _FORM) from None
+    return Settings(
+        **{name: checked(_place(path, text, name), name, value) for name, value in values.items()}
+    )
+
+
+_FORM = 'a line is like `model = "fast"` or `exclude = ["*.tmp", "drafts/"]`'
+
+
+def read(path: str) -> str:
+    """The text of the file; does not wait for one that is none. Raises FileNotFoundError, SettingsError."""
+    try:
+        return _regular(path).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path} is not UTF-8, in line {line}", "save it as UTF-8") from None
+    except OSError as error:
+        hint = f"make it yours: sudo chown {os.getuid()} {path} && chmod u+rw {path}"
+        raise SettingsError(
+            f"cannot read the settings in {path}: {error.strerror}",
+            hint if isinstance(error, PermissionError) else "have a look at that disk",
+        ) from None
+
+
+def _regular(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SettingsError(
+                f"{path} is there and is no file", f"move it away: mv {path} {path}.old"
+            )
+        if status.st_size > MOST_BYTES:
+            found = f"{path} is larger than any settings, {status.st_size / 1e6:,.1f} MB"
+            raise SettingsError(found, f"move it away: mv {path} {path}.old")
+        return os.read(descriptor, MOST_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def _place(path: str, text: str, name: str) -> str:
+    """Where a key stands in a file, as far as it can be told."""
+    wanted = re.compile(rf"""\s*\[*\s*["']?{re.escape(name)}["']?\s*[=.\]]""")
+    for number, line in enumerate(text.splitlines(), 1):
+        if wanted.match(line):
+            return f"{path}, line {number}"
+    return path
 
 
 def require_known(path: str, name: str) -> None:
@@ -136,37 +210,48 @@ def require_known(path: str, name: str) -> None:
 def checked(path: str, name: str, value: Any) -> Any:
     """A setting's value out of a TOML file, as the record has it. Raises SettingsError."""
     require_known(path, name)
+    try:
+        return _checked(name, value)
+    except ValueError as error:
+        default = json.dumps(getattr(DEFAULTS, name))
+        hint = f"{bounds(name).about}; by default `{name} = {default}`"
+        raise SettingsError(f"{path}: {error}", hint) from None
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Raises ValueError."""
     kind, bound = type(getattr(DEFAULTS, name)), bounds(name)
     if kind is tuple:
-        return _texts(path, name, value)
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ValueError(f"{name} is a list of texts, not {_in_words(value)}")
+        _require_each(name, value)
+        return tuple(value)
     if kind is float and type(value) is int and abs(value) <= _MOST:
         value = float(value)
     if type(value) is not kind:
-        raise SettingsError(f"{path}: {name} is {KINDS[kind]}, not {value!r}")
+        raise ValueError(f"{name} is {KINDS[kind]}, not {_in_words(value)}")
     if bound.least is not None and not value >= bound.least:
-        raise SettingsError(f"{path}: {name} is at least {bound.least}, not {value!r}")
+        raise ValueError(f"{name} is at least {bound.least}, not {_in_words(value)}")
     if bound.least is not None and value > bound.most:
-        raise SettingsError(f"{path}: {name} is at most {bound.most}, not {value!r}")
+        raise ValueError(f"{name} is at most {bound.most}, not {_in_words(value)}")
     if bound.choices and value not in bound.choices:
-        raise SettingsError(f"{path}: {name} is one of {', '.join(bound.choices)}, not {value!r}")
+        raise ValueError(f"{name} is one of {', '.join(bound.choices)}, not {_in_words(value)}")
     if kind is str:
-        _require_each(path, name, [value])
+        _require_each(name, [value])
     return value
 
 
 KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _texts(path: str, name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise SettingsError(f"{path}: {name} is a list of texts, not {value!r}")
-    _require_each(path, name, value)
-    return tuple(value)
+def _in_words(value: Any) -> str:
+    words = str(value).lower() if isinstance(value, bool) else repr(value)
+    return words if len(words) <= _MOST_SHOWN else f"{words[:_MOST_SHOWN]}…"
 
 
-def _require_each(path: str, name: str, texts: Iterable[str]) -> None:
+def _require_each(name: str, texts: Iterable[str]) -> None:
     for text in texts:
         try:
             bounds(name).each(text)
         except ValueError as error:
-            raise SettingsError(f"{path}: {name}: {error}") from None
+            raise ValueError(f"{name}: {error}") from None

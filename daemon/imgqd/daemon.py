@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from imgq import __version__, wire
 from imgq.paths import Places
@@ -35,18 +36,25 @@ from imgqd.search.search import Searcher
 from imgqd.serve.gate import Gate
 from imgqd.thumbnails import Thumbnails
 
+if TYPE_CHECKING:
+    from imgqd.in_force import InForce
+
 
 @dataclass(frozen=True, slots=True)
 class Life:
     """What one run of the daemon was begun with; lock: the descriptor that holds its lock; gate: the way
     in from a network."""
 
-    settings: Settings
+    in_force: InForce
     places: Places
     orders: Orders
     lock: int
     gate: Gate
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def settings(self) -> Settings:
+        return self.in_force.settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,9 +116,11 @@ def tell_reloading() -> None:
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
-def start_anew(lock: int) -> None:
-    """Puts the same program, with the lock that it holds, in this process's place."""
+def start_anew(*, lock: int, kept: int) -> None:
+    """Puts the same program in this process's place, with the lock that it holds and its settings."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    os.set_inheritable(lock, True)
+    for descriptor in (lock, kept):
+        os.set_inheritable(descriptor, True)
     interpreter = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
-    os.execv(sys.executable, [sys.executable, *interpreter, "--lock", str(lock)])
+    words = ["--lock", str(lock), "--kept", str(kept)]
+    os.execv(sys.executable, [sys.executable, *interpreter, *words])

@@ -14,6 +14,7 @@ import tomlkit
 
 from imgq.errors import Failure, Refused, SettingsError
 from imgq.paths import Places, places
+from imgqd import config
 from imgqd.config import DEFAULTS, KINDS, NAMES, Settings, bounds, checked, load, require_known
 from imgqd.models import card, source
 
@@ -109,9 +110,9 @@ def _line(name: str, value: Any) -> str:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8") if file.exists() else ""
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read the settings in {file}: {error}") from None
+        return config.read(os.fspath(file))
+    except FileNotFoundError:
+        return ""
 
 
 def _parsed(file: Path, text: str) -> tomlkit.TOMLDocument:

@@ -198,7 +198,7 @@ def decoders_of(home: Home) -> list[int]:
     [
         ("modell = 'fast'", "there is no setting 'modell'"),
         ("model = 'builtin'\nrescan = 0", "rescan is at least 1"),
-        ("model = 'fast'\noffline = true", "those in force stay so"),
+        ("model = 'fast'\noffline = true", "those in force stay so: the weights of fast are not"),
     ],
 )
 def test_fault_39_settings_that_cannot_be_used_leave_the_old_ones_in_force(
@@ -213,6 +213,33 @@ def test_fault_39_settings_that_cannot_be_used_leave_the_old_ones_in_force(
     after = home.status()
     assert after.uptime_s >= before.uptime_s
     assert len(home.search("red")) == 1
+    [told] = (each for each in after.degraded if each.code == "settings")
+    assert told.path == os.fsencode(home.folder / "home" / "settings.toml")
+    assert told.remedy.endswith("; then `imgq restart`")
+    home.settings('model = "builtin"\n')
+    home.daemon.send_signal(signal.SIGHUP)
+    until(lambda: not home.status().degraded, "an end of the trouble")
+
+
+def test_fault_39_settings_that_break_after_the_look_at_them_end_no_daemon(
+    new_home: Callable[..., Home],
+) -> None:
+    home = new_home()
+    home.plant("broken_meanwhile")
+    home.settings('model = "builtin"\ndecoders = 1\n')
+    home.start()
+    assert home.daemon is not None
+    # With the text tower comes the fault.
+    until(lambda: home.search("red") == [], "the text tower")
+    home.settings('model = "builtin"\ndecoders = 2\n')
+    home.daemon.send_signal(signal.SIGHUP)
+    until(lambda: len(decoders_of(home)) == 2, "the settings that were looked at")
+    [told] = home.status().degraded
+    assert "settings.toml is no TOML: Invalid value (at line 1, column 10)" in told.message
+    # A start of another process does not make do with what it cannot read, and leaves this one alone.
+    refused = home.imgq("restart")
+    assert (refused.returncode, b"line 1" in refused.stderr) == (2, True)
+    assert home.status().pid == home.daemon.pid
 
 
 def test_fault_39_sighup_with_nothing_changed_changes_nothing(home: Home) -> None:

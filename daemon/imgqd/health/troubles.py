@@ -20,11 +20,22 @@ LONGEST_NAMED = 1000  # characters
 
 
 def troubles(daemon: Daemon) -> Iterator[wire.Trouble]:
+    yield from _of_the_settings(daemon)
     yield from _of_the_index(daemon)
     yield from _of_the_model(daemon)
     yield from _of_the_decoders(daemon)
     yield from _of_the_folders(daemon)
     yield from _of_the_gate(daemon)
+
+
+def _of_the_settings(daemon: Daemon) -> Iterator[wire.Trouble]:
+    if (trouble := daemon.life.in_force.trouble) is not None:
+        yield wire.Trouble(
+            code="settings",
+            path=os.fsencode(daemon.life.places.settings),
+            message=f"the settings cannot be used, and those before stay in force: {trouble.message}",
+            remedy=f"{trouble.hint}; then `imgq restart`".removeprefix("; then "),
+        )
 
 
 def _of_the_index(daemon: Daemon) -> Iterator[wire.Trouble]:
