@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import apsw
@@ -9,9 +13,10 @@ import numpy as np
 import pytest
 import sqlite_vec
 
+from conftest import until
 from imgq.errors import StoreError
 from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Notes, Stamp
-from imgqd.store import Block, Counts, FileLine, Identity, Store, Tally
+from imgqd.store import Block, Counts, FileLine, Identity, Store, Tally, counting
 from imgqd.store.vectors import embeddings
 
 if TYPE_CHECKING:
@@ -306,6 +311,32 @@ def test_counts_follow_every_commit_and_model(store: Store) -> None:
     assert store.counts() == Counts(pending=3, pictures=3)
     store.use_model("one", "one", DIM)
     assert store.counts() == Counts(files=3, pictures=3)
+
+
+def test_who_asks_for_counts_at_once_has_them_counted_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(store, (b"/r/x", 1))
+    tallies, go, times = counting._tallies, threading.Event(), []
+
+    def slow(connection: apsw.Connection, model: int | None) -> dict[bytes, Tally]:
+        times.append(model)
+        go.wait(60)
+        return tallies(connection, model)
+
+    def is_at_it(thread: threading.Thread) -> bool:
+        frame = sys._current_frames().get(thread.ident or 0)
+        return any(each.f_code.co_name == "_count" for each, _ in traceback.walk_stack(frame))
+
+    monkeypatch.setattr(counting, "_tallies", slow)
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(store.counts) for _ in range(6)]
+        try:
+            until(lambda: sum(map(is_at_it, pool._threads)) == 6, "all to count")
+        finally:
+            go.set()
+        assert {each.result().files for each in asked} == {1}
+    assert len(times) == 1
 
 
 def test_listings_come_in_pages_without_a_gap(store: Store) -> None:

@@ -56,22 +56,26 @@ def test_fault_72_what_is_held_is_told_after_each_round(
 ) -> None:
     # Whether it grows, only an hour tells.
     monkeypatch.setattr(soak, "_judged", lambda held: f"{len(held)} are held against each other")
-    monkeypatch.setattr(soak, "WARMING", 1 / 2)
+    monkeypatch.setattr(soak, "WARMING_H", 0.0)
     plan = soak.Plan(seed=1, rounds=2, operations=100, a_second=1000)
     with ground.scratch() as memory:
         lines = list(soak.run(plan, memory, hasty))
     assert [line.partition(":")[0] for line in lines[:2]] == ["round 1", "round 2"]
-    assert lines[2] == "1 are held against each other"
+    assert lines[2] == "2 are held against each other"
 
 
 def test_fault_72_what_is_held_must_not_grow() -> None:
-    grows = [soak.Held(hours / 10, 100 + 0.5 * hours, 50) for hours in range(10)]
+    grows = [soak.Held(hours / 10, 100 + 0.5 * hours, 50, 45) for hours in range(10)]
     with pytest.raises(ground.Failed, match=r"\+5\.00 MB an hour"):
         soak._judged(grows)
-    stays = [soak.Held(hours / 10, 100 + hours % 2, 50) for hours in range(10)]
-    assert "50 descriptors all the while" in soak._judged(stays)
+    hidden = [soak.Held(hours / 10, 100, 50 + 0.2 * hours, 45) for hours in range(10)]
+    with pytest.raises(ground.Failed, match=r"of its own \+2\.00"):
+        soak._judged(hidden)
+    stays = [soak.Held(hours / 10, 100 + hours % 2, 50, 45) for hours in range(10)]
+    assert "45 descriptors all the while" in soak._judged(stays)
     with pytest.raises(ground.Failed, match="not constant"):
-        soak._judged([*stays, soak.Held(1.0, 100, 51)])
+        soak._judged([*stays, soak.Held(1.0, 100, 50, 46)])
+    assert soak._judged(stays[:1]) == "too short to be judged"
 
 
 def test_what_programs_do_to_a_folder_is_told_by_every_command(hasty: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from imgqd.store.part import Part
@@ -9,6 +10,8 @@ from imgqd.store.records import Counts, Tally
 
 if TYPE_CHECKING:
     import apsw
+
+    from imgqd.store.database.database import Database
 
 FILES = """
 SELECT root, count(*), count(picture) FROM folders CROSS JOIN files ON folder = folders.id
@@ -37,7 +40,10 @@ SELECT (SELECT count(*) FROM pictures)
 
 
 class Counting(Part):
-    _counted: tuple[tuple[int, int | None], dict[bytes, Tally], int] | None = None
+    def __init__(self, database: Database, decoder: str) -> None:
+        super().__init__(database, decoder)
+        self._counting = threading.Lock()
+        self._counted: tuple[tuple[int, int | None], dict[bytes, Tally], int] | None = None
 
     def counts(self) -> Counts:
         """Every known file, in one of five sorts; and the pictures that files show. Costs 0.1 ms for
@@ -62,10 +68,13 @@ class Counting(Part):
         moment = self._database.commits, self._model_id
         counted = self._counted
         if counted is None or counted[0] != moment:
-            with self._database.read() as connection:
-                tallies = _tallies(connection, self._model_id)
-                pictures = int(connection.execute(PICTURES).get)
-            counted = self._counted = (moment, tallies, pictures)
+            # Who asks meanwhile waits for the first: six who each count take six times as long.
+            with self._database.read() as connection, self._counting:
+                counted = self._counted
+                if counted is None or counted[0] != moment:
+                    tallies = _tallies(connection, self._model_id)
+                    pictures = int(connection.execute(PICTURES).get)
+                    counted = self._counted = (moment, tallies, pictures)
         return counted[1:]
 
 
