@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +105,19 @@ def test_a_file_that_cannot_be_used_is_not_written(home: Home) -> None:
     path(home).write_text("decoderz = 3\n")
     assert "decoderz" in refusal(home, 2, "set", "rescan", "60")
     assert path(home).read_text() == "decoderz = 3\n"
+
+
+def test_a_value_that_cannot_be_used_is_mended_by_the_command_that_is_told(home: Home) -> None:
+    for wrong in ('rescan = "soon"', "[rescan]\nevery = 1", "exclude = [1]", 'listen = "nas"'):
+        path(home).write_text(f"# mine\n{wrong}\n")
+        said = home.imgq("config", "show")
+        assert said.returncode == 2
+        [command] = re.findall("`imgq (config set .*)`", said.stderr.decode())
+        done(home, *shlex.split(command)[1:])
+        assert done(home, "show")
+        assert "# mine" in path(home).read_text()
+    path(home).write_text('rescan = "soon"\npower = 1\n')
+    assert "line 2: power" in refusal(home, 2, "set", "rescan", "60")
 
 
 def test_a_daemon_takes_what_is_set_at_once(home: Home) -> None:

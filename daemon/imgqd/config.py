@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
+import shlex
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from imgq.errors import SettingsError, UsageError
 from imgq.paths import host_and_port
+from imgqd import settings_text
 from imgqd.manners.hours import Hours
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -23,8 +23,6 @@ LOG_FORMATS = ("text", "json")
 
 # What no queue or clock chokes on.
 _MOST = 10**9
-# Settings take some kB; whatever takes more is something else.
-MOST_BYTES = 1 << 20
 # Of a value that is wrong, so many characters are shown.
 _MOST_SHOWN = 60
 
@@ -130,16 +128,17 @@ def bounds(name: str) -> Bounds:
     return found
 
 
-def load(path: str) -> Settings:
-    """The settings in force. Raises SettingsError that names the key and its line."""
+def load(path: str, but: str = "") -> Settings:
+    """The settings in force; but: a key that is about to be set, whatever it is. Raises SettingsError that
+    names the key and its line."""
     try:
-        text = read(path)
+        text = settings_text.read(path)
     except FileNotFoundError:
         return DEFAULTS
-    return parsed(path, text)
+    return parsed(path, text, but)
 
 
-def parsed(path: str, text: str) -> Settings:
+def parsed(path: str, text: str, but: str = "") -> Settings:
     """The settings that the text of a file says. Raises SettingsError."""
     try:
         values = tomllib.loads(text)
@@ -150,44 +149,15 @@ def parsed(path: str, text: str) -> Settings:
         found = str(error).replace("at end of document", last)
         raise SettingsError(f"{path} is no TOML: {found}", _FORM) from None
     return Settings(
-        **{name: checked(_place(path, text, name), name, value) for name, value in values.items()}
+        **{
+            name: checked(_place(path, text, name), name, value)
+            for name, value in values.items()
+            if name != but
+        }
     )
 
 
 _FORM = 'a line is like `model = "fast"` or `exclude = ["*.tmp", "drafts/"]`'
-
-
-def read(path: str) -> str:
-    """The text of the file; does not wait for one that is none. Raises FileNotFoundError, SettingsError."""
-    try:
-        return _regular(path).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{path} is not UTF-8, in line {line}", "save it as UTF-8") from None
-    except OSError as error:
-        hint = f"make it yours: sudo chown {os.getuid()} {path} && chmod u+rw {path}"
-        raise SettingsError(
-            f"cannot read the settings in {path}: {error.strerror}",
-            hint if isinstance(error, PermissionError) else "have a look at that disk",
-        ) from None
-
-
-def _regular(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise SettingsError(
-                f"{path} is there and is no file", f"move it away: mv {path} {path}.old"
-            )
-        if status.st_size > MOST_BYTES:
-            found = f"{path} is larger than any settings, {status.st_size / 1e6:,.1f} MB"
-            raise SettingsError(found, f"move it away: mv {path} {path}.old")
-        return os.read(descriptor, MOST_BYTES)
-    finally:
-        os.close(descriptor)
 
 
 def _place(path: str, text: str, name: str) -> str:
@@ -212,36 +182,43 @@ def checked(path: str, name: str, value: Any) -> Any:
     require_known(path, name)
     try:
         return _checked(name, value)
-    except ValueError as error:
-        default = json.dumps(getattr(DEFAULTS, name))
-        hint = f"{bounds(name).about}; by default `{name} = {default}`"
-        raise SettingsError(f"{path}: {error}", hint) from None
+    except SettingsError as error:
+        command = " ".join(["imgq config set", name, *_words(getattr(DEFAULTS, name))])
+        hint = f"{bounds(name).about}; `{command}` sets it to its default"
+        raise SettingsError(f"{path}: {error.message}", hint) from None
 
 
 def _checked(name: str, value: Any) -> Any:
-    """Raises ValueError."""
+    """Raises SettingsError, without the place."""
     kind, bound = type(getattr(DEFAULTS, name)), bounds(name)
     if kind is tuple:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise ValueError(f"{name} is a list of texts, not {_in_words(value)}")
+            raise SettingsError(f"{name} is a list of texts, not {_in_words(value)}")
         _require_each(name, value)
         return tuple(value)
     if kind is float and type(value) is int and abs(value) <= _MOST:
         value = float(value)
     if type(value) is not kind:
-        raise ValueError(f"{name} is {KINDS[kind]}, not {_in_words(value)}")
+        raise SettingsError(f"{name} is {KINDS[kind]}, not {_in_words(value)}")
     if bound.least is not None and not value >= bound.least:
-        raise ValueError(f"{name} is at least {bound.least}, not {_in_words(value)}")
+        raise SettingsError(f"{name} is at least {bound.least}, not {_in_words(value)}")
     if bound.least is not None and value > bound.most:
-        raise ValueError(f"{name} is at most {bound.most}, not {_in_words(value)}")
+        raise SettingsError(f"{name} is at most {bound.most}, not {_in_words(value)}")
     if bound.choices and value not in bound.choices:
-        raise ValueError(f"{name} is one of {', '.join(bound.choices)}, not {_in_words(value)}")
+        raise SettingsError(f"{name} is one of {', '.join(bound.choices)}, not {_in_words(value)}")
     if kind is str:
         _require_each(name, [value])
     return value
 
 
 KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _words(value: Any) -> list[str]:
+    """A value as a shell has it."""
+    if isinstance(value, tuple):
+        return [shlex.quote(text) for text in value]
+    return [shlex.quote(value) if isinstance(value, str) else json.dumps(value)]
 
 
 def _in_words(value: Any) -> str:
@@ -254,4 +231,4 @@ def _require_each(name: str, texts: Iterable[str]) -> None:
         try:
             bounds(name).each(text)
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise SettingsError(f"{name}: {error}") from None

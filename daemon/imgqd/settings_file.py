@@ -14,7 +14,7 @@ import tomlkit
 
 from imgq.errors import Failure, Refused, SettingsError
 from imgq.paths import Places, places
-from imgqd import config
+from imgqd import settings_text
 from imgqd.config import DEFAULTS, KINDS, NAMES, Settings, bounds, checked, load, require_known
 from imgqd.models import card, source
 
@@ -110,7 +110,7 @@ def _line(name: str, value: Any) -> str:
 
 def _text(file: Path) -> str:
     try:
-        return config.read(os.fspath(file))
+        return settings_text.read(os.fspath(file))
     except FileNotFoundError:
         return ""
 
@@ -156,7 +156,7 @@ def _run(words: Sequence[str]) -> str:
             return f"{value}\n" if isinstance(value, str) else _line(name, value).split(" = ")[1]
         case ["set", name, *values]:
             value = read(name, values)
-            load(path)
+            load(path, but=name)
             if name == "model":
                 require_model(value, places().models)
             remember(path, name, value)
