@@ -17,6 +17,7 @@ import pytest
 
 import peers
 from conftest import PATIENCE_S, Home
+from imgq import lifetime
 from imgq.paths import places
 from pictures import jpeg
 
@@ -238,6 +239,23 @@ with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         peer, _ = router.recv_multipart()
         router.send_multipart([peer, bytes.fromhex(sys.argv[2])])
 """
+
+
+def test_a_daemon_that_hangs_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.start()
+    jpeg(home.pictures / "red.jpg", "red")
+    home.watch()
+    home.settle()
+    below = [psutil.Process(pid) for pid in pids(home)]
+    home.suspend()
+    monkeypatch.setattr(lifetime, "STOPPING_S", 0.3)
+    monkeypatch.setattr(lifetime, "ENDING_S", 0.3)
+    assert lifetime.end()
+    assert home.daemon is not None
+    assert home.daemon.wait(PATIENCE_S) == -signal.SIGKILL
+    _, left = psutil.wait_procs(below, PATIENCE_S)
+    assert left == []
+    assert not lifetime.end()
 
 
 def test_a_daemon_of_another_version_is_told_and_can_be_stopped() -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Its interpreter, three libraries and a database have to come up; the model loads afterwards.
 STARTING_S = 60.0
 STOPPING_S = 20.0
+# So long one that does not answer has to end in order, and then the kernel has to end it.
+ENDING_S = 6.0
 
 
 def ensure(model: str | None = None) -> None:
@@ -114,8 +116,8 @@ def _end_running() -> bool:
         return False
     try:
         ask(wire.Stop(), STOPPING_S)
-    except TimedOut:
-        raise
+    except TimedOut as error:
+        return _end_hung(error)
     except NoDaemon:
         # It was about to end.
         return _until_gone()
@@ -125,6 +127,18 @@ def _end_running() -> bool:
             raise
         os.kill(lock.holder(), signal.SIGTERM)
     return _until_gone()
+
+
+def _end_hung(error: TimedOut) -> bool:
+    """Ends what holds the lock and says nothing; its index is sound at any instant. Raises `error` where
+    nothing of this machine does."""
+    for number, patience in ((signal.SIGTERM, ENDING_S), (signal.SIGKILL, STARTING_S)):
+        if lock.is_free():
+            raise error
+        os.kill(lock.holder(), number)
+        if poll(lock.is_free, patience):
+            return True
+    raise error
 
 
 def _end_far() -> bool:
