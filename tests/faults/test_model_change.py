@@ -248,8 +248,8 @@ def test_an_index_that_is_made_anew_amid_a_change_is_whole_before_it_ends(home: 
     assert (status.model.name, roles(home)["second"]) == ("builtin", "coming")
     home.ask(wire.Resume())
     until(is_used(home, "second"), "the change")
-    assert home.status().index.pending == 0
     assert len(home.indexed()) == len(COLORS) + OTHERS
+    assert home.settle().index.pending == 0
     assert answers(home, "red") == "second"
 
 
