@@ -23,7 +23,7 @@ from imgq.cli.commands import _MODULES
 from imgq.cli.commands import imgq as program
 from imgq.cli.options import TAKES
 from imgqd import config
-from test_units import analyze
+from test_units import analyze, exposure
 
 sys.path.insert(0, str(ROOT / ".ci" / "site"))
 import messages
@@ -242,6 +242,7 @@ def test_the_unit_for_a_whole_machine_is_one_that_systemd_takes(tmp_path: Path) 
         tmp_path, "--man=no", "verify", str(tmp_path / "imgqd.service"), scope="--system"
     )
     assert (done.returncode, done.stderr) == (0, "")
+    assert exposure(tmp_path, tmp_path / "imgqd.service", "--system") <= 2.5
 
 
 # ── examples ────────────────────────────────────────────────────────────────────────────────────────
