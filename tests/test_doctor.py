@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,13 +15,17 @@ from typing import Any
 
 import pytest
 
+import disks
 import pictures
 from conftest import Home
 from imgq import wire
 from imgq.doctor import bundle, machine, running
+from imgq.doctor.verdict import Verdict
+from imgq.errors import CannotStart
 from imgqd.config import DEFAULTS
 from imgqd.health import doctor
 from imgqd.models import card
+from imgqd.serve import door
 
 
 @pytest.fixture
@@ -99,6 +105,28 @@ def test_a_folder_that_is_away_is_wrong(home: Home) -> None:
     found = examined(home, 1)
     assert f"{home.pictures} is offline" in found["folders"]["found"]
     assert found["offline"]["state"] == "wrong"
+    # What is not there cannot be repaired.
+    for subject in ("folders", "offline"):
+        assert found[subject]["remedy"].endswith(f"`imgq remove {home.pictures}`")
+    assert home.imgq("remove", str(home.pictures)).returncode == 0
+    assert home.status().degraded == ()
+
+
+def test_a_folder_that_was_emptied_unseen_is_repaired_by_the_command_that_is_told(
+    home: Home,
+) -> None:
+    home.start()
+    home.watch()
+    pictures.png(home.pictures / "a.png")
+    home.settle()
+    home.kill()
+    (home.pictures / "a.png").unlink()
+    home.start()
+    home.settle()
+    [told] = home.status().degraded
+    assert told.remedy.endswith(f"`imgq check --repair {home.pictures}`")
+    assert home.imgq("check", "--repair", str(home.pictures)).returncode == 0
+    assert home.status().degraded == ()
 
 
 def test_a_socket_that_others_may_touch_is_wrong(home: Home) -> None:
@@ -108,6 +136,84 @@ def test_a_socket_that_others_may_touch_is_wrong(home: Home) -> None:
     socket = examined(home, 1)["socket"]
     assert socket["state"] == "wrong"
     assert socket["remedy"] == f"chmod 700 {folder}"
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o710, 0o777])
+def test_a_socket_is_private_where_the_daemon_finds_it_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int
+) -> None:
+    monkeypatch.setenv("IMGQ_HOME", os.fspath(tmp_path))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(mode)
+    with pytest.raises(CannotStart):
+        door._make_private(os.fspath(tmp_path / "run"))
+    assert machine._socket().state == "wrong"
+    (tmp_path / "run").chmod(0o700)
+    assert machine._socket().state == "ok"
+
+
+def permissions(home: Path) -> Verdict:
+    """As somebody is told of them who is not allowed everything, as root is."""
+    give_up = "import ctypes, json; [ctypes.CDLL(None).prctl(24, each, 0, 0, 0) for each in (1, 2)]"
+    tell = (
+        "from imgq.doctor import machine; told = machine._permissions();"
+        " print(told.found, told.remedy, sep=chr(10))"
+    )
+    words = (
+        f"{give_up}; import os, sys; os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words, tell],
+        env=os.environ | {"IMGQ_HOME": os.fspath(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, remedy = done.stdout.splitlines()
+    return Verdict(
+        subject="permissions", state="wrong" if remedy else "ok", found=found, remedy=remedy
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root gives up its rights by prctl(2)")
+def test_what_may_not_be_written_comes_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    home = tmp_path / "im gq"
+    assert permissions(home).state == "ok"
+    for folder in ("index/models", "models", "logs"):
+        (home / folder).mkdir(parents=True)
+    for name in ("settings.toml", "index/index.db"):
+        (home / name).touch()
+    for path in (home, home / "index", home / "models", home / "index" / "index.db"):
+        before = path.stat().st_mode
+        path.chmod(before & ~0o222)
+        found = permissions(home)
+        path.chmod(before)
+        assert (found.state, os.fspath(path) in found.found) == ("wrong", True)
+        path.chmod(before & ~0o222)
+        subprocess.run(found.remedy, shell=True, check=True)
+        assert permissions(home).state == "ok"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root gives up its rights by prctl(2)")
+def test_what_cannot_be_made_comes_with_a_command_for_that_alone(tmp_path: Path) -> None:
+    """Not for what lies above it, which may be the root of all."""
+    (tmp_path / "above").mkdir(mode=0o500)
+    found = permissions(tmp_path / "above" / "mine")
+    assert found.remedy == f"sudo install -d -m 700 -o {os.getuid()} {tmp_path}/above/mine"
+    (tmp_path / "file").touch()
+    found = permissions(tmp_path / "file")
+    assert found.remedy == f"move it away: mv {tmp_path}/file {tmp_path}/file.old"
+
+
+def test_a_disk_that_is_mounted_for_reading_alone_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("IMGQ_HOME", os.fspath(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    with disks.read_only(tmp_path):
+        found = machine._permissions()
+    assert found.state == "wrong"
+    assert found.remedy.endswith(f"sudo mount -o remount,rw {tmp_path}")
 
 
 def test_watches_that_run_out_come_with_the_very_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
 import time
+from shlex import quote
 
 from imgq.doctor.verdict import Verdict, note, ok, wrong
 from imgq.paths import places, socket_address
@@ -36,31 +38,83 @@ def _socket() -> Verdict:
         there = os.lstat(folder)
     except OSError:
         return note("socket", f"{address} is not there yet; the daemon makes it")
-    if there.st_uid != os.getuid():
-        return wrong("socket", f"{folder} belongs to another user", "move it away")
-    if not stat.S_ISDIR(there.st_mode) or there.st_mode & 0o022:
-        return wrong("socket", f"{folder} is open to others", f"chmod 700 {folder}")
+    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid():
+        found = f"{folder} is another user's, or no folder"
+        return wrong("socket", found, f"sudo mv {quote(folder)} {quote(folder + '.old')}")
+    if there.st_mode & 0o077:
+        return wrong("socket", f"{folder} is open to others", f"chmod 700 {quote(folder)}")
     return ok("socket", f"{address}, in a private folder")
 
 
 def _permissions() -> Verdict:
-    """Whether imgq's own folders can be written, or made."""
+    """Whether imgq's own folders can be written, or made, and what lies in them can be read and written."""
     here = places()
-    for folder in (os.path.dirname(here.settings), here.data, here.models, here.logs):
-        nearest = _nearest(folder)
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            return wrong(
-                "permissions",
-                f"{folder} cannot be written: {nearest} does not let you",
-                f"make it yours: sudo chown -R {os.getuid()} {nearest}",
-            )
+    folders = (os.path.dirname(here.settings), here.data, here.models, here.logs)
+    for folder in dict.fromkeys(folders):
+        if (found := _unwritable(folder)) is not None:
+            return found
+    for folder in dict.fromkeys(folders):
+        for path in _files(folder):
+            if not os.access(path, os.R_OK | os.W_OK):
+                return wrong("permissions", f"{path} cannot be written", _yours(path))
     return ok("permissions", "imgq's own folders can be written")
 
 
+def _unwritable(folder: str) -> Verdict | None:
+    """What keeps a file from being made in a folder, or the folder itself."""
+    nearest = _nearest(folder)
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            return None
+    except OSError as error:
+        found = f"nothing can be written in {nearest}: {error.strerror}"
+        if error.errno == errno.ENOSPC:
+            # The verdict on the disk tells.
+            return None
+        if error.errno == errno.ENOTDIR:
+            remedy = f"move it away: mv {quote(nearest)} {quote(nearest + '.old')}"
+        elif error.errno == errno.EROFS:
+            remedy = (
+                f"mount its disk for writing: sudo mount -o remount,rw {quote(_mount(nearest))}"
+            )
+        elif error.errno not in (errno.EACCES, errno.EPERM):
+            remedy = "have imgq keep its things elsewhere: IMGQ_HOME names a folder"
+        elif nearest == folder:
+            remedy = _yours(folder)
+        else:
+            # Whatever is above it need not be theirs.
+            remedy = f"sudo install -d -m 700 -o {os.getuid()} {quote(folder)}"
+        return wrong("permissions", found, remedy)
+
+
+def _yours(path: str) -> str:
+    """The command that lets its user read and write it."""
+    if os.lstat(path).st_uid != os.getuid():
+        return f"sudo chown -R {os.getuid()} {quote(path)}"
+    return f"chmod u+rw{'x' * os.path.isdir(path)} {quote(path)}"
+
+
+def _files(folder: str) -> list[str]:
+    """The files that lie directly in it."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(each.path for each in found if each.is_file(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def _mount(path: str) -> str:
+    """Where what can only be read begins."""
+    while path != "/" and os.statvfs(os.path.dirname(path)).f_flag & os.ST_RDONLY:
+        path = os.path.dirname(path)
+    return path
+
+
 def _space() -> Verdict:
-    there = os.statvfs(_nearest(places().data))
+    folder = places().data
+    there = os.statvfs(_nearest(folder))
     free = there.f_bavail * there.f_frsize
-    found = f"{free / 1e9:.1f} GB are free where the index lies"
+    found = f"{free / 1e9:.1f} GB are free in {folder}, where the index lies"
     if free < _LITTLE_SPACE:
         return wrong("disk space", found, "free some: imgq goes on with what it knows until then")
     return ok("disk space", found)
@@ -83,8 +137,8 @@ def _clock() -> Verdict:
     return ok("clock", "the system and the disk agree on the time")
 
 
-def _nearest(folder: str) -> str:
-    """The folder, or the first above it that is there."""
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    return folder
+def _nearest(path: str) -> str:
+    """The path, or the first above it that is there."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path

@@ -83,7 +83,9 @@ def _roots(now: wire.Status) -> Verdict:
         return wrong(
             "folders",
             f"{len(away)} of {len(now.roots)} cannot be read: {os.fsdecode(root.path)} is {root.state}",
-            "connect its disk, or give yourself the right to read it",
+            next(
+                (each.remedy for each in now.degraded if each.path == root.path), "connect its disk"
+            ),
         )
     return ok("folders", f"{len(now.roots)} watched, all can be read")
 
@@ -116,8 +118,9 @@ def _watches(now: wire.Status) -> Iterator[Verdict]:
     if used < _MANY * most:
         yield ok("watches", found)
         return
-    remedy = f"raise the limit: sudo sysctl fs.inotify.max_user_watches={max(4 * most, 1 << 20)}"
-    yield wrong("watches", found, remedy)
+    line = f"fs.inotify.max_user_watches={max(4 * most, 1 << 20)}"
+    keep = f"echo {line} | sudo tee -a /etc/sysctl.d/imgq.conf"
+    yield wrong("watches", found, f"raise the limit: sudo sysctl {line}; for good: {keep}")
 
 
 def _used(pid: int) -> int | None:

@@ -118,7 +118,7 @@ def _weights(settings: Settings) -> Verdict:
             "weights",
             "wrong",
             f"those of {settings.model} are not on disk",
-            f"`imgq model pull {settings.model}`, or `imgq model add NAME --weights FILE`",
+            f"`imgq model pull {settings.model}`, or `imgq model add {settings.model} --weights FILE`",
         )
     try:
         weights.require_own(found)

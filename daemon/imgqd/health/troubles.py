@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -124,7 +126,7 @@ def _of_the_folders(daemon: Daemon) -> Iterator[wire.Trouble]:
             code="denied",
             path=path,
             message=f"{in_words(path)} {_why_denied(path)}; what was known in it is kept",
-            remedy="give yourself the right to read it, or leave it out with `exclude`",
+            remedy=_for_denied(path),
         )
     for path in daemon.roots.offline():
         reason = daemon.roots.reason(path)
@@ -132,8 +134,31 @@ def _of_the_folders(daemon: Daemon) -> Iterator[wire.Trouble]:
             code="offline",
             path=path,
             message=f"{in_words(path)} is offline: {reason}; its pictures are kept",
-            remedy="connect it again; where it is meant to be so, `imgq check --repair DIR`",
+            remedy=_for_absent(path, reason),
         )
+
+
+def _for_denied(path: bytes) -> str:
+    if len(path) > reach.LONGEST_FOLDER:
+        return "leave it out with `exclude`, or give folders shorter names"
+    return (
+        f"let yourself read it, as by `chmod u+rx {_quoted(path)}`, or leave it out with `exclude`"
+    )
+
+
+def _for_absent(path: bytes, reason: str) -> str:
+    """What ends it for good depends on whether anything is there."""
+    if reason == os.strerror(errno.EACCES):
+        return f"let yourself read it, as by `chmod u+rx {_quoted(path)}`, or `imgq remove {_quoted(path)}`"
+    if reason == os.strerror(errno.ENOENT):
+        return f"connect it again; where it is gone for good, `imgq remove {_quoted(path)}`"
+    return f"connect it again; where it is meant to be so, `imgq check --repair {_quoted(path)}`"
+
+
+def _quoted(path: bytes) -> str:
+    """As a shell reads it, unless it is too long to tell."""
+    words = os.fsdecode(path)
+    return shlex.quote(words) if len(words) <= LONGEST_NAMED else "DIR"
 
 
 def _why_denied(path: bytes) -> str:

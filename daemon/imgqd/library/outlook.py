@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from imgq import wire
 
@@ -52,7 +53,7 @@ def _absent(why: OSError | RuntimeError) -> wire.Trouble:
     return wire.Trouble(
         code="no_watcher",
         message=f"no folder can be watched, changes are found by scanning: {_words(why)}",
-        remedy="raise it: sudo sysctl fs.inotify.max_user_instances=1024"
+        remedy=_raised("max_user_instances", 1024)
         if limited
         else "it is tried again; `imgq logs` tells more",
     )
@@ -64,7 +65,7 @@ def _refused(number: int, folders: frozenset[bytes]) -> wire.Trouble:
             code="watch_limit",
             message=f"not every folder can be watched, {len(folders)} are beyond the system's limit; "
             "changes there are found by scanning",
-            remedy="raise it: sudo sysctl fs.inotify.max_user_watches=1048576",
+            remedy=_raised("max_user_watches", 1 << 20),
         )
     return wire.Trouble(
         code="unwatched",
@@ -72,6 +73,18 @@ def _refused(number: int, folders: frozenset[bytes]) -> wire.Trouble:
         message=f"not every folder can be watched, {len(folders)} as {os.fsdecode(min(folders))}: "
         f"{os.strerror(number)}; changes there are found by scanning",
         remedy="it is tried again; `imgq logs` tells more",
+    )
+
+
+def _raised(name: str, least: int) -> str:
+    """The command that raises a limit of inotify, to more than there is; and what keeps it so."""
+    try:
+        now = int(Path("/proc/sys/fs/inotify", name).read_text())
+    except (OSError, ValueError):
+        now = 0
+    line = f"fs.inotify.{name}={max(least, 4 * now if now >= least else 0)}"
+    return (
+        f"raise it: sudo sysctl {line}; for good: echo {line} | sudo tee -a /etc/sysctl.d/imgq.conf"
     )
 
 
