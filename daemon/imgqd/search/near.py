@@ -98,17 +98,18 @@ class _Table:
         self._place, self._reach = sketch[:, 0], np.sqrt((1 - least) * energy) + _SLACK
 
     def runs(self, taken: npt.NDArray[np.bool_]) -> Iterator[_Run]:
-        """All pairs, or as long as they are too many those of a few rows at a time, without the taken."""
-        count, start = len(self._left), 0
+        """All pairs, or where they are too many those of a few rows at a time, without the taken."""
+        count, start, rows = len(self._left), 0, _AT_ONCE
         if (pairs := self._in_reach()) is not None:
             yield _run(0, count, *pairs)
             return
-        while start < count:
-            end = min(start + _AT_ONCE, count)
-            while (pairs := self._of_rows(start, end, taken)) is None:
-                end = start + max((end - start) // 8, 1)
+        while len(free := np.flatnonzero(~taken[start:]) + start):
+            right = self._right[free].T.copy()
+            while (pairs := self._of_rows(free, right, rows)) is None:
+                rows = max(rows // 4, 1)
+            end = int(free[:rows][-1]) + 1
             yield _run(start, end, *pairs)
-            start = end
+            start, rows = end, min(2 * rows, _AT_ONCE)
 
     def _in_reach(self) -> tuple[Rows, Rows] | None:
         """Of all rows; None where there are too many."""
@@ -129,17 +130,16 @@ class _Table:
                     return None
         return found.all()
 
-    def _of_rows(
-        self, start: int, end: int, taken: npt.NDArray[np.bool_]
-    ) -> tuple[Rows, Rows] | None:
-        """Of those with later ones; None where there are too many for so many rows."""
-        found = _Pairs(_MOST_PAIRS if end - start > 1 else len(self._left))
-        right = self._right.T
-        for at in range(start, len(self._left), _AT_ONCE):
-            rows, columns = np.nonzero(self._left[start:end] @ right[:, at : at + _AT_ONCE] >= 0)
-            ones, others = rows + start, columns + at
-            fresh = (others > ones) & ~taken[ones] & ~taken[others]
-            if not found.add(ones[fresh], others[fresh]):
+    def _of_rows(self, free: Rows, right: Floats, rows: int) -> tuple[Rows, Rows] | None:
+        """Of the first rows with later ones, among those that are free; None where there are too many for
+        so many rows. right: the latter's, by columns."""
+        found = _Pairs(_MOST_PAIRS if rows > 1 else len(free))
+        left = self._left[free[:rows]]
+        for at in range(0, len(free), _AT_ONCE):
+            near = left @ right[:, at : at + _AT_ONCE] >= 0
+            # Those that come before a row, and itself, are not behind it.
+            ones, others = np.nonzero(np.triu(near, 1 - at) if at < rows else near)
+            if not found.add(free[ones], free[others + at]):
                 return None
         return found.all()
 
