@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -170,6 +171,17 @@ def test_installed_alone_the_client_asks_a_daemon(wheel: Path, home: Home, tmp_p
         done = subprocess.run([str(imgq), *words], env=environment, capture_output=True, text=True)
         assert "Traceback" not in done.stderr
         assert "ModuleNotFoundError" not in done.stderr
+    # What only the daemon's package can do says so, and does nothing.
+    empty = environment | {"IMGQ_HOME": str(tmp_path / "other"), "HOME": str(tmp_path / "user")}
+    (tmp_path / "user").mkdir()
+    python = imgq.with_name("python")
+    for command in ([imgq, "start"], [imgq, "service", "install"], [python, "-m", "imgqd"]):
+        done = subprocess.run(command, env=empty, capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (4, False)
+        assert "this is the client alone\nhint: the daemon comes with: pip install" in done.stderr
+    assert os.listdir(tmp_path / "user") == []
+    done = subprocess.run([imgq, "doctor"], env=empty, capture_output=True, text=True)
+    assert "no daemon is running\n                   the daemon comes with" in done.stdout
 
 
 def test_the_version_stands_in_one_place() -> None:

@@ -42,5 +42,7 @@ def require() -> None:
 
     if find_spec("imgqd") is None or find_spec("apsw") is None:
         raise CannotStart(
-            "this is the client alone", "the daemon comes with: pip install 'imgq[daemon]'"
+            "this is the client alone",
+            "the daemon comes with: pip install 'imgq[daemon]'; that of another machine is asked by"
+            " `imgq --socket tcp://HOST`",
         )

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from imgq import lifetime
+from imgq import lifetime, package
 from imgq import service as services
 
 
@@ -19,6 +19,7 @@ def service() -> None:
 @service.command()
 def install() -> None:
     """Start imgqd now, and whenever you log in."""
+    package.require()
     if not (services.in_charge() and services.status().running):
         # A daemon started by hand would hold the lock that the service needs.
         lifetime.end()
