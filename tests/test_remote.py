@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import select
 import shutil
 import socket
@@ -161,6 +162,7 @@ def test_what_is_the_owners_is_refused_to_a_reader(
 ) -> None:
     said = nas.reader.done(*words, code=4)
     assert f"{request_name} needs the right 'full', and this key has 'read'" in said
+    assert re.search("hint: at the daemon's machine: `imgq keys allow [0-9a-f]{64} --full`", said)
 
 
 def test_one_with_the_full_right_does_what_the_owner_does(nas: Nas) -> None:
@@ -505,6 +507,8 @@ def test_a_daemon_that_cannot_listen_answers_all_the_same_and_says_so(new_home: 
         (trouble,) = (each for each in home.status().degraded if each.code == "listen")
         assert address in trouble.message
         assert "in use" in trouble.message
+        port = int(address.rpartition(":")[2])
+        assert f"`imgq config set listen tcp://127.0.0.1:{port + 1}`" in trouble.remedy
     until(lambda: not home.status().degraded, "it to listen")
 
 

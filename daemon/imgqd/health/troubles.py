@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgq import wire
 from imgq.errors import StoreDamaged, StoreError, StoreFull
+from imgq.paths import host_and_port
 from imgqd.library import reach
 
 if TYPE_CHECKING:
@@ -115,8 +116,20 @@ def _of_the_gate(daemon: Daemon) -> Iterator[wire.Trouble]:
         yield wire.Trouble(
             code="listen",
             message=f"nobody is listened to on {gate.listen}: {gate.trouble}",
-            remedy="it is tried again by itself; `imgq config set listen tcp://ADDRESS:PORT` has another",
+            remedy=_for_deaf(gate.listen, gate.trouble),
         )
+
+
+def _for_deaf(listen: str, trouble: str) -> str:
+    host, port = host_and_port(listen)
+    host = f"[{host}]" if ":" in host else host
+    if trouble == os.strerror(errno.EADDRINUSE):
+        port, why = port + 1 if port < 65535 else port - 1, "it is tried again by itself"
+    elif trouble == os.strerror(errno.EADDRNOTAVAIL):
+        host, why = "0.0.0.0", "this machine has no such address"
+    else:
+        return "it is tried again by itself; `imgq logs` tells more"
+    return f"{why}; `imgq config set listen tcp://{host}:{port}` has it listen elsewhere"
 
 
 def _of_the_folders(daemon: Daemon) -> Iterator[wire.Trouble]:

@@ -104,6 +104,10 @@ class Guest(Peer):
     def right(self) -> str | None:
         return self._gate.right(self._curve.guest)
 
+    @property
+    def key(self) -> str:
+        return self._curve.guest.hex()
+
 
 def _read() -> dict[str, str]:
     try:

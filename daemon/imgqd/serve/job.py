@@ -79,7 +79,7 @@ class Job:
             self.number = wire.request_number(frame)
             raise
         del frame
-        rights.require(self.peer.right, request)
+        rights.require(self.peer.right, request, self.peer.key)
         self._replies = self._answer(request)
         self._next = next(self._replies, None)
 

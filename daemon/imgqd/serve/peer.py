@@ -78,6 +78,11 @@ class Peer:
         """What it may ask for, now; None where it may nothing any more."""
         return FULL
 
+    @property
+    def key(self) -> str:
+        """By which it is known, 64 hex digits; empty where it needs none."""
+        return ""
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

@@ -40,13 +40,15 @@ NEEDS: dict[type[wire.Request], str] = {
 }
 
 
-def require(right: str | None, request: wire.Request) -> None:
+def require(right: str | None, request: wire.Request, key: str = "KEY") -> None:
     """right: what the client has, None where its key is no longer allowed. Raises Refused."""
     if right is None:
-        raise Refused("this key is no longer allowed", "`imgq keys allow` at the daemon's machine")
+        raise Refused(
+            "this key is no longer allowed", f"at the daemon's machine: `imgq keys allow {key}`"
+        )
     needed = NEEDS.get(type(request), FULL)
     if right not in (needed, FULL):
         raise Refused(
             f"{type(request).__name__} needs the right {needed!r}, and this key has {right!r}",
-            "at the daemon's machine: `imgq keys allow PUBLIC --full`",
+            f"at the daemon's machine: `imgq keys allow {key} --full`",
         )
