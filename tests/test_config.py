@@ -155,6 +155,7 @@ def test_a_value_of_the_wrong_kind_is_named(tmp_path: Path, line: str) -> None:
         (b"batch_size = true\n", "batch_size is a whole number, not true"),
         (b"model = '" + b"x" * 1000 + b"'\ndecoders = '" + b"y" * 1000 + b"'\n", "not 'yyy"),
         (b"exclude = ['*.tmp', '!']\n", "settings.toml, line 1: exclude: "),
+        (b"'' = 1\n", "settings.toml, line 1: there is no setting ''"),
         (b"listen = 'tcp://nas:7571'\n", "'tcp://nas:7571' is not like tcp://0.0.0.0:7571"),
     ],
 )

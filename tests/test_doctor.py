@@ -78,7 +78,8 @@ def test_weights_that_are_not_there_are_told(home: Home) -> None:
     home.settings('model = "fast"\noffline = true\n')
     weights = examined(home, 1)["weights"]
     assert weights["state"] == "wrong"
-    assert "imgq model pull fast" in weights["remedy"]
+    assert "`imgq config set offline false && imgq model pull fast`" in weights["remedy"]
+    assert "`imgq model add fast --weights FILE`" in weights["remedy"]
 
 
 def test_weights_that_were_changed_are_told(

@@ -128,7 +128,7 @@ def bounds(name: str) -> Bounds:
     return found
 
 
-def load(path: str, but: str = "") -> Settings:
+def load(path: str, but: str | None = None) -> Settings:
     """The settings in force; but: a key that is about to be set, whatever it is. Raises SettingsError that
     names the key and its line."""
     try:
@@ -138,7 +138,7 @@ def load(path: str, but: str = "") -> Settings:
     return parsed(path, text, but)
 
 
-def parsed(path: str, text: str, but: str = "") -> Settings:
+def parsed(path: str, text: str, but: str | None = None) -> Settings:
     """The settings that the text of a file says. Raises SettingsError."""
     try:
         values = tomllib.loads(text)

@@ -114,11 +114,17 @@ def _weights(settings: Settings) -> Verdict:
 
     found = card.load(places().models, settings.model)
     if found is None:
+        pull, add = (
+            f"imgq model pull {settings.model}",
+            f"imgq model add {settings.model} --weights FILE",
+        )
+        # It would be refused.
+        allow = "imgq config set offline false && " * settings.offline
         return Verdict(
             "weights",
             "wrong",
             f"those of {settings.model} are not on disk",
-            f"`imgq model pull {settings.model}`, or `imgq model add {settings.model} --weights FILE`",
+            f"`{allow}{pull}`, or `{add}`",
         )
     try:
         weights.require_own(found)
