@@ -250,9 +250,9 @@ def _use_model(daemon: Daemon, name: str, keep: bool) -> Iterator[wire.Reply]:
 
 def _drop_model(daemon: Daemon, name: str) -> Iterator[wire.Reply]:
     """One that is coming is wanted no longer."""
-    coming = daemon.spaces.coming
+    wanted = daemon.changing.wanted
     daemon.changing.drop(name)
-    if coming is not None and daemon.spaces.coming is None:
+    if daemon.changing.wanted != wanted:
         remember_model(daemon.life.places, daemon.card.name)
     yield wire.Noted()
 

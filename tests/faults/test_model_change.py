@@ -293,15 +293,19 @@ def test_one_whose_weights_are_gone_at_a_start_goes_on_when_they_are_back(home: 
     assert change_trouble(home) == ""
 
 
-def test_whoever_gives_up_one_whose_weights_are_gone_is_told_of_it_no_more(home: Home) -> None:
+@pytest.mark.parametrize("given_up", [wire.UseModel(name="builtin"), wire.DropModel(name="second")])
+def test_whoever_gives_up_one_whose_weights_are_gone_is_told_of_it_no_more(
+    home: Home, given_up: wire.Request
+) -> None:
     tell(home, "second", "waits")
     use(home, "second")
     home.kill()
     (home.folder / "home" / "models" / "second.safetensors").unlink()
     home.start()
     assert "`imgq model use builtin` ends it" in change_trouble(home)
-    use(home, "builtin")
+    home.ask(given_up)
     assert change_trouble(home) == ""
+    assert 'model = "builtin"' in (home.folder / "home" / "settings.toml").read_text()
     until(lambda: change._models_in(home) == 1, "an end of what was made")
 
 

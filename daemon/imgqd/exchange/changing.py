@@ -160,6 +160,8 @@ class Changing(threading.Thread):
         if model is None:
             there = ", ".join(held.model.name for held in beside) or "no other model"
             raise UsageError(f"no vectors of {name} are held", f"there are those of {there}")
+        if name == self._missing:
+            self._missing = None
         store.hold_model(model, "left")
         self._leaving.look_again()
         self._awake.set()
