@@ -30,6 +30,12 @@ def ends() -> Iterator[Ends]:
     channel.close()
 
 
+def pair() -> tuple[Channel, Channel]:
+    """The daemon's end, and a child's."""
+    ours, theirs = Channel.pair()
+    return Channel(ours), Channel.inherited(theirs.detach())
+
+
 def framed(body: bytes) -> bytes:
     return struct.pack("<I", len(body)) + body
 
@@ -50,7 +56,7 @@ def test_a_message_comes_as_it_went() -> None:
 
 
 def test_a_descriptor_comes_with_its_message() -> None:
-    ours, theirs = map(Channel, Channel.pair())
+    ours, theirs = pair()
     reading, writing = os.pipe()
     ours.send({"take": "this"}, reading)
     ours.send({"take": "nothing"})
@@ -67,7 +73,7 @@ def test_a_descriptor_comes_with_its_message() -> None:
 
 
 def test_several_descriptors_come_in_their_order() -> None:
-    ours, theirs = map(Channel, Channel.pair())
+    ours, theirs = pair()
     pipes = [os.pipe() for _ in range(MOST_DESCRIPTORS)]
     ours.send({"take": "these"}, *(reading for reading, _ in pipes))
     message, copies = theirs.receive(PATIENCE_S)
@@ -180,15 +186,25 @@ def test_descriptors_that_come_with_nonsense_are_closed(ends: Ends, data: bytes)
     assert descriptors() == before
 
 
-def test_descriptors_that_nobody_asked_for_are_counted(ends: Ends) -> None:
+@pytest.mark.parametrize("count", [1, 50])
+def test_no_descriptor_comes_from_a_child(ends: Ends, count: int) -> None:
     channel, other = ends
     before = descriptors()
-    socket.send_fds(other, [framed(msgpack.packb({}))], [0] * 50)
-    _, strays = channel.receive(PATIENCE_S)
-    assert 1 <= len(strays) <= MOST_DESCRIPTORS
-    for stray in strays:
-        os.close(stray)
+    socket.send_fds(other, [framed(msgpack.packb({}))], [0] * count)
+    with pytest.raises(ChannelClosed, match="nobody asked for"):
+        channel.receive(PATIENCE_S)
     assert descriptors() == before
+
+
+def test_a_child_takes_no_more_descriptors_than_it_is_given_at_most() -> None:
+    ours, theirs = pair()
+    before = descriptors()
+    ours.send({}, *[0] * 50)
+    with pytest.raises(ChannelClosed):
+        theirs.receive(PATIENCE_S)
+    assert descriptors() == before
+    ours.close()
+    theirs.close()
 
 
 def test_the_other_side_may_be_gone(ends: Ends) -> None:

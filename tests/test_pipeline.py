@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,17 @@ from imgqd.embedder.tower import Ready
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.messages import Look, Undecoded, Unseen
-from imgqd.records import Failed, Failure, Gone, Ignored, Indexed, PixelSpec, Stamp
-from one_file import pretend_at
+from imgqd.records import (
+    Failed,
+    Failure,
+    Gone,
+    Ignored,
+    Indexed,
+    PixelSpec,
+    Precedent,
+    Stamp,
+)
+from one_file import dying_at
 from pictures import encoded, jpeg, painted
 
 DIM = 4
@@ -116,7 +126,7 @@ class Known:
 
     def __init__(self) -> None:
         self.vectors: dict[bytes, np.ndarray] = {}
-        self.failures: dict[bytes, Failure] = {}
+        self.failures: dict[bytes, Precedent] = {}
         self.asked: Callable[[bytes], None] = lambda _: None
 
     def memory(self) -> Memory:
@@ -324,7 +334,8 @@ def test_what_failed_before_is_not_decoded_again(
     pipeline: Pipeline, known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = jpeg(tmp_path / "blue.jpg", "blue")
-    known.failures[hash_of(path)] = Failure("unsupported", "a known reason")
+    failure = Failure("unsupported", "a known reason")
+    known.failures[hash_of(path)] = Precedent(failure, is_final=True)
     monkeypatch.setattr(Decoder, "decode", None)
     change = made_of(pipeline, path).change
     assert isinstance(change, Failed)
@@ -519,7 +530,7 @@ def test_the_twins_of_a_broken_picture_wait_until_that_is_known(
     assert first.tried
     assert first.hash is not None
     until(lambda: len(pipeline.twins._waiting[first.hash]) == 4, "the twins to wait")
-    known.failures[first.hash] = first.failure
+    known.failures[first.hash] = Precedent(first.failure, is_final=True)
     for twin in pipeline.twins.part(first.hash):
         pipeline.submit(twin.job)
     changes = [result(pipeline).change for _ in range(4)]
@@ -854,9 +865,7 @@ def test_a_decoder_that_dies_of_one_of_several_pictures_costs_that_one(
     def dying(self: Decoder, files: Sequence[Unseen | Undecoded]) -> object:
         names = [os.readlink(f"/proc/self/fd/{file.descriptor}") for file in files]
         if str(tmp_path / "poison.jpg") in names:
-            os.kill(self.pid, signal.SIGSTOP)
-            pretend_at(self, names.index(str(tmp_path / "poison.jpg")))
-            threading.Timer(0.05, lambda: os.kill(self.pid, signal.SIGKILL)).start()
+            return dying_at(real, self, files, names.index(str(tmp_path / "poison.jpg")))
         return real(self, files)
 
     monkeypatch.setattr(Decoder, job_name, dying)
@@ -871,20 +880,50 @@ def test_a_decoder_that_dies_of_one_of_several_pictures_costs_that_one(
     assert poison.failure.kind == "crashed"
     assert len(found) == 6
     assert all(isinstance(change, Indexed) for change in found.values())
-    assert pipeline.restarts
+    assert pipeline.restarts == 1
 
 
-def test_after_a_decoder_is_lost_files_are_read_one_by_one(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def are_new(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """How many pictures were decoded together, each time, and whether by a decoder that had read none."""
+    found: list[tuple[int, bool]] = []
+    real = Decoder.decode
+
+    def noted(self: Decoder, files: Sequence[Undecoded]) -> object:
+        found.append((len(files), self.is_new))
+        return real(self, files)
+
+    monkeypatch.setattr(Decoder, "decode", noted)
+    return found
+
+
+def test_what_a_decoder_was_lost_on_is_for_a_new_one_alone(
+    new_pipeline: Callable[..., Pipeline], are_new: list[tuple[int, bool]], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(reading, "SINGLY_S", 1000.0)
-    path = jpeg(tmp_path / "small.jpg")
-    reader = pipeline.lanes[0]._shop.reader
-    assert isinstance(made_of(pipeline, path).change, Indexed)
-    assert reader.goes_with_others(job(path))
-    kill_decoder(pipeline)
-    assert isinstance(made_of(pipeline, path).change, Indexed)
-    assert not reader.goes_with_others(job(path))
+    """Nothing that another picture did to a decoder can be its fault then."""
+    pipeline = new_pipeline()
+    suspect = replace(job(jpeg(tmp_path / "suspect.jpg", 100), Urgency.FRESH), alone=True)
+    for number in range(3):
+        pipeline.submit(job(jpeg(tmp_path / f"fresh-{number}.jpg", number), Urgency.FRESH))
+    pipeline.submit(suspect)
+    for number in range(3):
+        pipeline.submit(job(jpeg(tmp_path / f"{number}.jpg", 10 + number)))
+    pipeline.start()
+    assert all(isinstance(result(pipeline).change, Indexed) for _ in range(7))
+    assert are_new.count((1, True)) == 1
+    assert are_new.index((1, True)) > 0
+    assert sum(count for count, _ in are_new) == 7
+    assert pipeline.restarts == 0
+
+
+def test_so_are_the_same_bytes_under_another_name(
+    pipeline: Pipeline, known: Known, are_new: list[tuple[int, bool]], tmp_path: Path
+) -> None:
+    assert isinstance(made_of(pipeline, jpeg(tmp_path / "other.jpg", 1)).change, Indexed)
+    copy = jpeg(tmp_path / "copy.jpg", 2)
+    known.failures[hash_of(copy)] = Precedent(Failure("crashed", "once"), is_final=False)
+    assert isinstance(made_of(pipeline, copy).change, Indexed)
+    assert are_new == [(1, True), (1, True)]
 
 
 def test_a_decoder_that_does_not_start_is_tried_again(

@@ -22,6 +22,7 @@ from imgqd.records import (
     Metadata,
     Moved,
     Notes,
+    Precedent,
     Stamp,
 )
 from imgqd.store import Committed, Identity, Root, Store
@@ -73,6 +74,10 @@ def reused(path: bytes, n: int) -> Indexed:
 
 def failed(path: bytes, kind: FailureKind, n: int = 7) -> Failed:
     return Failed(path, stamp(n), Failure(kind, "broken"), hash_of(n))
+
+
+def final(kind: FailureKind) -> Precedent:
+    return Precedent(Failure(kind, "broken"), is_final=True)
 
 
 def commit(store: Store, *changes: Change, now: float = 100.0) -> Committed:
@@ -305,9 +310,9 @@ def test_attempts_count_while_it_is_the_same_trouble_with_the_same_bytes(store: 
         return entry.ledger.attempts, entry.ledger.first_seen, entry.ledger.last_seen
 
     assert attempts(failed(b"/r/x", "crashed"), 1) == (1, 1, 1)
-    assert store.failed_hash(hash_of(7)) is None
+    assert store.failed_hash(hash_of(7)) == Precedent(Failure("crashed", "broken"), is_final=False)
     assert attempts(failed(b"/r/x", "timeout"), 2) == (2, 1, 2)
-    assert store.failed_hash(hash_of(7)) == Failure("timeout", "broken")
+    assert store.failed_hash(hash_of(7)) == final("timeout")
     assert attempts(failed(b"/r/x", "crashed", n=8), 3) == (1, 1, 3)
     assert attempts(failed(b"/r/x", "unreadable", n=8), 4) == (1, 1, 4)
     assert attempts(failed(b"/r/x", "unreadable", n=8), 5) == (2, 1, 5)
@@ -323,7 +328,7 @@ def test_attempts_at_the_same_bytes_count_under_whatever_path(store: Store) -> N
     assert attempts() == {b"x": 1, b"z": 1}
     commit(store, failed(b"/r/y", "timeout"))
     assert attempts() == {b"x": 1, b"y": 2, b"z": 1}
-    assert store.failed_hash(hash_of(7)) == Failure("timeout", "broken")
+    assert store.failed_hash(hash_of(7)) == final("timeout")
     # What is only known of them is no attempt.
     for _ in range(2):
         commit(store, replace(failed(b"/r/x", "timeout"), tried=False))
@@ -334,7 +339,7 @@ def test_attempts_at_the_same_bytes_count_under_whatever_path(store: Store) -> N
 
 def test_failure_is_final_for_its_decoder_alone(store: Store, tmp_path: Path) -> None:
     commit(store, failed(b"/r/x", "damaged"))
-    assert store.failed_hash(hash_of(7)) == Failure("damaged", "broken")
+    assert store.failed_hash(hash_of(7)) == final("damaged")
     newer = Store.open(tmp_path / "index.db", "decoder-2")
     assert newer.failed_hash(hash_of(7)) is None
     newer.close()
@@ -355,7 +360,7 @@ def test_the_first_of_many_copies_is_enough_and_its_connection_at_rest(
 
     monkeypatch.setattr(database, "open_reader", counted)
     for _ in range(3):
-        assert store.failed_hash(hash_of(7)) == Failure("damaged", "broken")
+        assert store.failed_hash(hash_of(7)) == final("damaged")
     assert len(opened) <= 1
 
 

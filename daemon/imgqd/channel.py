@@ -23,24 +23,36 @@ MOST_BYTES = 16 << 20
 # A child that does not take a message for so long is as good as gone.
 SEND_S = 30.0
 LOOK_S = 0.1
-# So many descriptors come with a message at most.
+# So many descriptors go to a child with a message at most; none comes from one.
 MOST_DESCRIPTORS = 8
 _LENGTH = struct.Struct("<I")
 T = TypeVar("T")
 
 
 class ChannelClosed(Exception):
-    """The other side is gone, or sent what is no message."""
+    """The other side is gone, or as good as gone."""
+
+
+class NoMessage(ChannelClosed):
+    """The other side sent what is none."""
 
 
 class Channel:
     """One end of the line. Not for several threads at once."""
 
-    def __init__(self, end: socket.socket, send_s: float | None = SEND_S) -> None:
-        """send_s: seconds for which the other side may refuse a message, None for ever."""
+    def __init__(
+        self, end: socket.socket, send_s: float | None = SEND_S, takes_descriptors: bool = False
+    ) -> None:
+        """send_s: seconds for which the other side may refuse a message, None for ever.
+        takes_descriptors: else the kernel lets none in, and a message that has some ends the channel."""
         self._end = end
         self._end.setblocking(False)
         self._send_s = send_s
+        self._space = (
+            socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
+            if takes_descriptors
+            else 0
+        )
         self._patience: Patience | None = None
         self._meanwhile: Callable[[], None] | None = None
 
@@ -53,7 +65,7 @@ class Channel:
     def inherited(cls, descriptor: int) -> Channel:
         """The end that the parent handed over as an open descriptor. The parent may be stopped for as
         long as it likes; where it ends, so does the channel."""
-        return cls(socket.socket(fileno=descriptor), send_s=None)
+        return cls(socket.socket(fileno=descriptor), send_s=None, takes_descriptors=True)
 
     def send(self, message: dict[str, Any], *descriptors: int) -> None:
         """Sends a message, and copies of the descriptors with it."""
@@ -85,7 +97,7 @@ class Channel:
             start = self._start(descriptors)
             (length,) = _LENGTH.unpack(start + self._exactly(_LENGTH.size - len(start)))
             if length > MOST_BYTES:
-                raise ChannelClosed(f"a message of {length} bytes")
+                raise NoMessage(f"a message of {length} bytes")
             return _unpack(self._exactly(length)), descriptors
         except Exception as error:
             for descriptor in descriptors:
@@ -96,20 +108,27 @@ class Channel:
         finally:
             self._meanwhile = None
 
+    def news(self) -> int:
+        """What `poll` tells of it now: POLLIN alone where something has come, and nobody hung up."""
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        return sum(events for _, events in poll.poll(0))
+
     def close(self) -> None:
         self._end.close()
 
     def _start(self, descriptors: list[int]) -> bytes:
         """The first bytes of a message; the descriptors that come with them are put into the list."""
-        space = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
         self._await(select.POLLIN)
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-        start, ancillary, _, _ = self._end.recvmsg(_LENGTH.size, space, flags)
+        start, ancillary, left, _ = self._end.recvmsg(_LENGTH.size, self._space, flags)
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 found = array.array("i")
                 found.frombytes(data[: len(data) - len(data) % found.itemsize])
                 descriptors += found
+        if left & socket.MSG_CTRUNC:
+            raise NoMessage("descriptors that nobody asked for")
         if not start:
             raise ChannelClosed("the other side is gone")
         return start
@@ -158,7 +177,7 @@ def _unpack(body: bytes) -> dict[str, Any]:
     try:
         message = msgpack.unpackb(body, max_map_len=64, max_array_len=65536, max_ext_len=0)
     except (ValueError, msgpack.UnpackException) as error:
-        raise ChannelClosed(f"no message: {error}") from error
+        raise NoMessage(f"no message: {error}") from error
     if not isinstance(message, dict):
-        raise ChannelClosed("no message: not a map")
+        raise NoMessage("no message: not a map")
     return message

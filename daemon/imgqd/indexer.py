@@ -18,7 +18,7 @@ from imgqd.library import reach
 from imgqd.library.dirty import Dirty
 from imgqd.manners.precedence import give_way
 from imgqd.reconcile.backlog import Backlog
-from imgqd.records import Change, Embedded, Failed, Ignored, Indexed, Stamp
+from imgqd.records import LOST, Change, Embedded, Failed, Ignored, Indexed, Stamp
 
 if TYPE_CHECKING:
     from imgqd.exchange.spaces import Spaces
@@ -160,7 +160,7 @@ class Indexer(threading.Thread):
         self._backlog.finish(path, self._dirty.mark)
 
     def _try_later(self, folder: bytes, failed: Failed) -> None:
-        if failed.failure.kind in ("crashed", "timeout"):
+        if failed.failure.kind in LOST:
             self._dirty.mark_later(folder, SECOND_ATTEMPT_S)
         elif failed.failure.kind == "unreadable":
             if self._spaces.memory.is_remote(failed.path):

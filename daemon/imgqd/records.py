@@ -16,6 +16,7 @@ FailureKind = Literal["damaged", "unsupported", "too_large", "crashed", "timeout
 # Faults of the picture itself: final until the file, or the decoder, changes. "crashed" and "timeout"
 # become final at the second attempt; "unreadable" is the disk's fault and is tried again.
 FINAL: frozenset[FailureKind] = frozenset({"damaged", "unsupported", "too_large"})
+LOST: frozenset[FailureKind] = frozenset({"crashed", "timeout"})
 MOST_ATTEMPTS = 2
 
 # The version of what a decoder reads beside the model's pixels: pictures of an older one are read again.
@@ -115,6 +116,14 @@ class Failure:
 
     kind: FailureKind
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Precedent:
+    """What became of the same bytes before. is_final: whether they are not worth another attempt."""
+
+    failure: Failure
+    is_final: bool
 
 
 # What a commit takes: each brings one path of the index up to date with what was seen of it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -12,12 +13,12 @@ import psutil
 import pytest
 import unruly
 
-from conftest import Home, until
+from conftest import PATIENCE_S, Home, until
 from imgq import wire
 from imgqd.pictures.handle import MOST_TOGETHER, Decoder, DecoderLost
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.messages import Look, Undecoded, Unseen
-from imgqd.records import PixelSpec
+from imgqd.records import Metadata, PixelSpec
 from pictures import encoded, jpeg, painted
 
 NewHome = Callable[..., Home]
@@ -39,16 +40,22 @@ def unruly_home(new_home: NewHome) -> Home:
 def start(home: Home) -> wire.Status:
     """The status when the decoder is an unruly one, and has done a first picture."""
     home.start()
-    until(lambda: home.status().model.state != "loading", "what is planted")
     home.watch()
-    found = until(lambda: decoder(home), "a decoder")
-    if not is_unruly(found):
-        with suppress(psutil.NoSuchProcess):
-            found.kill()
+    end_the_first(home)
     jpeg(home.pictures / "first.jpg", 1)
     home.settle()
     until(lambda: is_unruly(decoder(home)), "an unruly decoder")
     return home.status()
+
+
+def end_the_first(home: Home) -> None:
+    """What it is followed by is planted. It must be at rest."""
+    until(lambda: home.status().model.state != "loading", "what is planted")
+    found = until(lambda: decoder(home), "a decoder")
+    if not is_unruly(found):
+        with suppress(psutil.NoSuchProcess):
+            found.kill()
+            until(lambda: found.status() == psutil.STATUS_ZOMBIE, "its end")
 
 
 def is_unruly(decoder: psutil.Process | None) -> bool:
@@ -86,7 +93,8 @@ def errors(home: Home) -> dict[Path, wire.FileError]:
         ("fill memory", "crashed", "for want of memory"),
         ("hang", "timeout", "longer than 3 s"),
         ("close the pipe", "crashed", "hung up"),
-        ("say garbage", "crashed", "crashed"),
+        ("say garbage", "crashed", "answered with a message of"),
+        ("answer nonsense", "crashed", "answered with a failure of no kind"),
     ],
 )
 def test_fault_55_what_a_picture_does_to_its_decoder_costs_that_picture(
@@ -144,6 +152,36 @@ def test_fault_56_a_poison_is_tried_twice_in_all(unruly_home: Home) -> None:
     assert home.log.count("Segmentation fault") == 1, "one line a problem"
 
 
+@pytest.mark.parametrize("act", ["say garbage", "answer nonsense", "segfault"])
+def test_fault_56_so_is_one_amid_others_which_lose_nothing(unruly_home: Home, act: str) -> None:
+    """The daemon is killed between the two attempts."""
+    home = unruly_home
+    home.environment["IMGQ_TEST_TEXT"] = "killed_after_one:FakeTexts"
+    start(home)
+    home.ask(wire.Pause())
+    good = [jpeg(home.pictures / f"{number}.jpg", number) for number in range(2 * MOST_TOGETHER)]
+    bad = poison(home.pictures, act)
+    until(lambda: home.status().index.pending == len(good) + 1, "all of them")
+    (paused,) = home.folder.rglob("paused")
+    pause = paused.read_bytes()
+    home.ask(wire.Resume())
+    assert home.daemon is not None
+    assert home.daemon.wait(PATIENCE_S) == -signal.SIGKILL
+    paused.write_bytes(pause)
+    home.environment["IMGQ_TEST_TEXT"] = "small_patience:FakeTexts"
+    home.start()
+    end_the_first(home)
+    assert [error.attempts for error in errors(home).values()] == [1]
+    home.ask(wire.Resume())
+    for _ in range(2):
+        home.settle()
+        assert {*good} < {*home.indexed()}
+        assert {path: error.attempts for path, error in errors(home).items()} == {bad: 2}
+        assert home.stop() == 0
+        home.start()
+    assert (home.folder / "lost").read_text().splitlines() == [bad.name] * 2
+
+
 def test_a_decoder_serves_some_pictures_and_makes_way(unruly_home: Home) -> None:
     home = unruly_home
     restarts = start(home).counters.restarts
@@ -170,13 +208,14 @@ class Unruly(Decoder):
         ("fill memory", "crashed"),
         ("hang", "timeout"),
         ("close the pipe", "crashed"),
+        ("say garbage", "crashed"),
+        ("answer nonsense", "crashed"),
     ],
 )
 @pytest.mark.parametrize("number", [0, 2, MOST_TOGETHER - 1])
 def test_which_of_several_a_decoder_was_lost_at_is_known(
     tmp_path: Path, act: str, kind: str, number: int
 ) -> None:
-    """One that says garbage goes on, and may be at another by the time that it is heard."""
     paths = [jpeg(tmp_path / f"{each}.jpg", each) for each in range(MOST_TOGETHER)]
     paths[number] = poison(tmp_path, act)
     decoder = Unruly(PixelSpec(16, 16), MOST_TOGETHER, Limits(deadline_s=0.5))
@@ -186,5 +225,6 @@ def test_which_of_several_a_decoder_was_lost_at_is_known(
         assert all(isinstance(look, Look) and look.candidate for look in looks)
         with pytest.raises(DecoderLost) as lost:
             decoder.decode([Undecoded(each, slot) for slot, each in enumerate(opened)])
-    assert (lost.value.failure.kind, lost.value.at) == (kind, number)
+    assert (lost.value.failure.kind, len(lost.value.done)) == (kind, number)
+    assert all(isinstance(each, Metadata) for each in lost.value.done)
     decoder.close()

@@ -6,10 +6,13 @@ import ctypes
 import mmap
 import os
 import signal
+import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+import msgpack
 
 from imgqd.pictures import decoder
 from imgqd.pictures.decode import decode
@@ -37,6 +40,11 @@ def hang_up() -> None:
     hang()
 
 
+def answer_nonsense() -> None:
+    body = msgpack.packb({"answer": "failed", "kind": "mine", "reason": ""})
+    os.write(CHANNEL, struct.pack("<I", len(body)) + body)
+
+
 def print_much() -> None:
     for _ in range(1600):
         with suppress(BlockingIOError):
@@ -48,8 +56,10 @@ ACTS: dict[bytes, Callable[[], object]] = {
     b"fill memory": fill_memory,
     b"hang": hang,
     b"close the pipe": hang_up,
-    # A length that no message has; the daemon would wait for the rest of one.
+    # A length that no message has; the daemon would wait for the rest of one. Both go on as if they had
+    # said nothing.
     b"say garbage": lambda: os.write(CHANNEL, b"\xff\xff\xff\xff" + os.urandom(1000)),
+    b"answer nonsense": answer_nonsense,
     b"print much": print_much,
 }
 

@@ -59,4 +59,5 @@ class Bench:
             self.lost = self.lost or error
             if not error.at_work:
                 raise
-            return [error.failure if number == error.at else None for number in range(count)]
+            found = [*error.done, error.failure]
+            return found + [None] * (count - len(found))

@@ -31,11 +31,13 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file to bring up to date. `stamp` is what the scan saw of it."""
+    """A file to bring up to date. `stamp` is what the scan saw of it. alone: a decoder was lost on it, by
+    its fault or by that of a picture read before it; it is for one that has read none."""
 
     path: bytes
     stamp: Stamp
     urgency: Urgency = Urgency.BACKLOG
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -65,10 +65,12 @@ class Lane(threading.Thread):
         bench = self._begin()
         while bench is not None and (work := self._next()) is not None:
             self.busy = True
-            self._do(bench, work)
-            if bench.lost is not None or bench.decoder.is_worn:
-                self._leave(bench)
-                bench = self._begin()
+            if isinstance(work, Job) and work.alone and not bench.decoder.is_new:
+                bench = self._another(bench)
+            if bench is not None:
+                self._do(bench, work)
+                if bench.lost is not None or bench.decoder.is_worn:
+                    bench = self._another(bench)
             self.busy = False
         if bench is not None:
             bench.decoder.close()
@@ -104,8 +106,6 @@ class Lane(threading.Thread):
             log.exception("a lane failed on its work: this is a bug")
             for each in works:
                 self._fail(each, Failure("unreadable", f"imgq failed on it: {error}"))
-        if bench.lost is not None:
-            self._shop.reader.read_singly()
         for each in left:
             self._shop.work.put(Turn.of(each))
 
@@ -161,9 +161,10 @@ class Lane(threading.Thread):
             return self._bench
         return None
 
-    def _leave(self, bench: Bench) -> None:
+    def _another(self, bench: Bench) -> Bench | None:
         if bench.lost is not None:
             log.warning("a decoder is replaced: %s", bench.lost.failure.reason)
             self.restarts += 1
         bench.decoder.close()
         self._shop.slabs.retire(bench.slab)
+        return self._begin()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -41,7 +40,6 @@ SILENT_AGAIN_S = 3.0
 STORE_AGAIN_S = 5.0
 # Several files are read together where each is small: nobody waits much longer for one of them.
 SMALL_BYTES = 256 << 10
-SINGLY_S = 10.0
 T = TypeVar("T")
 
 
@@ -62,6 +60,10 @@ class Unknown:
     hashed: Hashed
 
 
+class _Suspect(Exception):
+    """A decoder was lost on these bytes, under another name."""
+
+
 class Reader:
     """For all lanes together."""
 
@@ -69,17 +71,11 @@ class Reader:
         self._memory = memory
         self._disks = disks
         self._out = outlets
-        self._singly_until = 0.0
 
     def goes_with_others(self, job: Job) -> bool:
         """Whether others may be read together with it: from far away each may keep them waiting."""
-        is_small = job.stamp.size <= SMALL_BYTES and time.monotonic() > self._singly_until
-        return is_small and not self._memory.is_remote(job.path)
-
-    def read_singly(self) -> None:
-        """For a while: a decoder was lost. Which of several files it was at it may have told wrongly, and
-        each has its second attempt by itself."""
-        self._singly_until = time.monotonic() + SINGLY_S
+        is_small = job.stamp.size <= SMALL_BYTES
+        return is_small and not job.alone and not self._memory.is_remote(job.path)
 
     def read(self, bench: Bench, jobs: Sequence[Job]) -> list[Job]:
         """Those that are left for another decoder. Raises DecoderLost where all are."""
@@ -110,6 +106,8 @@ class Reader:
         match error:
             case DecoderLost():
                 left.append(job)
+            case _Suspect():
+                left.append(replace(job, alone=True))
             case SilentDisk():
                 self._put(Result(job, again=SILENT_AGAIN_S))
             case StoreError():
@@ -172,8 +170,10 @@ class Reader:
         """Whether its picture is to be decoded; else its result is told, or it waits for its twin."""
         if self._memory.is_known(hashed.hash):
             self._put(Result(hashed.job, hashed.row))
-        elif (failure := self._memory.failure(hashed.hash)) is not None:
-            self._refuse(hashed.job, _failed(hashed, failure, tried=False))
+        elif (before := self._memory.failure(hashed.hash)) is not None and before.is_final:
+            self._refuse(hashed.job, _failed(hashed, before.failure, tried=False))
+        elif before is not None and not hashed.job.alone:
+            raise _Suspect
         elif self._out.twins.is_first(hashed):
             return self._is_still_unknown(hashed)
         return False

@@ -102,7 +102,8 @@ class Making:
                 self._lacks = True
             else:
                 self._under_way[shown.path] = shown.picture
-                self.space.submit(Job(shown.path, shown.stamp, Urgency.BACKLOG))
+                alone = shown.picture.id in self._attempts
+                self.space.submit(Job(shown.path, shown.stamp, Urgency.BACKLOG, alone))
 
     def _take_made(self) -> None:
         changed: list[bytes] = []

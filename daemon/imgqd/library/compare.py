@@ -12,7 +12,7 @@ from imgqd.embedder.reading import STILL_S
 from imgqd.library.scan import Entry
 from imgqd.manners.precedence import give_way
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
-from imgqd.records import Stamp
+from imgqd.records import LOST, Stamp
 from imgqd.store import FileState, Row
 from imgqd.store.files import NAME, Listed, is_at_rest, is_same
 from imgqd.store.files import row as row_of
@@ -29,11 +29,13 @@ AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file that is not as the store knows it; `state` is that of the row at its path, if any."""
+    """A file that is not as the store knows it; `state` is that of the row at its path, if any. suspect:
+    whether a decoder was lost on it."""
 
     path: bytes
     stamp: Stamp
     state: FileState | None
+    suspect: bool = False
 
 
 @dataclass(slots=True)
@@ -109,7 +111,8 @@ class Comparison:
                     found.try_in(wait)
                     continue
             path = above + name
-            seen = Seen(path, Stamp.of(status), row.state if row else None)
+            state = row.state if row else None
+            seen = Seen(path, Stamp.of(status), state, bool(row and _is_suspect(row)))
             wait = 0.0 if path in view.closed else self._unstill(path, seen.stamp)
             if not wait or view.is_known(seen.stamp):
                 yield seen
@@ -192,6 +195,10 @@ def paired(
     while row is not None:
         found.gone.append(row[NAME])
         row = next(known, None)
+
+
+def _is_suspect(row: Row) -> bool:
+    return row.ledger is not None and row.ledger.failure.kind in LOST
 
 
 def is_nothing(name: bytes, status: os.stat_result) -> bool:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import imgqd
-from imgqd.channel import Channel, ChannelClosed
+from imgqd.channel import LOOK_S, Channel
 from imgqd.patience import Patience
 
 _LAST_WORDS = 4096
 _END_S = 2.0
+_MOST_RINGS = 64
 # Where an interpreter finds its libraries; a picture learns no more.
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME")
 # Threads of NumPy's, which comes with camera raw, would begin before Landlock, and escape it.
@@ -36,7 +39,8 @@ class Child:
 
     def __init__(self, program: Sequence[str], *descriptors: int) -> None:
         """Starts `program`, arguments of this interpreter, which gets as its own arguments the
-        descriptor of its end of the channel, then `descriptors`, then this process's id.
+        descriptors of its end of the channel and of a pipe for `await_ring`, then `descriptors`, then
+        this process's id.
 
         Raises OSError.
         """
@@ -44,11 +48,13 @@ class Child:
         ours, theirs = Channel.pair()
         self.channel = Channel(ours)
         self._words, words = os.pipe()
+        self._bell, rope = os.pipe()
+        os.set_blocking(self._bell, False)
         self._last_words = b""
         # A child that prints without end loses its words, instead of its time or our memory.
         os.set_blocking(self._words, False)
         os.set_blocking(words, False)
-        inherited = (theirs.fileno(), *descriptors)
+        inherited = (theirs.fileno(), rope, *descriptors)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", *program, *map(str, inherited), str(os.getpid())],
@@ -65,22 +71,31 @@ class Child:
         except OSError:
             self.channel.close()
             os.close(self._words)
+            os.close(self._bell)
             raise
         finally:
             theirs.close()
             os.close(words)
+            os.close(rope)
         self.pid = self._process.pid
 
     def answer(self, seconds: float, watch: Callable[[], None] | None = None) -> dict[str, Any]:
         """The next message. Raises ChannelClosed, TimeoutError after `seconds` of silence, and what
         `watch` raises, which is called now and then meanwhile."""
-        message, strays = self.channel.receive(seconds, watch)
-        for stray in strays:
-            os.close(stray)
-        if strays:
-            raise ChannelClosed("descriptors that nobody asked for")
+        message, _ = self.channel.receive(seconds, watch)
         self._listen()
         return message
+
+    def await_ring(self, watch: Callable[[], bool]) -> None:
+        """Returns when the child rings, or is gone, or `watch` says so, which is called now and then. To be
+        woken by each of several messages takes longer than to read them."""
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        while not poll.poll(LOOK_S * 1000):
+            if watch():
+                return
+        with suppress(BlockingIOError):
+            os.read(self._bell, _MOST_RINGS)
 
     def is_waiting(self) -> bool:
         """Whether none of its threads works or is stopped; False where the system does not tell."""
@@ -113,6 +128,7 @@ class Child:
         self.channel.close()
         if self._words >= 0:
             os.close(self._words)
+            os.close(self._bell)
             self._words = -1
 
     def _ends(self, seconds: float) -> bool:

@@ -1,8 +1,8 @@
 """A decoder: the child process that opens pictures, one at a time, and trusts none of them.
 
-    python -m imgqd.pictures.decoder CHANNEL SLAB PARENT
+    python -m imgqd.pictures.decoder CHANNEL BELL SLAB PARENT
 
-CHANNEL and SLAB are descriptors, PARENT is the daemon's process id. The messages are in `messages`.
+CHANNEL, BELL and SLAB are descriptors, PARENT is the daemon's process id. The messages are in `messages`.
 Everything a picture needs is loaded before the first one comes.
 """
 
@@ -34,7 +34,7 @@ _WARMING = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "JPEG2000", "BMP", "PPM", "ICO
 
 
 def main(arguments: list[str]) -> None:
-    channel_descriptor, slab_descriptor, parent = map(int, arguments)
+    channel_descriptor, bell, slab_descriptor, parent = map(int, arguments)
     tie_to_parent(parent)
     channel = Channel.inherited(channel_descriptor)
     message, _ = channel.receive()
@@ -43,30 +43,23 @@ def main(arguments: list[str]) -> None:
     prepare()
     _warm()
     channel.send(messages.ready(confine(configuration.limits.memory)))
-    serve(channel, configuration, slab)
+    serve(channel, bell, configuration, slab)
 
 
-def serve(channel: Channel, configuration: Configuration, slab: mmap.mmap) -> None:
-    """Does job after job; returns when the daemon hangs up."""
+def serve(channel: Channel, bell: int, configuration: Configuration, slab: mmap.mmap) -> None:
+    """Does job after job; returns when the daemon hangs up. Rings when one is done."""
     while True:
         try:
             job, descriptors = channel.receive()
         except ChannelClosed:
             return
-        try:
-            answers = []
-            for number, (part, descriptor) in enumerate(
-                zip(job["parts"], descriptors, strict=True)
-            ):
-                # Whoever ends this process now, or it itself, has this one on its conscience.
-                slab[-1] = number
-                alarm(job["alarm_s"])
-                answers.append(_done(job["job"], part, descriptor, configuration, slab))
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        slab[-1] = 0
-        channel.send({"answers": answers})
+        for part, descriptor in zip(job["parts"], descriptors, strict=True):
+            alarm(job["alarm_s"])
+            answer = _done(job["job"], part, descriptor, configuration, slab)
+            # When the file is known, nothing holds it here.
+            os.close(descriptor)
+            channel.send(answer)
+        os.write(bell, b"\0")
         alarm(0)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from imgq.errors import CannotStart
-from imgqd.channel import LOOK_S, MOST_DESCRIPTORS, ChannelClosed
+from imgqd.channel import LOOK_S, MOST_DESCRIPTORS, ChannelClosed, NoMessage
 from imgqd.pictures import messages
 from imgqd.pictures.child import Child
 from imgqd.pictures.footprint import footprint
@@ -37,15 +38,18 @@ Answer = TypeVar("Answer")
 class DecoderLost(Exception):
     """The decoder is gone: close it and make another.
 
-    failure: what to say of the picture it was busy with, and at: which that was of several. at_work:
-    False where it was gone before it got any, which then bear no blame: no attempt counts.
+    failure: what to say of the picture it was busy with, which is the first that it has not answered for.
+    done: what came of those before. at_work: False where it was gone before it got any, which then bear
+    no blame: no attempt counts.
     """
 
-    def __init__(self, kind: FailureKind, reason: str, at_work: bool = True, at: int = 0) -> None:
+    def __init__(
+        self, kind: FailureKind, reason: str, at_work: bool = True, done: Sequence[Any] = ()
+    ) -> None:
         super().__init__(reason)
         self.failure = Failure(kind, one_line(reason, _LONGEST_REASON))
         self.at_work = at_work
-        self.at = at
+        self.done = done
 
 
 class DecoderDied(DecoderLost):
@@ -82,9 +86,8 @@ class Decoder:
         self._pictures = 0
         self._limits = limits or Limits()
         configuration = Configuration(pixels, slots, self._limits)
-        self._slab_bytes = configuration.slab_bytes
         try:
-            self.slab = make_slab(self._slab_bytes)
+            self.slab = make_slab(configuration.slab_bytes)
         except OSError as error:
             raise _cannot_start(str(error)) from error
         try:
@@ -109,7 +112,7 @@ class Decoder:
             return self._ask("look", parts, messages.read_look, seconds)
         except DecoderHung as error:
             # Nothing is decoded here.
-            raise _unread(seconds, error.at) from error
+            raise _unread(seconds, error.done) from error
 
     def decode(self, files: Sequence[Undecoded]) -> list[Metadata | Failure]:
         """Puts the picture in each, of MOST_TOGETHER at most, into its slot of the slab.
@@ -140,6 +143,11 @@ class Decoder:
         self._pictures += 1
         (said,) = self._ask("sidecar", [Part(descriptor, {})], messages.read_noted)
         return said
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no picture can have taken it over."""
+        return self._pictures == 0
 
     @property
     def is_worn(self) -> bool:
@@ -178,73 +186,81 @@ class Decoder:
         if seconds is None:
             seconds = self._limits.deadline_s
         self._hand_over(job, parts, seconds)
-        watch = _Watch(self.pid, self._limits.memory, seconds, self._at)
-        try:
-            answer = self._child.answer(seconds * len(parts), watch)
-            return [read(each) for each in messages.read_answers(answer, len(parts))]
-        except (MemoryError, TimeoutError, ChannelClosed, Nonsense) as error:
-            # It may be at another before it is ended.
-            at = min(self._at(), len(parts) - 1)
-            raise self._lost(error, seconds, at) from error
+        done: list[Answer] = []
 
-    def _lost(self, error: Exception, seconds: float, at: int) -> DecoderLost:
+        def left() -> int:
+            """How many are not answered by now."""
+            while len(done) < len(parts) and self._child.channel.news():
+                done.append(read(self._child.answer(seconds)))
+            return len(parts) - len(done)
+
+        try:
+            self._child.await_ring(_Watch(self.pid, self._limits.memory, seconds, left))
+            while len(done) < len(parts):
+                done.append(read(self._child.answer(seconds)))
+        except (MemoryError, TimeoutError, ChannelClosed, Nonsense) as error:
+            raise self._lost(error, seconds, done) from error
+        return done
+
+    def _lost(self, error: Exception, seconds: float, done: Sequence[Any]) -> DecoderLost:
         """Ends the child, and tells why it had to end."""
         if isinstance(error, TimeoutError):
             waits = self._child.is_waiting()
             self._child.kill()
-            return _unread(seconds, at) if waits else _endless(seconds, at)
-        if isinstance(error, ChannelClosed):
-            return DecoderDied("crashed", f"its decoder crashed: {self._child.end()}", at=at)
+            return _unread(seconds, done) if waits else _endless(seconds, done)
+        if isinstance(error, ChannelClosed) and not isinstance(error, NoMessage):
+            return DecoderDied("crashed", f"its decoder crashed: {self._child.end()}", done=done)
         self._child.kill()
         if isinstance(error, MemoryError):
             # Where the system keeps no process within its limit: macOS.
             reason = f"its decoder took more than {self._limits.memory >> 20} MB of memory"
-            return DecoderDied("crashed", reason, at=at)
-        return DecoderDied("crashed", f"its decoder answered with {error}", at=at)
+            return DecoderDied("crashed", reason, done=done)
+        return DecoderDied("crashed", f"its decoder answered with {error}", done=done)
 
     def _hand_over(self, job: str, parts: Sequence[Part], seconds: float) -> None:
         told = [part.told for part in parts]
         message = {"job": job, "parts": told, "alarm_s": seconds + _GRACE_S}
+        if self._child.channel.news() == select.POLLIN:
+            # It would be taken for what it says of these.
+            self._child.kill()
+            raise DecoderDied("crashed", "a decoder spoke unasked", at_work=False)
         try:
             self._child.channel.send(message, *(part.descriptor for part in parts))
         except ChannelClosed as error:
             how = self._child.end()
             raise DecoderDied("crashed", f"a decoder ended: {how}", at_work=False) from error
 
-    def _at(self) -> int:
-        """Which part the child is at, as it says."""
-        return os.pread(self.slab, 1, self._slab_bytes - 1)[0]
-
 
 class _Watch:
-    """What is looked at while an answer is waited for. Raises MemoryError, and TimeoutError where one
-    part takes longer than it may."""
+    """What is looked at while answers are waited for; says whether there are all. Raises MemoryError, and
+    TimeoutError where one part takes longer than it may."""
 
-    def __init__(self, pid: int, memory: int, seconds: float, at: Callable[[], int]) -> None:
+    def __init__(self, pid: int, memory: int, seconds: float, left: Callable[[], int]) -> None:
         self._pid, self._memory, self._seconds = pid, memory, seconds
-        self._at = at
-        self._part = 0
+        self._left = left
+        self._before: int | None = None
         self._waited = 0.0
 
-    def __call__(self) -> None:
+    def __call__(self) -> bool:
+        # Of waits, not by the clock, which goes on while this process is stopped.
+        left, self._waited = self._left(), self._waited + LOOK_S
+        if left != self._before:
+            self._before, self._waited = left, 0.0
         if footprint(self._pid) > self._memory:
             raise MemoryError
-        # Of waits, not by the clock, which goes on while this process is stopped.
-        part, self._waited = self._at(), self._waited + LOOK_S
-        if part != self._part:
-            self._part, self._waited = part, 0.0
         if self._waited > self._seconds:
             raise TimeoutError
+        return left == 0
 
 
-def _unread(seconds: float, at: int) -> DecoderHung:
+def _unread(seconds: float, done: Sequence[Any]) -> DecoderHung:
     """It is the disk, or the network, that hangs."""
     reason = f"its bytes could not be read within {seconds:.0f} s"
-    return DecoderHung("unreadable", reason, at=at)
+    return DecoderHung("unreadable", reason, done=done)
 
 
-def _endless(seconds: float, at: int) -> DecoderHung:
-    return DecoderHung("timeout", f"decoding it took longer than {seconds:g} s", at=at)
+def _endless(seconds: float, done: Sequence[Any]) -> DecoderHung:
+    return DecoderHung("timeout", f"decoding it took longer than {seconds:g} s", done=done)
 
 
 @cache

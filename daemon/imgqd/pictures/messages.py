@@ -4,16 +4,16 @@ A picture may have taken the decoder over: `read_…` take nothing from its answ
 right kind and size, and raise Nonsense for the rest.
 
     configure {spec, slots, limits}                → ready {missing}
-    job {job, parts, alarm_s} + a descriptor a part → answers, one a part, each as its job has it or
-                                                      failed {kind, reason}
+    job {job, parts, alarm_s} + a descriptor a part → a message a part as soon as it is done, as its job
+                                                      has it or failed {kind, reason}
 
     look: parts {name}                             → looked {hash, candidate}
     decode: {slot}                                 → decoded {metadata}
     sidecar: {}                                    → noted {notes or nothing}
     thumbnail: {longest, form}                     → drawn {picture}
 
-alarm_s: the seconds for a part until the decoder ends by itself. The number of the part that it is at
-stands in the slab's last byte.
+alarm_s: the seconds for a part until the decoder ends by itself. A part that is answered is done: the
+first one that is not is what it is at, whatever it says and does.
 """
 
 from __future__ import annotations
@@ -76,8 +76,7 @@ class Configuration:
 
     @property
     def slab_bytes(self) -> int:
-        """Of all slots, and one that tells which of several files is at work."""
-        return self.slots * self.pixels.nbytes + 1
+        return self.slots * self.pixels.nbytes
 
 
 def configure(configuration: Configuration) -> Message:
@@ -119,16 +118,6 @@ def drawn(picture: bytes) -> Message:
 
 def _said(notes: Notes) -> Message:
     return {name: getattr(notes, name) for name in _NOTES}
-
-
-def read_answers(message: Message, count: int) -> list[Message]:
-    """Those of so many parts, in their order."""
-    found = message.get("answers")
-    if not isinstance(found, list) or len(found) != count:
-        raise Nonsense(f"no answer to this: {str(message.get('answers'))[:40]!r}")
-    if not all(isinstance(each, dict) for each in found):
-        raise Nonsense("answers that are none")
-    return found
 
 
 def read_look(message: Message) -> Look | Failure:

@@ -96,7 +96,7 @@ class Backlog:
         if len(self._under_way) >= self._most:
             self._put_off[os.path.dirname(each.path)][each.state] += 1
             return None
-        job = Job(each.path, each.stamp, urgency)
+        job = Job(each.path, each.stamp, urgency, each.suspect)
         self._under_way[each.path] = _UnderWay(job, each.state)
         return job
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgqd.records import METADATA, Failure, Metadata
+from imgqd.records import LOST, METADATA, Failure, Metadata, Precedent
 from imgqd.store import notes
 from imgqd.store.part import Part, text
 from imgqd.store.records import LedgerEntry, Picture
@@ -45,9 +45,10 @@ class Pictures(Part):
             ).get
             return picture
 
-    def failed_hash(self, hash: bytes, model: Model | None = None) -> Failure | None:
-        """The failure of those bytes, under whatever path, where it is final for the decoder in
-        use, and for the model in use or another."""
+    def failed_hash(self, hash: bytes, model: Model | None = None) -> Precedent | None:
+        """The failure of those bytes, under whatever path: where there is one, that which is final for the
+        decoder in use, and for the model in use or another; else one that a decoder was lost by."""
+        found = None
         with self._database.read() as connection:
             entries = connection.execute(
                 "SELECT kind, reason, attempts, first_seen, last_seen, decoder FROM failures"
@@ -58,8 +59,10 @@ class Pictures(Part):
                 if known.is_final(self.decoder):
                     # The first of many copies will do.
                     entries.close(force=True)
-                    return known.failure
-            return None
+                    return Precedent(known.failure, is_final=True)
+                if known.failure.kind in LOST:
+                    found = Precedent(known.failure, is_final=False)
+            return found
 
     def unnoted(self) -> list[int]:
         """The pictures whose metadata was read by an older imgq, of the newest file first; those on roots

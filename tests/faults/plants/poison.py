@@ -4,8 +4,6 @@ IMGQ_HOME gets a line."""
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from fake_embedder import FakeTexts
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.messages import Undecoded
 from imgqd.records import Failure, Metadata
-from one_file import pretend_at
+from one_file import dying_at
 
 __all__ = ["FakeTexts"]
 
@@ -26,10 +24,7 @@ def _dying(self: Decoder, files: Sequence[Undecoded]) -> list[Metadata | Failure
     if poison:
         with open(Path(os.environ["IMGQ_HOME"]).with_name("tried"), "a") as file:
             file.write("tried\n")
-        os.kill(self.pid, signal.SIGSTOP)
-        pretend_at(self, poison[0])
-        # It has the picture by then.
-        threading.Timer(0.05, os.kill, (self.pid, signal.SIGKILL)).start()
+        return dying_at(_decode, self, files, poison[0])
     return _decode(self, files)
 
 
