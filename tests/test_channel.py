@@ -142,6 +142,38 @@ def test_a_byte_now_and_then_does_not_prolong_the_time(
     assert now == 10.0
 
 
+def test_nor_does_one_that_is_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sixteen million each is to be had without a wait."""
+    now = 0.0
+
+    class Dribbling:
+        """Takes a millisecond for a byte."""
+
+        def setblocking(self, _: bool) -> None:
+            pass
+
+        def fileno(self) -> int:
+            return reading
+
+        def recvmsg(self, *_: int) -> tuple[bytes, list[object], int, None]:
+            return struct.pack("<I", MOST_BYTES), [], 0, None
+
+        def recv(self, _: int) -> bytes:
+            nonlocal now
+            now += 0.001
+            assert now < 60.0
+            return b"x"
+
+    reading, writing = os.pipe()
+    os.write(writing, b"x")
+    monkeypatch.setattr(patience.time, "monotonic", lambda: now)
+    with pytest.raises(TimeoutError):
+        Channel(Dribbling()).receive(10.0)  # type: ignore[arg-type]
+    assert 10.0 <= now < 10.1
+    os.close(reading)
+    os.close(writing)
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -48,6 +48,18 @@ def test_several_waits_share_one_patience(clock: Clock) -> None:
     assert max(clock.waits) == SLICE_S
 
 
+def test_what_is_done_between_waits_counts_but_for_a_stop(clock: Clock) -> None:
+    patience = Patience(2.0)
+    for _ in range(3):
+        assert not patience.is_over
+        clock.now += 0.4
+        assert patience.wait(lambda _: True)
+    clock.now += 3600.0
+    assert not patience.is_over
+    clock.now += 0.4
+    assert patience.is_over
+
+
 @pytest.mark.parametrize("seconds", [0.0, 1.0])
 def test_what_is_there_is_seen_when_the_patience_is_over(clock: Clock, seconds: float) -> None:
     assert Patience(seconds).wait(lambda most: clock.wait(most) or not most)

@@ -136,9 +136,9 @@ class Channel:
     def _exactly(self, count: int) -> bytes:
         parts = bytearray()
         while len(parts) < count:
-            if parts:
-                # Only a wait counts the time of who sends byte by byte.
-                self._await(select.POLLIN)
+            if parts and self._patience is not None and self._patience.is_over:
+                # Who sends byte by byte always has one that is there.
+                raise TimeoutError("the other side takes too long")
             part = self._tried(select.POLLIN, partial(self._end.recv, count - len(parts)))
             if not part:
                 raise ChannelClosed("the other side is gone")

@@ -15,15 +15,26 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
+        self._since = time.monotonic()
 
     def wait(self, comes: Callable[[float], bool]) -> bool:
         """Whether something comes in time. `comes` waits for it for at most so many seconds, and is asked
         once more when the patience is over: what is there is always seen."""
         while self._left > 0:
-            most = min(self._left, SLICE_S)
-            began = time.monotonic()
-            came = comes(most)
-            self._left -= min(time.monotonic() - began, most)
+            came = comes(min(self._left, SLICE_S))
+            self._spend()
             if came:
                 return True
         return comes(0.0)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left; for who has no need to wait, since there is always something."""
+        self._spend()
+        return self._left <= 0
+
+    def _spend(self) -> None:
+        """What was done between two waits counts, too."""
+        now = time.monotonic()
+        self._left -= min(now - self._since, SLICE_S)
+        self._since = now
