@@ -18,6 +18,7 @@ import pytest
 import peers
 from conftest import PATIENCE_S, Home
 from imgq import lifetime
+from imgq.errors import CannotStart
 from imgq.paths import places
 from pictures import jpeg
 
@@ -239,6 +240,34 @@ with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         peer, _ = router.recv_multipart()
         router.send_multipart([peer, bytes.fromhex(sys.argv[2])])
 """
+
+
+def test_what_refuses_to_start_is_not_waited_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lock for a moment after its last word, as one does that another start began."""
+    held: list[int] = []
+
+    def launch() -> None:
+        os.makedirs(places().runtime, mode=0o700)
+        held.append(os.open(places().lock, os.O_RDWR | os.O_CREAT, 0o600))
+        fcntl.flock(held[0], fcntl.LOCK_EX)
+        raise CannotStart("its last word")
+
+    def answers(timeout: float = 1.0) -> bool:
+        if held:
+            os.close(held.pop())
+        return False
+
+    def poll(condition: Callable[[], bool], timeout: float) -> bool:
+        assert condition(), "it is waited for"
+        return True
+
+    monkeypatch.setattr(lifetime, "use_model", lambda name: None)
+    for each in (launch, answers, poll):
+        monkeypatch.setattr(lifetime, {"launch": "_launch"}.get(each.__name__, each.__name__), each)
+    with pytest.raises(CannotStart, match="its last word"):
+        lifetime.ensure()
 
 
 def test_a_daemon_that_hangs_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

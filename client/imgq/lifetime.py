@@ -46,8 +46,9 @@ def ensure(model: str | None = None) -> None:
     try:
         _launch()
     except Refused:
-        # Another `imgq start` may have been faster by a moment.
-        if lock.is_free() or not poll(answers, STARTING_S):
+        # Another `imgq start` may have been faster; what has refused lets go of the lock in a moment.
+        poll(lambda: answers() or lock.is_free(), STARTING_S)
+        if not answers():
             raise
     if model is not None and model != wanted_model():
         # To be asked may have started one that had read its settings by then: systemd holds the socket.
