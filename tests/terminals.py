@@ -42,9 +42,14 @@ class Terminal:
     def run(
         self, *words: str, environment: Mapping[str, str], **told: str
     ) -> subprocess.Popen[bytes]:
+        return self.start(sys.executable, "-m", "imgq", *words, environment=environment, **told)
+
+    def start(
+        self, *command: str, environment: Mapping[str, str], **told: str
+    ) -> subprocess.Popen[bytes]:
         plain = {name: value for name, value in environment.items() if name not in TOLD}
         return subprocess.Popen(
-            [sys.executable, "-c", _CONTROLLED, sys.executable, "-m", "imgq", *words],
+            [sys.executable, "-c", _CONTROLLED, *command],
             env={**plain, "TERM": "xterm-256color", **told},
             stdin=self.theirs,
             stdout=self.theirs,

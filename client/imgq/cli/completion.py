@@ -14,7 +14,7 @@ from imgq import wire
 from imgq.cli import manual
 from imgq.cli.commands import imgq
 from imgq.cli.main import COMMANDS
-from imgq.cli.options import SHORT, TAKES
+from imgq.cli.options import FILTERS, SHORT, TAKES
 from imgq.client import ask
 from imgq.errors import Failure, UsageError
 
@@ -35,7 +35,8 @@ def script(shell: str) -> str:
         raise UsageError(
             f"there is no completion for {shell!r}", f"it is one of {', '.join(SHELLS)}"
         )
-    return f"{_Completer(shell).base.source()}\n"
+    # click's script for fish takes a comma in a folder's name for the end of it.
+    return _Completer(shell).base.source().replace('split ","', 'split -m 1 ","') + "\n"
 
 
 def answer(instruction: str) -> str:
@@ -73,7 +74,16 @@ class _Completer:
             return self._folders(incomplete)
         if command in _OF_PATHS and not incomplete.startswith("-"):
             return [CompletionItem(incomplete, type=_OF_PATHS[command])]
-        return self._of_click(args, incomplete)
+        items = self._of_click(args, incomplete)
+        return [*items, *self._narrowing(args, incomplete)] if command == "follow" else items
+
+    def _narrowing(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """What narrows a search, and is hidden in the command's own help."""
+        if not incomplete.startswith("-") and (not args or args[-1] not in FILTERS):
+            return []
+        items = self._searching(args, incomplete)
+        hidden = FILTERS - {"--in"}
+        return [item for item in items if not incomplete.startswith("-") or item.value in hidden]
 
     def _searching(self, words: list[str], incomplete: str) -> list[CompletionItem]:
         option = SHORT.get(words[-1], words[-1]) if words else ""
@@ -101,9 +111,12 @@ class _Completer:
         return [CompletionItem(self._quoted(name)) for name in fitting if name.isprintable()]
 
     def _folders(self, incomplete: str) -> list[CompletionItem]:
-        """Those that are watched, and any other; bash forgets what comes before the latter."""
+        """Those that are watched, and any other; bash forgets what comes before the latter, and from the
+        others it would be there twice."""
         begun = os.path.expanduser(incomplete)
-        known = (os.fsdecode(path) for path in _roots())
+        known = [os.fsdecode(path) for path in _roots()]
+        if self.base.name != "bash":
+            known = [path for path in known if os.path.dirname(path) != os.path.dirname(begun)]
         # The protocol is lines of text.
         fitting = [path for path in known if path.startswith(begun) and path.isprintable()]
         return [
