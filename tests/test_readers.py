@@ -65,12 +65,6 @@ def is_open(connection: apsw.Connection) -> bool:
     return True
 
 
-def pages(connection: apsw.Connection) -> int:
-    """Bytes that it keeps of the file."""
-    used, _ = connection.status(apsw.SQLITE_DBSTATUS_CACHE_USED)
-    return used
-
-
 def test_threads_that_read_by_turns_share_one(readers: Readers, opened: Opened) -> None:
     one_after_the_other(readers, 12)
     assert len(opened) == 1
@@ -83,17 +77,6 @@ def test_threads_that_read_at_once_have_one_each_and_few_stay(
     assert sum(map(is_open, opened)) == MOST_IDLE
     one_after_the_other(readers, 3)
     assert len(opened) == 3 * MOST_IDLE
-
-
-def test_who_rests_keeps_no_pages(readers: Readers, opened: Opened) -> None:
-    with readers.one() as connection:
-        connection.execute("CREATE TABLE numbers(n)")
-        connection.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(10_000)])
-        connection.execute("SELECT sum(n) FROM numbers").fetchall()
-    before = pages(connection)
-    readers.rest()
-    assert opened == [connection]
-    assert pages(connection) < before / 2
 
 
 def test_a_thread_that_reads_amid_reading_has_the_same(readers: Readers, opened: Opened) -> None:

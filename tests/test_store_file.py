@@ -412,16 +412,6 @@ def test_readers_see_whole_commits_while_one_writes(store: Store) -> None:
     assert batches_in(store) == number
 
 
-def test_store_at_rest_keeps_few_pages_in_memory(store: Store) -> None:
-    for number in range(20):
-        store.commit(batch(number), 1.0)
-    assert batches_in(store) == 20
-    before = apsw.memory_used()
-    store.rest()
-    assert apsw.memory_used() < before - 500_000
-    assert batches_in(store) == 20
-
-
 def test_full_disk_stops_commits_and_nothing_else(tmp_path: Path) -> None:
     mount = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     on_small_disk = 'mount -t tmpfs -o size=2m none "$1" && exec "$2" "$3" fill "$1/index.db"'

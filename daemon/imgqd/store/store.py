@@ -106,10 +106,6 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Copie
         look now and then, for writes to a deleted file succeed in silence."""
         self._database.check_file()
 
-    def rest(self) -> None:
-        """Gives the memory back that reading and writing have taken for pages."""
-        self._database.rest()
-
     def maintain(self) -> None:
         """Gives what nothing uses back to the file system; for an idle hour."""
         while self._model is not None and self.compact():

@@ -6,7 +6,6 @@ import sys
 
 from fake_embedder import FakeTexts
 from imgqd.health import allocator, upkeep
-from imgqd.store import Store
 
 __all__ = ["FakeTexts"]
 
@@ -15,10 +14,5 @@ def _told() -> None:
     sys.stderr.write("given back\n")
 
 
-def _rested(store: Store) -> None:
-    sys.stderr.write("at rest\n")
-
-
 upkeep.MEMORY_S = 0.1
 allocator.give_back = _told
-Store.rest = _rested  # type: ignore[method-assign]

@@ -143,12 +143,6 @@ class Database:
         with self.read() as connection:
             return int(connection.pragma("freelist_count"))
 
-    def rest(self) -> None:
-        """Lets go of the pages that are kept in memory: the system keeps them, too."""
-        self._readers.rest()
-        with self.lock, self.guarded():
-            self._writer.release_memory()
-
     def size(self) -> int:
         """Bytes on disk, the log included."""
         return sum(

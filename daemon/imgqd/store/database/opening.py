@@ -38,10 +38,10 @@ WRITER = {
     "wal_autocheckpoint": 1000,  # pages
     "journal_size_limit": 16 << 20,
     # KiB; the system keeps pages too, and an index that grows fills whatever is allowed here.
-    "cache_size": -4096,
+    "cache_size": -2048,
     "temp_store": "memory",
 }
-READER = {"query_only": "on", "cache_size": -2048}
+READER = {"query_only": "on", "cache_size": -1024}
 
 
 def open_writer(path: Path) -> apsw.Connection:

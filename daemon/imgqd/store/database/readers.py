@@ -76,12 +76,6 @@ class Readers:
                 return
         reading.connection.close()
 
-    def rest(self) -> None:
-        """Those that nobody reads by let go of the pages that they keep."""
-        with self._lock:
-            for connection in self._idle:
-                connection.release_memory()
-
     def close(self) -> None:
         """All of them; one that still reads is closed when it is done. Who reads next opens another."""
         with self._lock:
