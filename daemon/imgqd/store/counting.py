@@ -65,17 +65,19 @@ class Counting(Part):
         return dict(self._count()[0])
 
     def _count(self) -> tuple[dict[bytes, Tally], int]:
-        moment = self._database.commits, self._model_id
         counted = self._counted
-        if counted is None or counted[0] != moment:
+        if counted is None or counted[0] != self._moment():
             # Who asks meanwhile waits for the first: six who each count take six times as long.
             with self._database.read() as connection, self._counting:
-                counted = self._counted
+                counted, moment = self._counted, self._moment()
                 if counted is None or counted[0] != moment:
                     tallies = _tallies(connection, self._model_id)
                     pictures = int(connection.execute(PICTURES).get)
                     counted = self._counted = (moment, tallies, pictures)
         return counted[1:]
+
+    def _moment(self) -> tuple[int, int | None]:
+        return self._database.commits, self._model_id
 
 
 def _tallies(connection: apsw.Connection, model: int | None) -> dict[bytes, Tally]:
