@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from imgq.errors import Failure, ModelMissing, Refused, SettingsError
 from imgqd import config, parts, settings_file
@@ -43,12 +44,23 @@ def at_start(path: str, handed: int | None) -> InForce:
             os.close(handed)
 
 
-def handed_over(settings: Settings) -> int:
-    """A descriptor for `at_start`, of a file without a name."""
-    with tempfile.TemporaryFile() as file:
-        file.write(settings_file.shown(settings).encode())
-        file.seek(0)
-        return os.dup(file.fileno())
+def handed_over(settings: Settings) -> int | None:
+    """A descriptor for `at_start`, of a file without a name; None where the disk has no room for one."""
+    try:
+        with _nameless() as file:
+            file.write(settings_file.shown(settings).encode())
+            file.seek(0)
+            return os.dup(file.fileno())
+    except OSError as error:
+        log.warning("the settings cannot be handed over: %s", error.strerror)
+        return None
+
+
+def _nameless() -> BinaryIO:
+    """In memory, where the system has that."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("imgqd-settings"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def others(daemon: Daemon) -> Settings | None:

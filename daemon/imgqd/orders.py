@@ -116,11 +116,13 @@ def tell_reloading() -> None:
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
-def start_anew(*, lock: int, kept: int) -> None:
+def start_anew(*, lock: int, kept: int | None) -> None:
     """Puts the same program in this process's place, with the lock that it holds and its settings."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    for descriptor in (lock, kept):
-        os.set_inheritable(descriptor, True)
     interpreter = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
-    words = ["--lock", str(lock), "--kept", str(kept)]
+    words = []
+    for option, descriptor in (("--lock", lock), ("--kept", kept)):
+        if descriptor is not None:
+            os.set_inheritable(descriptor, True)
+            words += [option, str(descriptor)]
     os.execv(sys.executable, [sys.executable, *interpreter, *words])

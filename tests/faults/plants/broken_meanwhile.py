@@ -14,7 +14,7 @@ __all__ = ["FakeTexts"]
 _handed_over = in_force.handed_over
 
 
-def _broken(settings: Settings) -> int:
+def _broken(settings: Settings) -> int | None:
     Path(places().settings).write_text("rescan = soon\n")
     return _handed_over(settings)
 
