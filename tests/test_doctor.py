@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 import disks
@@ -26,6 +27,7 @@ from imgqd.config import DEFAULTS
 from imgqd.health import doctor
 from imgqd.models import card
 from imgqd.serve import door
+from imgqd.store import Store
 
 
 @pytest.fixture
@@ -72,6 +74,24 @@ def test_settings_that_cannot_be_used_are_named(home: Home) -> None:
     settings = examined(home, 1)["settings"]
     assert "there is no setting 'rescna'" in settings["found"]
     assert "did you mean 'rescan'?" in settings["remedy"]
+
+
+def test_an_index_that_a_newer_imgq_wrote_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is no daemon to tell of it."""
+    monkeypatch.setenv("IMGQ_HOME", os.fspath(tmp_path))
+    assert doctor._index().state == "ok"
+    (tmp_path / "index").mkdir()
+    Store.open(tmp_path / "index" / "index.db", "").close()
+    assert doctor._index().state == "ok"
+    connection = apsw.Connection(os.fspath(tmp_path / "index" / "index.db"))
+    connection.pragma("user_version", 99)
+    connection.close()
+    verdict = doctor._index()
+    assert (verdict.state, "a newer imgq wrote" in verdict.found) == ("wrong", True)
+    subprocess.run(verdict.remedy.split("`")[1], shell=True, check=True)
+    assert doctor._index().state == "ok"
 
 
 def test_weights_that_are_not_there_are_told(home: Home) -> None:

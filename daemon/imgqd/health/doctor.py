@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
 
 from imgq import keys
-from imgq.errors import Failure, Refused, StoreError
+from imgq.errors import Failure, Refused, StoreError, StoreNewer
 from imgq.paths import places
 from imgqd import config
 from imgqd.config import Settings
@@ -39,6 +41,7 @@ def verdicts(device: str, roots: Sequence[bytes]) -> Iterator[Verdict]:
     else:
         yield Verdict("settings", "ok", places().settings)
     yield from map(_file_system, roots)
+    yield _index()
     yield from _listening(settings)
     yield _sqlite()
     yield _sandbox()
@@ -81,6 +84,26 @@ def _file_system(root: bytes) -> Verdict:
             "`imgq config set rescan_unwatched 60` scans more often",
         )
     return Verdict("file system", "ok", f"{where} is on {kind or 'a disk of this machine'}")
+
+
+def _index() -> Verdict:
+    """Whether a daemon can start with the file."""
+    from imgqd.store.database import opening
+
+    path = places().store
+    try:
+        opening.refuse_newer(Path(path))
+    except FileNotFoundError:
+        return Verdict("index file", "ok", f"{path} is not there yet")
+    except StoreNewer as newer:
+        away = f"mv {quote(path)} {quote(path + '.newer')}"
+        return Verdict("index file", "wrong", newer.message, f"update imgq, or `{away}`")
+    except OSError as error:
+        found = f"{path} cannot be read: {error.strerror}"
+        return Verdict(
+            "index file", "wrong", found, f"`chmod u+rw {quote(path)}`, or have a look at that disk"
+        )
+    return Verdict("index file", "ok", path)
 
 
 def _sqlite() -> Verdict:

@@ -112,14 +112,26 @@ def _refuse(connection: apsw.Connection, path: Path) -> None:
     if schema.is_foreign(connection):
         raise StoreDamaged(f"{path} is a database, and not an index of imgq")
     version = schema.version(connection)
-    if len(schema.MIGRATIONS) < version < NO_VERSION:
-        raise StoreNewer(
-            f"a newer imgq wrote the index {path}", "update imgq, or move that file away"
-        )
+    _refuse_newer(path, version)
     if not 0 <= version < NO_VERSION or (version == 0 and not schema.is_empty(connection)):
         raise StoreDamaged(f"the index {path} is damaged: it is of no version")
     if problems := _problems(connection, path):
         raise StoreDamaged(f"the index {path} is damaged: {problems[0]}")
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if len(schema.MIGRATIONS) < version < NO_VERSION:
+        raise StoreNewer(
+            f"a newer imgq wrote the index {path}", "update imgq, or move that file away"
+        )
+
+
+def refuse_newer(path: Path) -> None:
+    """By the file's header alone, whoever has it open. Raises StoreNewer and OSError."""
+    with open(path, "rb") as file:
+        header = file.read(100)
+    if header.startswith(b"SQLite format 3\0"):
+        _refuse_newer(path, int.from_bytes(header[60:64], "big"))
 
 
 def is_checked_later(path: Path) -> bool:
