@@ -14,7 +14,7 @@ import pytest
 from conftest import until
 from imgqd import channel as module
 from imgqd import patience
-from imgqd.channel import MOST_BYTES, MOST_DESCRIPTORS, Channel, ChannelClosed
+from imgqd.channel import MOST_BYTES, MOST_DESCRIPTORS, Channel, ChannelClosed, NoMessage
 
 PATIENCE_S = 30.0
 Ends = tuple[Channel, socket.socket]
@@ -172,6 +172,14 @@ def test_nor_does_one_that_is_always_there(monkeypatch: pytest.MonkeyPatch) -> N
     assert 10.0 <= now < 10.1
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.parametrize("claimed", [MOST_BYTES + 1, 2**32 - 1])
+def test_a_length_that_no_message_has_is_not_waited_for(ends: Ends, claimed: int) -> None:
+    channel, other = ends
+    other.sendall(struct.pack("<I", claimed))
+    with pytest.raises(NoMessage, match=str(claimed)):
+        channel.receive(PATIENCE_S)
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,14 @@ import xxhash
 from conftest import until
 from imgq.errors import CannotStart
 from imgqd.channel import ChannelClosed
-from imgqd.pictures import footprint, raw
+from imgqd.pictures import footprint, handle, raw
 from imgqd.pictures.child import Child
 from imgqd.pictures.decode import Decoded, decode
 from imgqd.pictures.handle import MOST_TOGETHER, Decoder, DecoderDied, DecoderHung, DecoderLost
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.messages import Configuration, Look, Undecoded, Unseen, configure
 from imgqd.pictures.opening import prepare
+from imgqd.pictures.pace import Pace
 from imgqd.pictures.slab import make_slab
 from imgqd.records import Failure, Metadata, PixelSpec
 from one_file import decoded, looked
@@ -363,6 +364,29 @@ def test_a_decoder_that_hangs_is_killed(tmp_path: Path, job: str, kind: str) -> 
     assert lost.value.at_work
     assert ends(decoder.pid, 0)
     decoder.close()
+
+
+@LINUX
+def test_a_decoder_that_is_kept_from_work_is_not_late(
+    tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a busy machine; the deadline is of its own time."""
+    looks = 0
+
+    class Starved(Pace):
+        def taken(self, seconds: float) -> float:
+            nonlocal looks
+            looks += 1
+            if looks == 8:
+                os.kill(decoder.pid, signal.SIGCONT)
+            return 0.0
+
+    monkeypatch.setattr(handle, "Pace", Starved)
+    decoder._limits = Limits(deadline_s=0.2)
+    os.kill(decoder.pid, signal.SIGSTOP)
+    with descriptor(png(tmp_path / "a.png")) as file:
+        assert isinstance(decoded(decoder, file, 0), Metadata)
+    assert looks >= 8
 
 
 def test_a_decoder_can_be_killed_from_another_thread(tmp_path: Path) -> None:

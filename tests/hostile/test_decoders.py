@@ -103,7 +103,7 @@ def test_fault_55_what_a_picture_does_to_its_decoder_costs_that_picture(
     home = unruly_home
     start(home)
     bad = poison(home.pictures, act)
-    until(lambda: bad in errors(home), "the failure")
+    until(lambda: [each.attempts for each in errors(home).values()] == [2], "both attempts")
     good = jpeg(home.pictures / "after.jpg", 3)
     until(lambda: good in home.indexed(), "the next picture", SERVED_S)
     status = home.settle()

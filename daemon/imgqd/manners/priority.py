@@ -8,8 +8,9 @@ import platform
 import sys
 from contextlib import suppress
 
-# Added to the daemon's own. At 19 a decoder gets a hundredth of a core that somebody else keeps busy, and a
-# sound picture would seem to hang it.
+# Added to the daemon's own. At 19 a child gets a sixtieth of a core that somebody else keeps busy (the
+# kernel's weights: 15 to 1024; at 10 110 to 1024): a person who asks with a picture would wait a minute for
+# what takes a second, and a large picture would be late by any deadline that ends one that hangs, too.
 NICE = 10
 # <linux/ioprio.h>: this process, and the class that is served when nobody else asks the disk.
 _IOPRIO_WHO_PROCESS, _IOPRIO_CLASS_IDLE, _CLASS_SHIFT = 1, 3, 13

@@ -17,6 +17,7 @@ from imgqd.pictures.child import Child
 from imgqd.pictures.footprint import footprint
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.messages import Configuration, Look, Message, Undecoded, Unseen
+from imgqd.pictures.pace import Pace
 from imgqd.pictures.slab import make_slab
 from imgqd.pictures.text import one_line
 from imgqd.pictures.told import Nonsense
@@ -239,16 +240,17 @@ class _Watch:
         self._pid, self._memory, self._seconds = pid, memory, seconds
         self._left = left
         self._before: int | None = None
-        self._waited = 0.0
+        self._pace = Pace(pid)
+        self._taken = 0.0
 
     def __call__(self) -> bool:
         # Of waits, not by the clock, which goes on while this process is stopped.
-        left, self._waited = self._left(), self._waited + LOOK_S
+        left, self._taken = self._left(), self._taken + self._pace.taken(LOOK_S)
         if left != self._before:
-            self._before, self._waited = left, 0.0
+            self._before, self._taken = left, 0.0
         if footprint(self._pid) > self._memory:
             raise MemoryError
-        if self._waited > self._seconds:
+        if self._taken > self._seconds:
             raise TimeoutError
         return left == 0
 
