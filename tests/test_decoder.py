@@ -20,7 +20,7 @@ import xxhash
 from conftest import until
 from imgq.errors import CannotStart
 from imgqd.channel import ChannelClosed
-from imgqd.pictures import footprint, handle, raw
+from imgqd.pictures import child, footprint, handle, raw
 from imgqd.pictures.child import Child
 from imgqd.pictures.decode import Decoded, decode
 from imgqd.pictures.handle import MOST_TOGETHER, Decoder, DecoderDied, DecoderHung, DecoderLost
@@ -118,6 +118,30 @@ def test_several_files_are_looked_at_together(tmp_path: Path, decoder: Decoder) 
     assert note == Look(None, False)
     assert isinstance(folder, Failure)
     assert folder.kind == "unreadable"
+
+
+def test_whoever_waits_for_several_is_rung_for(
+    tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And need not look whether it is done."""
+    monkeypatch.setattr(child, "LOOK_S", 30.0)
+    monkeypatch.setattr(handle._Watch, "__call__", lambda _: pytest.fail("nobody rang"))
+    with descriptor(png(tmp_path / "a.png")) as file:
+        assert len(decoder.look([Unseen(file)] * 3)) == 3
+        assert len(decoder.decode([Undecoded(file, slot) for slot in range(3)])) == 3
+
+
+def test_each_of_several_has_a_deadline_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Steady(Pace):
+        def taken(self, seconds: float) -> float:
+            return seconds
+
+    monkeypatch.setattr(handle, "Pace", Steady)
+    left = iter([8, 8, 8, 7, 7, 7, 5, 5, 5, 0, *[4] * 3, *[3] * 4])
+    watch = handle._Watch(os.getpid(), 1 << 40, 0.25, lambda: next(left))
+    assert [watch() for _ in range(16)] == [False] * 9 + [True] + [False] * 6
+    with pytest.raises(TimeoutError):
+        watch()
 
 
 def test_the_descriptors_offset_is_left_alone(tmp_path: Path, decoder: Decoder) -> None:

@@ -840,6 +840,17 @@ def test_small_files_are_looked_at_together(
     assert counts["read"] == counts["decode"] == len(small) + 1
 
 
+def test_only_small_files_that_are_near_go_together(known: Known, tmp_path: Path) -> None:
+    small, large, far = (tmp_path / name for name in ("small", "large", "far"))
+    for path, size in ((small, 256 << 10), (large, (256 << 10) + 1), (far, 1)):
+        path.write_bytes(bytes(size))
+    memory = replace(known.memory(), is_remote=lambda path: path.endswith(b"far"))
+    reader = reading.Reader(memory, None, None)  # type: ignore[arg-type]
+    assert reader.goes_with_others(job(small))
+    for other in (job(large), job(far), replace(job(small), alone=True)):
+        assert not reader.goes_with_others(other)
+
+
 def test_what_comes_one_by_one_waits_for_nothing_else(
     new_pipeline: Callable[..., Pipeline], together: list[int], tmp_path: Path
 ) -> None:
