@@ -17,13 +17,13 @@ import tiny
 # So few that most writes meet something that is there.
 _NAMES = 40
 _DEEPEST = 6
-# From so many files on there come to be fewer again.
 _TOO_MANY = 2500
 
 
 @dataclass(slots=True)
 class Disorder:
-    """roots: the folders that are watched; outside: one on the same file system that is not.
+    """roots: the folders that are watched; outside: one on the same file system that is not. most: from so
+    many files on there come to be fewer again.
 
     In each root lies a folder `.kept` that nothing is done to: a root is never empty.
     """
@@ -31,6 +31,7 @@ class Disorder:
     roots: list[Path]
     outside: Path
     dice: random.Random
+    most: int = _TOO_MANY
     log: list[str] = field(default_factory=list)
     _number: int = 0
     _growing: list[tuple[BinaryIO, bytes]] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Disorder:
 
     def one(self) -> None:
         """One operation; what cannot be done where the dice fell counts as done."""
-        fewer = self._files > _TOO_MANY and self.dice.random() < 0.5
+        fewer = self._files > self.most and self.dice.random() < 0.5
         act = self._remove if fewer else self.dice.choices(_ACTS, _WEIGHTS)[0].__get__(self)
         with contextlib.suppress(OSError, shutil.Error):
             act()
@@ -250,7 +251,7 @@ class Disorder:
     def _copy_folder(self) -> None:
         place, to = self._lower(), self._folder_place()
         self._note("copy folder", place, to)
-        if self._files < _TOO_MANY and place not in to.parents:
+        if self._files < self.most and place not in to.parents:
             shutil.copytree(place, to, symlinks=True, dirs_exist_ok=True)
 
     def _symlink(self) -> None:
