@@ -11,6 +11,7 @@ import pytest
 
 from imgqd.records import Change, Failed, Failure, Gone, Indexed, Metadata, Moved, Stamp
 from imgqd.store import Identity, Store
+from imgqd.store.commits.arrivals import ON_ITS_WAY_NS
 
 PHOTO = Metadata("JPEG", 40, 30)
 DIM = 8
@@ -104,10 +105,12 @@ def test_what_was_elsewhere_has_the_number_it_had_there(store: Store, tmp_path: 
     [
         (Stamp(5, 5, 5, 5, 1), True),
         (Stamp(5, 4, NOW_NS, 5, 1), True),
+        (Stamp(5, 5, NOW_NS + ON_ITS_WAY_NS, 5, 1), True),
         (Stamp(5, 5, NOW_NS, 6, 2), True),
         # Written since, as another file with the same inode may be; or brought when it was gone already.
         (Stamp(5, 6, 6, 5, 1), False),
-        (Stamp(5, 5, NOW_NS + 1, 5, 1), False),
+        (Stamp(5, 5, NOW_NS + ON_ITS_WAY_NS + 1, 5, 1), False),
+        (Stamp(5, 5, NOW_NS + 1, 6, 2), False),
         # A copy on the same file system, and what has another time on another one.
         (Stamp(5, 5, 5, 6, 1), False),
         (Stamp(5, 6, 6, 6, 2), False),

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from imgqd.records import Stamp
 
 COARSEST_NS = 2_000_000_000  # a FAT keeps times to two seconds, and cuts off the rest
+# a file that goes from name to name may have yet another when its folder is looked at
+ON_ITS_WAY_NS = 3_000_000_000
 
 # The file was there before it was noticed that the other is gone, and nobody has written to it since: by
 # another name on its own file system, or copied with its time to another one.
-WENT = """
+WENT = f"""
 DELETE FROM departures WHERE rowid = (
-    SELECT rowid FROM departures WHERE picture = :picture AND noticed >= :ctime_ns AND iif(
-        device = :device, inode = :inode AND mtime_ns >= :mtime_ns,
-        mtime_ns - :mtime_ns BETWEEN 0 AND :coarsest)
+    SELECT rowid FROM departures WHERE picture = :picture AND iif(device = :device,
+        inode = :inode AND mtime_ns >= :mtime_ns AND noticed + {ON_ITS_WAY_NS} >= :ctime_ns,
+        mtime_ns - :mtime_ns BETWEEN 0 AND {COARSEST_NS - 1} AND noticed >= :ctime_ns)
     ORDER BY inode = :inode DESC LIMIT 1
 ) RETURNING arrived
 """
@@ -69,7 +71,6 @@ class Arrivals:
             "ctime_ns": fit(stamp.ctime_ns),
             "inode": fit(stamp.inode),
             "device": fit(stamp.device),
-            "coarsest": COARSEST_NS - 1,
         }
         found: list[Any] = self._connection.execute(WENT, where).fetchall()
         if found:
