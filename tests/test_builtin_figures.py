@@ -71,8 +71,8 @@ def test_things_are_told_from_all_others(
     true = torch.tensor([[one == other for other in names] for one in shown])
     first, ten = recall(pictures @ judge.read(names).T, true)
     assert len(names) > 1800
-    assert first >= 17
-    assert ten >= 48
+    assert first >= 20
+    assert ten >= 54
 
 
 def test_a_color_that_is_asked_for_comes_first(
@@ -80,7 +80,7 @@ def test_a_color_that_is_asked_for_comes_first(
 ) -> None:
     torch.manual_seed(2)
     [(_, right)] = colour_pairs(judge, things, studio, 100)
-    assert right >= 94
+    assert right >= 95
 
 
 def test_a_background_that_is_asked_for_comes_first(
@@ -88,18 +88,18 @@ def test_a_background_that_is_asked_for_comes_first(
 ) -> None:
     torch.manual_seed(3)
     [(_, right)] = backgrounds(judge, things, studio, 6)
-    assert right >= 87
+    assert right >= 92
 
 
 def test_pictures_do_not_fall_together(pictures: torch.Tensor) -> None:
     (_, cosine), (_, directions) = spread(pictures, "pictures")
-    assert cosine <= 25
-    assert directions >= 14
+    assert cosine <= 15
+    assert directions >= 16
 
 
 def test_words_that_were_never_learned_mean_nothing(judge: Judge) -> None:
-    strange = judge.read(["zymurgy", "qwertz"])
-    assert (strange[0] @ strange[1]).item() >= 0.9
+    strange = judge.read(["mortgage", "quantum"])
+    assert (strange[0] @ strange[1]).item() >= 0.99
 
 
 def test_the_weights_are_small() -> None:
