@@ -35,9 +35,9 @@ def dying_at(
     done = job(decoder, files[:number]) if number else []
     await_ring = decoder._child.await_ring
 
-    def killed(watch: Callable[[], bool]) -> None:
+    def killed(watch: Callable[[float], bool], is_one: bool) -> None:
         os.kill(decoder.pid, signal.SIGKILL)
-        await_ring(watch)
+        await_ring(watch, is_one)
 
     # So that it does not answer before.
     os.kill(decoder.pid, signal.SIGSTOP)

@@ -124,11 +124,43 @@ def test_whoever_waits_for_several_is_rung_for(
     tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And need not look whether it is done."""
+    looks: list[bool] = []
+    look = handle._Watch.__call__
+
+    def noted(watch: handle._Watch, waited: float) -> bool:
+        looks.append(look(watch, waited))
+        return looks[-1]
+
     monkeypatch.setattr(child, "LOOK_S", 30.0)
-    monkeypatch.setattr(handle._Watch, "__call__", lambda _: pytest.fail("nobody rang"))
+    monkeypatch.setattr(handle._Watch, "__call__", noted)
     with descriptor(png(tmp_path / "a.png")) as file:
         assert len(decoder.look([Unseen(file)] * 3)) == 3
         assert len(decoder.decode([Undecoded(file, slot) for slot in range(3)])) == 3
+    assert looks == [True, True]
+
+
+def test_a_ring_for_nothing_ends_no_watch(
+    tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that came when the answers it was for were read already."""
+    looks: list[bool] = []
+    look = handle._Watch.__call__
+
+    def noted(watch: handle._Watch, waited: float) -> bool:
+        looks.append(look(watch, waited))
+        os.kill(decoder.pid, signal.SIGCONT)
+        return looks[-1]
+
+    late, rope = os.pipe()
+    os.write(rope, b"!")
+    os.close(rope)
+    os.dup2(late, decoder._child._bell)
+    os.close(late)
+    monkeypatch.setattr(handle._Watch, "__call__", noted)
+    os.kill(decoder.pid, signal.SIGSTOP)
+    with descriptor(png(tmp_path / "a.png")) as file:
+        assert len(decoder.look([Unseen(file)] * 3)) == 3
+    assert (looks[0], looks[-1]) == (False, True)
 
 
 def test_each_of_several_has_a_deadline_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,9 +171,9 @@ def test_each_of_several_has_a_deadline_of_its_own(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(handle, "Pace", Steady)
     left = iter([8, 8, 8, 7, 7, 7, 5, 5, 5, 0, *[4] * 3, *[3] * 4])
     watch = handle._Watch(os.getpid(), 1 << 40, 0.25, lambda: next(left))
-    assert [watch() for _ in range(16)] == [False] * 9 + [True] + [False] * 6
+    assert [watch(0.1) for _ in range(16)] == [False] * 9 + [True] + [False] * 6
     with pytest.raises(TimeoutError):
-        watch()
+        watch(0.1)
 
 
 def test_the_descriptors_offset_is_left_alone(tmp_path: Path, decoder: Decoder) -> None:

@@ -54,9 +54,9 @@ def test_all_time_counts_for_who_is_stopped(child: NewChild) -> None:
 def test_who_works_is_charged_with_its_work_alone(child: NewChild) -> None:
     """And with a third of the time by the clock at least."""
     busy = child("\nwhile True: pass")
-    pace = Pace(busy.pid)
     worked = busy.cpu_times()
     before = worked.user + worked.system
+    pace = Pace(busy.pid)
     until(lambda: sum(busy.cpu_times()[:2]) > before + 0.1, "some work")
     charged = pace.taken(0.2)
     worked = busy.cpu_times()

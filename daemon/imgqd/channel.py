@@ -114,6 +114,9 @@ class Channel:
         poll.register(self._end, select.POLLIN)
         return sum(events for _, events in poll.poll(0))
 
+    def fileno(self) -> int:
+        return self._end.fileno()
+
     def close(self) -> None:
         self._end.close()
 

@@ -7,8 +7,8 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,16 +86,31 @@ class Child:
         self._listen()
         return message
 
-    def await_ring(self, watch: Callable[[], bool]) -> None:
-        """Returns when the child rings, or is gone, or `watch` says so, which is called now and then. To be
-        woken by each of several messages takes longer than to read them."""
+    def await_ring(self, watch: Callable[[float], bool], is_one: bool) -> None:
+        """Returns when `watch` says so, which is called when the child rings, and now and then, with the
+        seconds since. A ring may come late, or for nothing. To be woken by each of several messages takes
+        longer than to read them; is_one: whether there is only one."""
         poll = select.poll()
         poll.register(self._bell, select.POLLIN)
-        while not poll.poll(LOOK_S * 1000):
-            if watch():
+        if is_one:
+            # Too long a message is not all sent before it is read, and nothing rings until then.
+            poll.register(self.channel, select.POLLIN)
+        before = time.monotonic()
+        while True:
+            if poll.poll(LOOK_S * 1000) and not self._is_bell_there():
+                poll.unregister(self._bell)
+            now = time.monotonic()
+            # The clock goes on while this process is stopped.
+            if watch(min(now - before, LOOK_S)):
                 return
-        with suppress(BlockingIOError):
-            os.read(self._bell, _MOST_RINGS)
+            before = now
+
+    def _is_bell_there(self) -> bool:
+        """Takes the rings."""
+        try:
+            return bool(os.read(self._bell, _MOST_RINGS))
+        except BlockingIOError:
+            return True
 
     def is_waiting(self) -> bool:
         """Whether none of its threads works or is stopped; False where the system does not tell."""

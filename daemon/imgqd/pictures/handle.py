@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Any, ClassVar, TypeVar
 
 from imgq.errors import CannotStart
-from imgqd.channel import LOOK_S, MOST_DESCRIPTORS, ChannelClosed, NoMessage
+from imgqd.channel import MOST_DESCRIPTORS, ChannelClosed, NoMessage
 from imgqd.pictures import messages
 from imgqd.pictures.child import Child
 from imgqd.pictures.footprint import footprint
@@ -196,9 +196,8 @@ class Decoder:
             return len(parts) - len(done)
 
         try:
-            self._child.await_ring(_Watch(self.pid, self._limits.memory, seconds, left))
-            while len(done) < len(parts):
-                done.append(read(self._child.answer(seconds)))
+            watch = _Watch(self.pid, self._limits.memory, seconds, left)
+            self._child.await_ring(watch, is_one=len(parts) == 1)
         except (MemoryError, TimeoutError, ChannelClosed, Nonsense) as error:
             raise self._lost(error, seconds, done) from error
         return done
@@ -243,16 +242,19 @@ class _Watch:
         self._pace = Pace(pid)
         self._taken = 0.0
 
-    def __call__(self) -> bool:
-        # Of waits, not by the clock, which goes on while this process is stopped.
-        left, self._taken = self._left(), self._taken + self._pace.taken(LOOK_S)
+    def __call__(self, waited: float) -> bool:
+        """waited: seconds since the last time."""
+        left = self._left()
+        if left == 0:
+            return True
+        self._taken += self._pace.taken(waited)
         if left != self._before:
             self._before, self._taken = left, 0.0
         if footprint(self._pid) > self._memory:
             raise MemoryError
         if self._taken > self._seconds:
             raise TimeoutError
-        return left == 0
+        return False
 
 
 def _unread(seconds: float, done: Sequence[Any]) -> DecoderHung:
