@@ -103,10 +103,16 @@ class Bookkeeper:
                     break
 
     def _has_left(self, source: bytes, row: Row) -> bool:
+        """What cannot be looked at, or is away with its disk, has not: another disk may have the inode."""
+        roots = self._library.roots
+        if roots.of(source) in roots.offline():
+            return False
         try:
             status = reach.status(source, follow=self._library.follow_symlinks)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
+        except OSError:
+            return False
         return (status.st_dev, status.st_ino) != _inode(row.stamp)
 
 
