@@ -49,12 +49,16 @@ class Nearing:
             self._let_go()
             return False
         if not self._knows_all(making):
+            # What is held would never be settled.
             self.trouble = _of_pictures(space)
+            self._let_go()
             return False
         has_texts = space.texts.insist()
         self.trouble = _of_texts(space) or _of_pictures(space)
         if has_texts:
             self._hold_files()
+        else:
+            self._let_go()
         return has_texts and making.is_done
 
     def _knows_all(self, making: Making) -> bool:
