@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from imgq import lock, package, service, wire
 from imgq.client import answers, ask
@@ -136,7 +137,8 @@ def _end_hung(error: TimedOut) -> bool:
     for number, patience in ((signal.SIGTERM, ENDING_S), (signal.SIGKILL, STARTING_S)):
         if lock.is_free():
             raise error
-        os.kill(lock.holder(), number)
+        with suppress(ProcessLookupError):
+            os.kill(lock.holder(), number)
         if poll(lock.is_free, patience):
             return True
     raise error

@@ -75,8 +75,8 @@ def others(daemon: Daemon) -> Settings | None:
             daemon.changing.use(settings.model)
             log.info("the settings were read again: the model is to be %s", settings.model)
     except Failure as failure:
-        log.error("the settings cannot be used, those in force stay so: %s", failure.message)
         now.trouble = failure
+        log.error("the settings cannot be used, those in force stay so: %s", failure.message)
         return None
     now.trouble = None
     if replace(settings, model=now.settings.model) != now.settings:

@@ -73,6 +73,9 @@ def _unwritable(folder: str) -> Verdict | None:
             return None
         if error.errno == errno.ENOTDIR:
             remedy = f"move it away: mv {quote(nearest)} {quote(nearest + '.old')}"
+        elif os.path.islink(nearest) and not os.path.exists(nearest):
+            found = f"{nearest} is a link to {os.readlink(nearest)}, which is not there"
+            remedy = "connect that disk, or make the folder"
         elif error.errno == errno.EROFS:
             remedy = (
                 f"mount its disk for writing: sudo mount -o remount,rw {quote(_mount(nearest))}"
@@ -112,7 +115,10 @@ def _mount(path: str) -> str:
 
 def _space() -> Verdict:
     folder = places().data
-    there = os.statvfs(_nearest(folder))
+    try:
+        there = os.statvfs(_nearest(folder))
+    except OSError as error:
+        return note("disk space", f"{folder} cannot be looked at: {error.strerror}")
     free = there.f_bavail * there.f_frsize
     found = f"{free / 1e9:.1f} GB are free in {folder}, where the index lies"
     if free < _LITTLE_SPACE:

@@ -96,7 +96,9 @@ def _index() -> Verdict:
     except FileNotFoundError:
         return Verdict("index file", "ok", f"{path} is not there yet")
     except StoreNewer as newer:
-        away = f"mv {quote(path)} {quote(path + '.newer')}"
+        # Its log and its roots belong to no other.
+        aside = quote(os.path.join(os.path.dirname(path), "newer"))
+        away = f"mkdir {aside} && mv {quote(path)}* {aside}"
         return Verdict("index file", "wrong", newer.message, f"update imgq, or `{away}`")
     except OSError as error:
         found = f"{path} cannot be read: {error.strerror}"
