@@ -71,7 +71,8 @@ def test_words_find_what_they_name(library: Home, query: str, first: str) -> Non
 def test_a_color_tells_two_cars_apart(library: Home) -> None:
     for color in ("red", "blue"):
         found = names(library.search(f"{color} car", top=223))
-        cars = [name for name in found if name.startswith(("red-car-", "blue-car-", "white-car-"))]
+        # The police's has blue on it, and comes first for that.
+        cars = [name for name in found if "car-" in name and not name.startswith("police-car-")]
         assert cars[0].startswith(color)
 
 

@@ -361,7 +361,7 @@ def test_a_file_that_is_gone_leaves_nothing_in_a_circle(pipeline: Pipeline, tmp_
         return [
             each
             for each in gc.get_objects()
-            if isinstance(each, OSError) and each.filename == work.path
+            if issubclass(type(each), OSError) and each.filename == work.path
         ]
 
     gc.disable()
