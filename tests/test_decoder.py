@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -137,6 +138,20 @@ def test_whoever_waits_for_several_is_rung_for(
         assert len(decoder.look([Unseen(file)] * 3)) == 3
         assert len(decoder.decode([Undecoded(file, slot) for slot in range(3)])) == 3
     assert looks == [True, True]
+
+
+def test_a_bell_that_is_gone_leaves_the_deadline(decoder: Decoder) -> None:
+    late, rope = os.pipe()
+    os.close(rope)
+    os.dup2(late, decoder._child._bell)
+    looks = iter([False, False, True])
+    decoder._child.channel._end.close()
+    decoder._child.channel._end, other = socket.socketpair()
+    with other:
+        other.sendall(b"!")
+        # Something has come all the while.
+        decoder._child.await_ring(lambda _: next(looks), is_one=True)
+    os.close(late)
 
 
 def test_a_ring_for_nothing_ends_no_watch(

@@ -97,8 +97,9 @@ class Child:
             poll.register(self.channel, select.POLLIN)
         before = time.monotonic()
         while True:
-            if poll.poll(LOOK_S * 1000) and not self._is_bell_there():
-                poll.unregister(self._bell)
+            for descriptor, _ in poll.poll(LOOK_S * 1000):
+                if descriptor == self._bell and not self._is_bell_there():
+                    poll.unregister(descriptor)
             now = time.monotonic()
             # The clock goes on while this process is stopped.
             if watch(min(now - before, LOOK_S)):
