@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -121,19 +121,28 @@ def test_several_files_are_looked_at_together(tmp_path: Path, decoder: Decoder) 
     assert folder.kind == "unreadable"
 
 
-def test_whoever_waits_for_several_is_rung_for(
-    tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And need not look whether it is done."""
+def looks_of_a_watch(
+    monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None
+) -> list[bool]:
+    """What each says, as they come: whether there are all answers. then: is done after each."""
     looks: list[bool] = []
     look = handle._Watch.__call__
 
     def noted(watch: handle._Watch, waited: float) -> bool:
         looks.append(look(watch, waited))
+        then()
         return looks[-1]
 
-    monkeypatch.setattr(child, "LOOK_S", 30.0)
     monkeypatch.setattr(handle._Watch, "__call__", noted)
+    return looks
+
+
+def test_whoever_waits_for_several_is_rung_for(
+    tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And need not look whether it is done."""
+    looks = looks_of_a_watch(monkeypatch)
+    monkeypatch.setattr(child, "LOOK_S", 30.0)
     with descriptor(png(tmp_path / "a.png")) as file:
         assert len(decoder.look([Unseen(file)] * 3)) == 3
         assert len(decoder.decode([Undecoded(file, slot) for slot in range(3)])) == 3
@@ -158,20 +167,12 @@ def test_a_ring_for_nothing_ends_no_watch(
     tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that came when the answers it was for were read already."""
-    looks: list[bool] = []
-    look = handle._Watch.__call__
-
-    def noted(watch: handle._Watch, waited: float) -> bool:
-        looks.append(look(watch, waited))
-        os.kill(decoder.pid, signal.SIGCONT)
-        return looks[-1]
-
+    looks = looks_of_a_watch(monkeypatch, lambda: os.kill(decoder.pid, signal.SIGCONT))
     late, rope = os.pipe()
     os.write(rope, b"!")
     os.close(rope)
     os.dup2(late, decoder._child._bell)
     os.close(late)
-    monkeypatch.setattr(handle._Watch, "__call__", noted)
     os.kill(decoder.pid, signal.SIGSTOP)
     with descriptor(png(tmp_path / "a.png")) as file:
         assert len(decoder.look([Unseen(file)] * 3)) == 3
