@@ -67,8 +67,9 @@ class Counting(Part):
     def _count(self) -> tuple[dict[bytes, Tally], int]:
         counted = self._counted
         if counted is None or counted[0] != self._moment():
-            # Who asks meanwhile waits for the first: six who each count take six times as long.
-            with self._database.read() as connection, self._counting:
+            # Who asks meanwhile waits for the first, and holds no connection then: six who each count
+            # take six times as long.
+            with self._counting, self._database.read() as connection:
                 counted, moment = self._counted, self._moment()
                 if counted is None or counted[0] != moment:
                     tallies = _tallies(connection, self._model_id)

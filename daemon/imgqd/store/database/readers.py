@@ -1,4 +1,4 @@
-"""The connections that read: one for each thread that is at it, and a few that wait for the next.
+"""The connections that read: one for each thread that is at it, and a few that stay for the next.
 
 Of dozens of threads few read at once. Those find what was read before in the pages and statements that a
 connection keeps; and memory holds few of these.
@@ -56,14 +56,13 @@ class Readers:
             self._leave(reading)
 
     def _taken(self) -> _Reading:
+        # All that stay are opened at once: what a daemon holds open does not grow by and by.
         with self._lock:
-            age = self._age
-            if self._idle:
-                return _Reading(self._idle.pop(), age)
-        connection = self._open()
-        with self._lock:
-            self._all.add(connection)
-        return _Reading(connection, age)
+            while len(self._all) < MOST_IDLE or not self._idle:
+                connection = self._open()
+                self._all.add(connection)
+                self._idle.append(connection)
+            return _Reading(self._idle.pop(), self._age)
 
     def _leave(self, reading: _Reading) -> None:
         with self._lock:
@@ -74,6 +73,7 @@ class Readers:
             ):
                 self._idle.append(reading.connection)
                 return
+            self._all.discard(reading.connection)
         reading.connection.close()
 
     def close(self) -> None:
