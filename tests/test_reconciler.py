@@ -539,3 +539,30 @@ def test_after_any_churn_the_index_is_what_is_there(
     world.put("the last.jpg")
     world.settle()
     assert world.known() == world.truth()
+
+
+def test_a_root_that_goes_amid_a_look_keeps_its_files(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever of it had not been looked at by then is not gone, and is back with it."""
+    for name in ("a/a.jpg", "b/b.jpg", "b/deep/c.jpg", "d.jpg"):
+        world.put(name)
+    world.settle()
+    truth, real = world.known(), reach.folder
+    world.read.clear()
+
+    def late(path: bytes, **options: bool) -> AbstractContextManager[int]:
+        if path.startswith(os.fsencode(world.root) + b"/") and world.root.exists():
+            world.root.rename(tmp_path / "away")
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reach, "folder", late)
+        world.settle()
+        until(lambda: world.known() == {}, "to miss the root")
+        assert world.index.counts().offline == 4
+        (tmp_path / "away").rename(world.root)
+    until(lambda: world.known() == truth, "its files to be back")
+    world.settle()
+    assert world.known() == truth
+    assert world.read == []

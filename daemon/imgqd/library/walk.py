@@ -123,11 +123,22 @@ class Walker:
 
     def finish(self, found: Pass) -> None:
         """Has done what the pass calls for."""
+        self._keep_absent(found)
         if self.lookout and found.gone_folders:
             self.lookout.forget(found.gone_folders)
         before, self.touched = self.touched, math.nan
         self._book(found)
         self.touched = before + 1
+
+    def _keep_absent(self, found: Pass) -> None:
+        """A root may have gone, or another have taken its place, amid the look: what was missed in it then
+        is not gone."""
+        roots = self._library.roots
+        missed = {root for path in (*found.gone, *found.gone_folders) if (root := roots.of(path))}
+        for root in filter(roots.looks_changed, missed):
+            found.gone = [path for path in found.gone if roots.of(path) != root]
+            found.gone_folders = [path for path in found.gone_folders if roots.of(path) != root]
+            self._library.dirty.mark_deep(root)
 
     def _is_watched(self, folder: bytes, root: bytes) -> bool:
         return self.lookout is None or self.lookout.add(folder, root)
