@@ -128,6 +128,25 @@ def test_it_goes_on_as_if_it_had_been_made_anew(store: Store, path: Path) -> Non
     assert index.strays() == 0
 
 
+def test_a_prefix_is_made_of_what_is_there_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file has no vectors of what was dead when it was written."""
+    monkeypatch.setattr("imgqd.search.resident._PREFIXED", COUNT + 100)
+    index = Index(store, loaded(store))
+    index.commit([Gone(b"/r/%d.jpg" % number) for number in range(0, 300)])
+    snapshot = index.resident.snapshot()
+    written = cache.save(store, snapshot, store.sums())
+    assert written
+    assert index.resident.rely_on(written, snapshot)
+    index.commit([shown(number) for number in range(COUNT, COUNT + 500)])
+    index.resident.refine()
+    prefix = index.resident.snapshot().prefix
+    assert prefix
+    assert np.isfinite(prefix.directions.axes).all()
+    assert answers(index) == expected(store)
+
+
 def test_what_changed_since_it_was_written_comes_out_of_the_store(store: Store, path: Path) -> None:
     store.commit([Gone(b"/r/%d.jpg" % number) for number in range(0, 40)], 2.0)
     store.commit([shown(number) for number in range(COUNT, COUNT + 30)], 2.0)

@@ -75,7 +75,10 @@ class Prefix:
 
 def prefix(vectors: Kept) -> Prefix | None:
     """Of all these rows; None where a few directions do not tell enough."""
-    found = directions(vectors[sampled(len(vectors))], len(vectors))
+    sample = vectors[sampled(len(vectors))]
+    # Those that were dead when the cache was written are in it no more, and would spoil all the others.
+    sample = sample[~np.isnan(sample[:, 0])]
+    found = directions(sample, len(vectors)) if len(sample) else None
     return None if found is None else extended(Prefix(found, (), 0), vectors)
 
 
