@@ -155,6 +155,23 @@ class TestNames:
             source.published(name, models)
         assert hint in said.value.hint
 
+    def test_are_known_without_torch(self, models: Path) -> None:
+        """Whoever mistypes one does not wait for it to load."""
+        code = (
+            "import sys; from imgq.errors import UsageError; import imgqd.settings_file as settings\n"
+            "settings.require_model('better', sys.argv[1])\n"
+            "try: settings.require_model('ViT-B-32-265', sys.argv[1])\n"
+            "except UsageError as error: print(error.hint)\n"
+            "print([name for name in ('torch', 'open_clip', 'timm') if name in sys.modules])"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", code, str(models)], capture_output=True, text=True
+        )
+        near, loaded = ran.stdout.splitlines()
+        assert "ViT-B-32-256" in near
+        assert loaded == "[]"
+        assert source._architectures() == sorted(open_clip.list_models())
+
     def test_of_added_models_whose_weights_are_gone(self, models: Path, small: Path) -> None:
         os.unlink(add(models, "holiday", small, SMALL).weights)
         with pytest.raises(ModelMissing, match="the weights of holiday are no longer on disk"):

@@ -20,14 +20,6 @@ from imgqd.records import PixelSpec
 open_clip.add_model_config(BUILTIN_FOLDER / f"{BUILTIN_ARCHITECTURE}.json")
 
 
-def exists(architecture: str) -> bool:
-    return open_clip.get_model_config(architecture) is not None
-
-
-def architectures() -> list[str]:
-    return list(open_clip.list_models())
-
-
 def tags(architecture: str) -> list[str]:
     """The names of the weights that were published for an architecture."""
     return list(open_clip.list_pretrained_tags_by_model(architecture))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from imgq.errors import ModelMissing, UsageError
 from imgqd.models import card
-from imgqd.models.presets import BUILTIN, BY_NAME, PRESETS, WEIGHTS_FILE
+from imgqd.models.presets import BUILTIN, BUILTIN_ARCHITECTURE, BY_NAME, PRESETS, WEIGHTS_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,20 @@ def published(name: str, models: str | Path) -> Source:
     """
     if preset := BY_NAME.get(name):
         return Source(name, preset.architecture, preset.tag, preset.repository)
-    from imgqd.models import architecture
-
     base, _, tag = name.partition("/")
-    known = architecture.tags(base)
+    is_known = base in _architectures()
+    known = _tags(base) if is_known else []
     tag = tag.lower().replace("-", "_") or (known[0] if len(known) == 1 else "")
     if tag in known:
-        place = architecture.hub_file(base, tag)
-        return Source(name, base, tag, *(place or ()))
+        from imgqd.models import architecture
+
+        return Source(name, base, tag, *(architecture.hub_file(base, tag) or ()))
     if name in card.names(models):
         raise ModelMissing(
             f"the weights of {name} are no longer on disk",
             f"bring them again: `imgq model add {name} --weights FILE`",
         )
-    if not architecture.exists(base):
+    if not is_known:
         raise _unknown(name, models)
     if known:
         raise UsageError(
@@ -61,8 +62,6 @@ def published(name: str, models: str | Path) -> Source:
 
 def brought(name: str, models: str | Path, architecture: str | None = None) -> Source:
     """What a file that is brought under this name is to fit. Raises UsageError."""
-    from imgqd.models import architecture as known
-
     if name == BUILTIN:
         raise UsageError("builtin is inside the package", "give your weights a name of their own")
     if not card.NAME.fullmatch(name):
@@ -75,7 +74,7 @@ def brought(name: str, models: str | Path, architecture: str | None = None) -> S
             )
         return Source(name, preset.architecture, preset.tag)
     base, _, tag = (architecture or name).partition("/")
-    if not known.exists(base):
+    if base not in _architectures():
         if architecture is None:
             raise UsageError(
                 f"there is no model {name!r}, and of which architecture it is was not said",
@@ -83,22 +82,35 @@ def brought(name: str, models: str | Path, architecture: str | None = None) -> S
             )
         raise _unknown(architecture, models)
     tag = tag.lower().replace("-", "_")
-    if tag and tag not in known.tags(base):
+    if tag and tag not in _tags(base):
         raise _unknown(architecture or name, models)
     return Source(name, base, tag or None)
 
 
 def _unknown(name: str, models: str | Path) -> UsageError:
-    from imgqd.models import architecture
-
     base = name.partition("/")[0]
     near = _nearest(name, [preset.name for preset in PRESETS] + card.names(models))
-    near += _nearest(base, architecture.architectures())
+    near += _nearest(base, _architectures())
     if near:
         hint = "did you mean " + " or ".join(dict.fromkeys(near)) + "?"
     else:
         hint = "`imgq model list` shows the models; any architecture of open_clip will do too"
     return UsageError(f"there is no model {name!r}", hint)
+
+
+def _architectures() -> list[str]:
+    """open_clip's, and the builtin model's: by the names of its files, for it loads torch."""
+    found = find_spec("open_clip")
+    folders = (found.submodule_search_locations if found else None) or []
+    files = (file for folder in folders for file in Path(folder, "model_configs").glob("*.json"))
+    return sorted([BUILTIN_ARCHITECTURE, *(file.stem for file in files)])
+
+
+def _tags(base: str) -> list[str]:
+    """The names of the weights that were published for an architecture."""
+    from imgqd.models import architecture
+
+    return architecture.tags(base)
 
 
 def _nearest(name: str, names: list[str]) -> list[str]:
