@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgqd import machine
+from imgqd import choices, machine
 from imgqd.choices import Choice
 from imgqd.embedder import engines, trial
 from imgqd.embedder.device import Device
@@ -239,21 +239,40 @@ class TestEngines:
         assert (successor.engine, successor.precision) == ("torch", "f32")
         assert "onnxruntime failed" in str(successor.trouble)
 
-    def test_a_measurement_that_ends_its_process_is_not_begun_for_ever(
+    def test_a_measurement_that_did_not_end_is_begun_again_ever_more_seldom(
         self, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """Whoever is killed once is not slow for good, and whoever is killed often has work done."""
+
         class Killed(BaseException):
             pass
 
         def die(*_: object) -> None:
             raise Killed
 
-        monkeypatch.setattr(trial, "best_batch", die)
-        for _ in range(2):
-            with pytest.raises(Killed):
-                open_image_tower(configuration)
-        found = open_image_tower(configuration)
-        assert "did not end" in str(found.trouble)
+        now = 1.8e9
+        monkeypatch.setattr(choices.time, "time", lambda: now)
+        with monkeypatch.context() as patch:
+            patch.setattr(trial, "best_batch", die)
+            for pause in (*choices.PAUSES_S, choices.PAUSES_S[-1]):
+                with pytest.raises(Killed):
+                    open_image_tower(configuration)
+                now += pause - 1
+                found = open_image_tower(configuration)
+                assert found.engine == "torch"
+                now += 2
+        assert "did not end, 4 times" in str(found.trouble)
+        assert open_image_tower(configuration).trouble is None
+
+    def test_a_kill_amid_a_measurement_is_no_trouble(self, configuration: Configuration) -> None:
+        choices_of(configuration).begin(0)
+        assert open_image_tower(configuration).trouble is None
+        # Nor does a clock that is set back have it wait for years.
+        choices_of(configuration).begin(1)
+        assert not choices_of(configuration).remembered().is_due
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(choices.time, "time", lambda: 1e9)
+            assert choices_of(configuration).remembered().is_due
 
     def test_a_folder_that_cannot_be_written_costs_nothing_but_speed(
         self, configuration: Configuration, tmp_path: Path
@@ -277,15 +296,15 @@ def test_status_says_why_it_is_not_the_fastest() -> None:
 
 class TestChoices:
     def test_what_cannot_be_read_counts_as_none(self, configuration: Configuration) -> None:
-        choices = choices_of(configuration)
-        choices.begin(0)
-        choices.keep(Choice("torch", "f32", 4))
-        assert choices.remembered().choice == Choice("torch", "f32", 4)
+        held = choices_of(configuration)
+        held.begin(0)
+        held.keep(Choice("torch", "f32", 4))
+        assert held.remembered().choice == Choice("torch", "f32", 4)
         (file,) = Path(str(configuration.engines)).glob("*.json")
         content = json.loads(file.read_bytes())
         for damaged in ("", "[]", "{}", json.dumps(content | {"choice": {"engine": "torch"}})):
             file.write_text(damaged)
-            assert choices.remembered().choice is None
+            assert held.remembered().choice is None
 
 
 def _plain(configuration: Configuration) -> ImageTower:

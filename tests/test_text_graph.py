@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from conftest import Home
-from imgqd import machine
+from imgqd import choices, machine
 from imgqd.choices import Choice
 from imgqd.models import architecture, card, text, text_graph, towers
 from imgqd.models.plain import plain
@@ -119,22 +119,26 @@ class TestKept:
         assert text_graph.kept(BUILTIN, False, engines) == graph
         assert graph.read_bytes() != content
 
-    def test_what_cannot_be_made_is_left_after_two_tries(
+    def test_what_cannot_be_made_is_tried_again_later(
         self, engines: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         other = replace(BUILTIN, sha256="0" * 64)
-        for _ in range(2):
-            assert text_graph.kept(other, False, engines) is None
-        assert "texts are embedded by torch" in caplog.text
-        monkeypatch.setattr(subprocess, "run", _never)
         assert text_graph.kept(other, False, engines) is None
+        assert "texts are embedded by torch" in caplog.text
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "run", _never)
+            assert text_graph.kept(other, False, engines) is None
+        caplog.clear()
+        monkeypatch.setattr(choices, "PAUSES_S", (0.0,))
+        assert text_graph.kept(other, False, engines) is None
+        assert "texts are embedded by torch" in caplog.text
 
     def test_torch_does_it_where_that_was_chosen(
         self, engines: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        choices = text_graph.choices_of(BUILTIN, False, engines)
-        choices.begin(0)
-        choices.keep(text_graph.TORCH)
+        held = text_graph.choices_of(BUILTIN, False, engines)
+        held.begin(0)
+        held.keep(text_graph.TORCH)
         monkeypatch.setattr(subprocess, "run", _never)
         assert text_graph.kept(BUILTIN, False, engines) is None
         assert isinstance(text.open_text_tower(BUILTIN, False, engines), text.TextTower)

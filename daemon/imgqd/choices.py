@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from imgqd import machine
 
 VERSION = 1
-# A measurement that ends its process twice (for want of memory, say) is not begun again.
-MOST_ATTEMPTS = 2
+# A measurement that did not end (its daemon was killed, or memory did not do) is begun again ever more
+# seldom, after so many seconds; until then there is work to be done.
+PAUSES_S = (600.0, 3600.0, 86400.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,22 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """attempts: measurements begun without one that ended. graph: the SHA-256 of the graph that is kept for
-    onnxruntime, empty where none is."""
+    """attempts: measurements begun without one that ended; begun: when the last of them was, in seconds
+    since the epoch. graph: the SHA-256 of the graph that is kept for onnxruntime, empty where none is."""
 
     choice: Choice | None
     attempts: int
     graph: str
+    begun: float = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a measurement may begin."""
+        if not self.attempts:
+            return True
+        pause = PAUSES_S[min(self.attempts, len(PAUSES_S)) - 1]
+        # A clock that was set back ends the pause as well.
+        return not 0 <= time.time() - self.begun < pause
 
 
 class Choices:
@@ -57,16 +69,21 @@ class Choices:
             if content["version"] != VERSION or content["key"] != self._key:
                 raise ValueError
             choice = content["choice"] and Choice(**content["choice"])
-            found = Remembered(choice, int(content["attempts"]), str(content["graph"]))
+            found = Remembered(
+                choice,
+                int(content["attempts"]),
+                str(content["graph"]),
+                float(content.get("begun", 0.0)),
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return Remembered(None, 0, "")
-        return found if self._is_whole(found) else Remembered(None, found.attempts, "")
+        return found if self._is_whole(found) else replace(found, choice=None, graph="")
 
     def begin(self, attempts: int) -> None:
         """A measurement begins, after so many that did not end. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.graph.unlink(missing_ok=True)
-        self._write(Remembered(None, attempts + 1, ""))
+        self._write(Remembered(None, attempts + 1, "", time.time()))
 
     def keep(self, choice: Choice) -> None:
         """Raises OSError."""

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # An embedder that dies again and again is started ever more seldom.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+# The first batch of an embedder is so large, in two passes, and each after it twice the one before: who is
+# killed again and again has soon recorded something.
+FIRST_BATCH = 2
 # So many batches tell how fast it is.
 ENOUGH = 16
 _NO_VECTOR = Failure("damaged", "the model gave no usable vector for it")
@@ -43,6 +46,7 @@ class Batches(threading.Thread):
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self._pause = FIRST_PAUSE_S
+        self._most = FIRST_BATCH
         self._recent: deque[tuple[float, int]] = deque(maxlen=64)
         self.ready: Ready | None = None
         self.state = "unloaded"
@@ -94,10 +98,7 @@ class Batches(threading.Thread):
             self._wanted.clear()
             if self._embedder is None and not self._ending.is_set():
                 self._load()
-        return gather(self._feed, first, self._batch_size())
-
-    def _batch_size(self) -> int:
-        return self.ready.batch if self.ready else 32
+        return gather(self._feed, first, self._most)
 
     def _embed(self, batch: list[Decoded]) -> None:
         while not self._ending.is_set():
@@ -117,6 +118,8 @@ class Batches(threading.Thread):
             if len(self._recent) >= ENOUGH:
                 self.fastest = max(self.fastest, self.rate)
             self._deliver(batch, vectors)
+            assert self.ready is not None
+            self._most = min(2 * self._most, self.ready.batch)
             self._collect()
             return
 
@@ -161,6 +164,7 @@ class Batches(threading.Thread):
             self._lost(str(error))
             return False
         self.state, self.trouble = "ready", None
+        self._most = min(FIRST_BATCH, self.ready.batch)
         return True
 
     def _lost(self, reason: str) -> None:

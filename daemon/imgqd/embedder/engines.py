@@ -13,7 +13,7 @@ import numpy as np
 
 from imgq.errors import Failure
 from imgqd import machine
-from imgqd.choices import MOST_ATTEMPTS, Choice, Choices
+from imgqd.choices import Choice, Choices, Remembered
 from imgqd.embedder import trial
 from imgqd.embedder.onnx import MOST_BYTES, OnnxTower, write_graph
 from imgqd.embedder.tower import CannotLoad, Configuration, OutOfMemory, Tower
@@ -29,7 +29,11 @@ log = logging.getLogger(__name__)
 # onnxruntime's f32 was never so many times as fast as torch's: where bf16 is, it need not be tried.
 SURELY = 2.5
 LONGEST_REASON = 200  # characters
-_UNENDED = "the measurement of the engines did not end, twice: torch is used as it is"
+# A kill may come once; what ends so again and again is worth a word.
+FEW_ATTEMPTS = 2
+_UNENDED = (
+    "the measurement of the engines did not end, {} times: torch is used as it is until the next"
+)
 
 
 def open_image_tower(configuration: Configuration) -> Tower:
@@ -42,7 +46,7 @@ def open_image_tower(configuration: Configuration) -> Tower:
         tower = _remembered(configuration, choices, remembered.choice)
         if tower is not None:
             return tower
-    return _Trial(configuration, choices).tower(remembered.attempts)
+    return _Trial(configuration, choices).tower(remembered)
 
 
 def choices_of(configuration: Configuration) -> Choices:
@@ -127,16 +131,17 @@ class _Trial:
         self._spec = configuration.card.pixels
         self._trouble: str | None = None
 
-    def tower(self, attempts: int) -> Tower:
-        """attempts: so many measurements have begun, and have not ended."""
+    def tower(self, remembered: Remembered) -> Tower:
+        """remembered: how many measurements have begun, and have not ended."""
         where = _where(self._configuration)
         module = _module(self._configuration, where)
-        if attempts >= MOST_ATTEMPTS:
+        if not remembered.is_due:
             tower = _on(self._configuration, where, module)
-            tower.trouble = _UNENDED
+            if remembered.attempts >= FEW_ATTEMPTS:
+                tower.trouble = _UNENDED.format(remembered.attempts)
             return tower
         try:
-            self._choices.begin(attempts)
+            self._choices.begin(remembered.attempts)
             found = self._found(where, module)
             self._choices.keep(Choice(found.engine, found.precision, found.batch, found.trouble))
         except OSError as error:

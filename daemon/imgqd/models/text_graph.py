@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgqd import machine
-from imgqd.choices import MOST_ATTEMPTS, Choice, Choices
+from imgqd.choices import Choice, Choices
 from imgqd.models import lean
 from imgqd.models.card import Card
 from imgqd.pictures import sandbox
@@ -48,7 +48,7 @@ def kept(card: Card, exact: bool, engines: str) -> Path | None:
     """
     choices = choices_of(card, exact, engines)
     found = choices.remembered()
-    if found.choice is None and found.attempts < MOST_ATTEMPTS and _can_be(card):
+    if found.choice is None and found.is_due and _can_be(card):
         try:
             choices.begin(found.attempts)
         except OSError as error:
