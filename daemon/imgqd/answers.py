@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -228,8 +229,11 @@ def _files(daemon: Daemon) -> Iterator[wire.Reply]:
 
 
 def _export(daemon: Daemon) -> Iterator[wire.Reply]:
-    found = map(shown.vector, rows(daemon.index.store.export))
-    return (wire.Vectors(vectors=piece) for piece in in_pieces(found))
+    """By one model to the end, whatever comes into use meanwhile: what somebody asks is not forgotten."""
+    with daemon.spaces.asked() as space:
+        listing = partial(daemon.index.store.export, model=space.model)
+        for piece in in_pieces(map(shown.vector, rows(listing))):
+            yield wire.Vectors(vectors=piece)
 
 
 def _pause(daemon: Daemon, seconds: float | None) -> Iterator[wire.Reply]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import apsw
     from numpy.typing import NDArray
 
+    from imgqd.store.records import Model
+
 MOST_SHOWING = 7  # answers of `showing` that are kept until the next commit
 
 # CROSS JOIN keeps SQLite to the order that is written, whatever its statistics say
@@ -155,12 +157,15 @@ class Listings(Embeddings):
             found = connection.execute(ARRIVED, (after, last, limit))
             return [Arrived(seq, _shown(tuple(columns))) for seq, *columns in found]
 
-    def export(self, after: int = 0, limit: int = 1000) -> list[Exported]:
-        """A page of the files that have an embedding, with it, from the one after the cursor
-        `after` (Exported.shown.file); at most `limit`, and fewer only at the end."""
+    def export(
+        self, after: int = 0, limit: int = 1000, model: Model | None = None
+    ) -> list[Exported]:
+        """A page of the files that have an embedding by that model, or the one in use, with it, from the
+        one after the cursor `after` (Exported.shown.file); at most `limit`, and fewer only at the end."""
         exported: list[Exported] = []
-        while page := self._with_sums(after, limit - len(exported)):
-            vectors = self.vectors(shown.picture.id for shown in page)
+        model = model or self.model
+        while page := self._with_sums(model, after, limit - len(exported)):
+            vectors = self.vectors((shown.picture.id for shown in page), model)
             exported += [
                 Exported(shown, vectors[shown.picture.id])
                 for shown in page
@@ -169,13 +174,13 @@ class Listings(Embeddings):
             after = page[-1].file
         return exported
 
-    def _with_sums(self, after: int, limit: int) -> list[Shown]:
+    def _with_sums(self, model: Model, after: int, limit: int) -> list[Shown]:
         with self._database.read() as connection:
             found = connection.execute(
                 f"{SHOWN} files {OF_FILES}"
                 " CROSS JOIN embedding_sums sums ON sums.picture = pictures.id AND sums.model = ?"
                 " WHERE files.id > ? ORDER BY files.id LIMIT ?",
-                (self.model.id, after, limit),
+                (model.id, after, limit),
             )
             return [_shown(columns) for columns in found]
 
