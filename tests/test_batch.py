@@ -13,6 +13,7 @@ import fake_embedder
 from conftest import Home, watching
 from imgq import wire
 from imgq.cli import batch
+from imgq.errors import UsageError
 from pictures import jpeg
 
 COLORS = ("red", "green", "blue", "yellow", "orange", "purple")
@@ -75,7 +76,7 @@ def test_a_file_is_read_from_where_it_lies(colors: Home, tmp_path: Path) -> None
 def test_so_many_that_they_take_several_messages(
     colors: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By their number, by their pictures, and by those pictures' sizes."""
+    """By their number, by their pictures, by those pictures' sizes, and by the hits that are asked for."""
     from imgq.cli import main
 
     picture = colors.pictures / "some" / "one.jpg"
@@ -98,6 +99,17 @@ def test_so_many_that_they_take_several_messages(
     assert [each["results"][0]["path"].rpartition("/")[2] for each in found[:18]] == [
         f"{color}.jpg" for color in COLORS for _ in range(3)
     ]
+    messages.clear()
+    assert main.run(["search", "--batch", str(tmp_path / "queries"), "-k", "100000"]) == 0
+    assert messages == [5, 5, 5, 5, 3]
+    assert len(capfd.readouterr().out.splitlines()) == len(queries)
+
+
+def test_more_hits_than_memory_takes_are_refused(colors: Home) -> None:
+    terms = tuple(wire.BatchTerm(query=number, text="red") for number in range(6))
+    options = wire.Search(terms=(), top=wire.MOST_TOP)
+    with pytest.raises(UsageError, match="are the most"):
+        colors.ask(wire.Batch(options=options, terms=terms))
 
 
 def wrong(home: Home, data: bytes, *options: str) -> tuple[int, str]:

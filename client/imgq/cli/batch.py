@@ -121,7 +121,7 @@ def _batches(lines: list[Line], options: wire.Search) -> Iterator[tuple[list[Lin
     terms: list[wire.BatchTerm] = []
     for line in lines:
         own = [wire.BatchTerm(query=len(some), **term.__dict__) for term in _terms(line)]
-        if some and not _fits(terms, own):
+        if some and not (_fits(terms, own) and (len(some) + 1) * options.top <= wire.MOST_FOUND):
             yield some, _batch(some, terms, options)
             some, terms = [], []
             own = [wire.BatchTerm(**term.__dict__ | {"query": 0}) for term in own]

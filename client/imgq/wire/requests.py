@@ -19,6 +19,8 @@ from imgq.wire.searches import MOST_NAME, Request, Search, Term
 MOST_PATHS = 4096
 # Terms of a batch, too.
 MOST_QUERIES = 2000
+# Hits that the queries of a batch may have, all together: they are in memory at a time.
+MOST_FOUND = 500_000
 NEAR = 0.99
 
 

@@ -59,6 +59,12 @@ class Searcher:
         """The same for each of many queries, one after the other."""
         options = request.options
         queries = _queries(request.terms)
+        if len(queries) * options.top > wire.MOST_FOUND:
+            raise UsageError(
+                f"{len(queries)} queries ask for {options.top} hits each; {wire.MOST_FOUND} in all"
+                " are the most",
+                "ask fewer queries at a time, or for fewer hits",
+            )
         with self.times.timed("embed", len(queries)):
             meant = Meaning(space).of_all(queries, options.timeout, request.first)
         may = self._scope(options)
