@@ -164,14 +164,16 @@ def test_nor_does_one_that_is_always_there(monkeypatch: pytest.MonkeyPatch) -> N
             assert now < 60.0
             return b"x"
 
-    reading, writing = os.pipe()
-    os.write(writing, b"x")
     monkeypatch.setattr(patience.time, "monotonic", lambda: now)
-    with pytest.raises(TimeoutError):
-        Channel(Dribbling()).receive(10.0)  # type: ignore[arg-type]
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"x")
+        with pytest.raises(TimeoutError):
+            Channel(Dribbling()).receive(10.0)  # type: ignore[arg-type]
+    finally:
+        os.close(reading)
+        os.close(writing)
     assert 10.0 <= now < 10.1
-    os.close(reading)
-    os.close(writing)
 
 
 @pytest.mark.parametrize("claimed", [MOST_BYTES + 1, 2**32 - 1])

@@ -205,11 +205,18 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(user)
 
 
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
-    path = settings(tmp_path, "decoders = 3\n")
-    os.chmod(path, 0)
+def test_a_file_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings(tmp_path, "decoders = 3\n")
+    # Nothing else may be in the way, as root's folders are above this one.
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    with unprivileged():
+        assert load("settings.toml") == Settings(decoders=3)
+    os.chmod("settings.toml", 0)
     with unprivileged(), pytest.raises(SettingsError, match="Permission denied") as error:
-        load(path)
+        load("settings.toml")
     assert error.value.hint == "`imgq doctor` tells what keeps it from being read"
 
 

@@ -109,6 +109,23 @@ def test_every_star_is_that_of_a_comparison_of_all_pairs(
     assert len(expected) > 5
 
 
+def test_what_a_group_has_taken_is_compared_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many that are all alike one row is compared with the others."""
+    monkeypatch.setattr(near, "_AT_ONCE", 16)
+    monkeypatch.setattr(near, "_MOST_PAIRS", 40)
+    real, compared = near._Table._of_rows, []
+
+    def counted(self: near._Table, free: Rows, right: near.Floats, rows: int) -> object:
+        compared.append(rows * len(free))
+        return real(self, free, right, rows)
+
+    monkeypatch.setattr(near._Table, "_of_rows", counted)
+    (star,) = found(of([painted(1, SIZE)] * 60))
+    assert members(star) == list(range(60))
+    # Sixteen rows and then four have too many near them.
+    assert sum(compared) == (16 + 4 + 1) * 60
+
+
 def test_who_does_not_agree_is_left_to_others() -> None:
     one = painted(1, SIZE)
     imprints = of([one, one.resize((160, 120)), one.resize((80, 60))])

@@ -324,19 +324,41 @@ def test_who_asks_for_counts_at_once_has_them_counted_once(
         go.wait(60)
         return tallies(connection, model)
 
-    def is_at_it(thread: threading.Thread) -> bool:
-        frame = sys._current_frames().get(thread.ident or 0)
-        return any(each.f_code.co_name == "_count" for each, _ in traceback.walk_stack(frame))
-
     monkeypatch.setattr(counting, "_tallies", slow)
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(store.counts) for _ in range(6)]
         try:
-            until(lambda: sum(map(is_at_it, pool._threads)) == 6, "all to count")
+            until(lambda: sum(map(_is_counting, pool._threads)) == 6, "all to count")
         finally:
             go.set()
         assert {each.result().files for each in asked} == {1}
     assert len(times) == 1
+
+
+def test_what_was_counted_for_one_who_waited_holds_for_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit meanwhile is counted, too."""
+    index(store, (b"/r/x", 1))
+    tallies, times = counting._tallies, []
+
+    def counted(connection: apsw.Connection, model: int | None) -> dict[bytes, Tally]:
+        times.append(model)
+        return tallies(connection, model)
+
+    monkeypatch.setattr(counting, "_tallies", counted)
+    with ThreadPoolExecutor(1) as pool:
+        with store._counting:
+            asked = pool.submit(store.counts)
+            until(lambda: all(map(_is_counting, pool._threads)), "one to wait")
+            index(store, (b"/r/y", 2))
+        assert asked.result(60).files == 2
+    assert (store.counts().files, len(times)) == (2, 1)
+
+
+def _is_counting(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return any(each.f_code.co_name == "_count" for each, _ in traceback.walk_stack(frame))
 
 
 def test_listings_come_in_pages_without_a_gap(store: Store) -> None:

@@ -88,6 +88,11 @@ def test_fault_38_killed_amid_a_change_it_goes_on(home: Home) -> None:
     assert list(change.killed(home, 2))
 
 
+def test_fault_38_killed_under_load_it_goes_on(home: Home) -> None:
+    """Twenty rounds by `python -m tests.faults.change --load`."""
+    assert list(change.killed(home, 1, seed=3, load=True))
+
+
 def test_what_happens_meanwhile_is_right_before_and_after(home: Home) -> None:
     tell(home, "second", "waits")
     use(home, "second")
@@ -249,7 +254,7 @@ def test_an_index_that_is_made_anew_amid_a_change_is_whole_before_it_ends(home: 
     home.ask(wire.Resume())
     until(is_used(home, "second"), "the change")
     assert len(home.indexed()) == len(COLORS) + OTHERS
-    assert home.settle().index.pending == 0
+    until(lambda: home.settle().index.pending == 0, "an index with nothing left to do")
     assert answers(home, "red") == "second"
 
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from conftest import PATIENCE_S, Home, until
+from imgq import wire
 from pictures import jpeg
 
 # What FAULT 39 allows from the signal to the end.
@@ -193,6 +194,10 @@ def decoders_of(home: Home) -> list[int]:
     return [process.pid for process in home.status().processes if process.role == "decoder"]
 
 
+def of_the_settings(home: Home) -> list[wire.Trouble]:
+    return [each for each in home.status().degraded if each.code == "settings"]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -218,7 +223,7 @@ def test_fault_39_settings_that_cannot_be_used_leave_the_old_ones_in_force(
     assert told.remedy.endswith("; then `imgq restart`")
     home.settings('model = "builtin"\n')
     home.daemon.send_signal(signal.SIGHUP)
-    until(lambda: not home.status().degraded, "an end of the trouble")
+    until(lambda: not of_the_settings(home), "an end of the trouble")
 
 
 def test_fault_39_settings_that_break_after_the_look_at_them_end_no_daemon(
@@ -234,7 +239,7 @@ def test_fault_39_settings_that_break_after_the_look_at_them_end_no_daemon(
     home.settings('model = "builtin"\ndecoders = 2\n')
     home.daemon.send_signal(signal.SIGHUP)
     until(lambda: len(decoders_of(home)) == 2, "the settings that were looked at")
-    [told] = home.status().degraded
+    [told] = of_the_settings(home)
     assert "settings.toml is no TOML: Invalid value (at line 1, column 10)" in told.message
     # A start of another process does not make do with what it cannot read, and leaves this one alone.
     refused = home.imgq("restart")
