@@ -405,6 +405,58 @@ def test_a_folder_that_may_not_be_read_keeps_its_files(
         assert world.known() == world.truth()
 
 
+@pytest.mark.parametrize("name", ["", "private"])
+def test_what_cannot_be_looked_at_is_not_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A folder that may be listed and not entered, or one whose place on the disk is bad."""
+    for each in ("private/a.jpg", "private/deep/b.jpg", "c.jpg"):
+        world.put(each)
+    world.settle()
+    private, real = os.stat(world.root / name), os.stat
+
+    def failing(path: Any, **options: Any) -> os.stat_result:
+        above = options.get("dir_fd")
+        if above is not None and os.path.samestat(os.fstat(above), private):
+            raise OSError(5, "Input/output error")
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", failing)
+        world.settle()
+        world.settle()
+        assert world.known() == world.truth()
+        assert world.reconciler.denied() == {os.fsencode(world.root / name)}
+    world.put("private/new.jpg")
+    world.settle()
+    assert world.known() == world.truth()
+    assert world.reconciler.denied() == frozenset()
+
+
+def test_of_a_folder_that_is_no_more_it_is_not_told_that_it_may_not_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put("private/a.jpg")
+    other = world.root.parent / "other"
+    (other / "private").mkdir(parents=True)
+    private, real = os.fsencode("private"), reach.folder
+
+    def refuse(path: bytes, **options: bool) -> AbstractContextManager[int]:
+        if path.endswith(private) and os.path.exists(path):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(reach, "folder", refuse)
+    monkeypatch.setattr(walk, "DENIED_RETRY_S", 0.2)
+    world.add(other)
+    world.settle()
+    assert len(world.reconciler.denied()) == 2
+    shutil.rmtree(world.root / "private")
+    until(lambda: world.reconciler.denied() == {os.fsencode(other / "private")}, "the first to go")
+    world.remove(other)
+    assert world.reconciler.denied() == frozenset()
+
+
 def test_a_library_of_more_files_than_can_be_under_way(
     new_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

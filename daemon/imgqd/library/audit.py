@@ -108,7 +108,9 @@ class Audit:
             looked.skipped.append(folder)
             return [], []
         looked.folders += 1
-        known = {*self._store.child_folders(folder)} - {*others.folders}
+        known = {*self._store.child_folders(folder)} - {*others.folders, *others.unseen}
+        if others.unseen:
+            looked.skipped.append(folder)
         found += [Difference("gone", os.path.join(folder, name)) for name in others.gone]
         found += self._gone(os.path.join(folder, name) for name in known)
         return found, [os.path.join(folder, name) for name in others.folders]

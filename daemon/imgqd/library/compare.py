@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from imgqd.embedder.reading import STILL_S
-from imgqd.library.scan import Entry
+from imgqd.library.scan import Entry, Named
 from imgqd.manners.precedence import give_way
 from imgqd.pictures.formats import is_picture_name, is_sidecar_name
 from imgqd.records import LOST, Stamp
@@ -44,7 +44,8 @@ class Differences:
 
     unready: still being written, to be looked at in `unready_s` seconds. later: seconds until a read
     error is due again. gone: names of files that are no more. folders: the names of those there are.
-    empties: how many files are nothing, and have no row.
+    unseen: names of what is there and cannot be looked at, and why. empties: how many files are nothing,
+    and have no row.
     """
 
     unready: list[Seen] = field(default_factory=list)
@@ -52,6 +53,7 @@ class Differences:
     later: float | None = None
     gone: list[bytes] = field(default_factory=list)
     folders: list[bytes] = field(default_factory=list)
+    unseen: dict[bytes, OSError] = field(default_factory=dict)
     empties: int = 0
 
     def put_off(self, seen: Seen, wait: float) -> None:
@@ -171,27 +173,28 @@ class Comparison:
 
 
 def paired(
-    entries: Iterable[Entry], rows: Iterable[Listed], found: Differences
+    entries: Iterable[Named], rows: Iterable[Listed], found: Differences
 ) -> Iterator[tuple[Entry, Listed | None]]:
     """Each file with its row; both come in the order of names. Rows without a file are gone, and folders
-    are put down, in `found`."""
+    and what cannot be looked at are put down, in `found`."""
     known = iter(rows)
     row = next(known, None)
-    for number, entry in enumerate(entries):
+    for number, (name, status) in enumerate(entries):
         if not number % AT_ONCE:
             give_way()
-        name, status = entry
-        if stat.S_ISDIR(status.st_mode):
+        if not isinstance(status, OSError) and stat.S_ISDIR(status.st_mode):
             found.folders.append(name)
             continue
         while row is not None and row[NAME] < name:
             found.gone.append(row[NAME])
             row = next(known, None)
-        if row is None or row[NAME] != name:
-            yield entry, None
+        own = None
+        if row is not None and row[NAME] == name:
+            own, row = row, next(known, None)
+        if isinstance(status, OSError):
+            found.unseen[name] = status
         else:
-            yield entry, row
-            row = next(known, None)
+            yield (name, status), own
     while row is not None:
         found.gone.append(row[NAME])
         row = next(known, None)

@@ -13,22 +13,26 @@ from imgqd.library.rules import Rules
 
 # A regular file or a folder: its name, and what `stat` says of it.
 Entry = tuple[bytes, os.stat_result]
+# Whatever has that name; where nothing can be said of it, why: a failing disk, a folder that may be listed
+# and not entered.
+Named = tuple[bytes, os.stat_result | OSError]
 
 
 @contextmanager
 def look(
     folder: bytes, root: bytes, rules: Rules, follow_symlinks: bool = False
-) -> Iterator[Iterator[Entry]]:
-    """Lists the regular files and the folders of a folder that no rule leaves out, in the order of their
-    names as bytes, one at a time: a folder may hold a million. Raises OSError where it is gone or may not
-    be read."""
+) -> Iterator[Iterator[Named]]:
+    """Lists the regular files and the folders of a folder that no rule leaves out, and what may be one, in
+    the order of their names as bytes, one at a time: a folder may hold a million. Raises OSError where it
+    is gone or may not be read."""
     with reach.folder(folder, follow=folder == root or follow_symlinks) as descriptor:
         names = rules.counted(sorted(_names(descriptor)))
         found = _entries(folder, names, descriptor, follow_symlinks)
         yield (
             (name, status)
             for name, status in found
-            if not rules.looks_at(is_folder := stat.S_ISDIR(status.st_mode))
+            if isinstance(status, OSError)
+            or not rules.looks_at(is_folder := stat.S_ISDIR(status.st_mode))
             or not rules.leaves_out(root, folder, name, is_folder)
         )
 
@@ -39,17 +43,24 @@ def _names(folder: int) -> list[bytes]:
     return [name.encode(encoding, errors) for name in os.listdir(folder)]
 
 
-def _entries(folder: bytes, names: Sequence[bytes], above: int, follow: bool) -> Iterator[Entry]:
+def _entries(folder: bytes, names: Sequence[bytes], above: int, follow: bool) -> Iterator[Named]:
     for name in names:
         try:
             status = os.stat(name, dir_fd=above, follow_symlinks=False)
-            if stat.S_ISLNK(status.st_mode) and follow:
+        except FileNotFoundError:
+            # Gone between the listing and the look.
+            continue
+        except OSError as error:
+            yield name, error
+            continue
+        if stat.S_ISLNK(status.st_mode) and follow:
+            try:
                 status = os.stat(name, dir_fd=above)
                 if stat.S_ISDIR(status.st_mode) and _loops(folder, status):
                     continue
-        except OSError:
-            # Gone between the listing and the look, or a link that leads nowhere.
-            continue
+            except OSError:
+                # It leads nowhere.
+                continue
         if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
             yield name, status
 

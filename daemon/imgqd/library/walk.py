@@ -18,7 +18,7 @@ from imgqd.library.dirty import Dirty
 from imgqd.library.empties import Empties
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
-from imgqd.library.scan import Entry, leads_elsewhere, look, under
+from imgqd.library.scan import Named, leads_elsewhere, look, under
 
 if TYPE_CHECKING:
     from imgqd.index import Index
@@ -165,21 +165,26 @@ class Walker:
         except (FileNotFoundError, NotADirectoryError):
             # No more, or a file or a link by now.
             found.gone_folders.append(folder)
+            self.denied.discard(folder)
             return []
         except OSError as error:
             self._deny(folder, error)
             return []
-        self.denied.discard(folder)
+        if differences.unseen:
+            self._deny(folder, next(iter(differences.unseen.values())))
+        else:
+            self.denied.discard(folder)
         return self._note(folder, differences, found)
 
-    def _touching(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _touching(self, entries: Iterable[Named]) -> Iterator[Named]:
         for entry in entries:
             self.touched += 1
             yield entry
 
     def _note(self, folder: bytes, differences: Differences, found: Pass) -> list[bytes]:
         found.gone += [os.path.join(folder, name) for name in differences.gone]
-        found.gone_folders += self._gone_below(folder, differences.folders)
+        there = {*differences.folders, *differences.unseen}
+        found.gone_folders += self._gone_below(folder, there)
         unready = [each for each in differences.unready if not self._backlog.covers(each)]
         self._backlog.unready(folder, (each.state for each in unready))
         if differences.unready:
@@ -188,8 +193,8 @@ class Walker:
             self._library.dirty.mark_later(folder, differences.later, counts=False)
         self._library.empties.look(folder, differences.empties, differences.folders)
         roots = self._library.roots.paths()
-        there = (os.path.join(folder, name) for name in differences.folders)
-        return [below for below in there if below not in roots]
+        folders = (os.path.join(folder, name) for name in differences.folders)
+        return [below for below in folders if below not in roots]
 
     def _deny(self, folder: bytes, error: OSError) -> None:
         """A folder that may not be read keeps its rows, and is tried again."""
@@ -208,10 +213,9 @@ class Walker:
         found = [row.stamp for _, row in self._index.store.by_inode([stamp.inode])]
         return any((each.size, each.mtime_ns, each.device) == same for each in found)
 
-    def _gone_below(self, folder: bytes, there: Iterable[bytes]) -> list[bytes]:
+    def _gone_below(self, folder: bytes, there: set[bytes]) -> list[bytes]:
         """Folders that hold known files and are not there; those above a root are left to it."""
-        here = set(there)
-        gone = [name for name in self._index.store.child_folders(folder) if name not in here]
+        gone = [name for name in self._index.store.child_folders(folder) if name not in there]
         below = [os.path.join(folder, name) for name in gone]
         roots = self._library.roots.paths()
         return [path for path in below if not any(under(root, path) for root in roots)]

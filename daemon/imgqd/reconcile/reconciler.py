@@ -119,8 +119,10 @@ class Reconciler(threading.Thread):
         return wanted
 
     def denied(self) -> frozenset[bytes]:
-        """The folders that may not be read."""
-        return frozenset(self._walker.denied.copy() | self._scouts.denied())
+        """The folders that may not be read, on roots that are there."""
+        roots, online = self._library.roots, self._library.roots.online()
+        found = self._walker.denied.copy() | self._scouts.denied()
+        return frozenset(folder for folder in found if roots.of(folder) in online)
 
     def forget(self, root: bytes) -> None:
         """A root is watched no longer; what lies under another one is watched again."""
