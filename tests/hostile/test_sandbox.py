@@ -131,6 +131,28 @@ def test_a_missing_barrier_is_told(new_home: NewHome) -> None:
     assert home.log.count("seccomp (left out)") == 1
 
 
+def test_decoders_that_do_not_start_are_told(new_home: NewHome) -> None:
+    home = new_home()
+    home.environment["IMGQ_TEST_TEXT"] = "stillborn:FakeTexts"
+    plants = Path(__file__).parent / "plants"
+    home.environment["PYTHONPATH"] += f"{os.pathsep}{plants}"
+    home.settings("decoders = 1\n")
+    home.start()
+    until(lambda: home.status().model.state != "loading", "what is planted")
+    # One that was started before.
+    until(lambda: decoder(home) or home.status().degraded, "a decoder")
+    if (early := decoder(home)) is not None:
+        os.kill(early, signal.SIGKILL)
+    jpeg(home.pictures / "a.jpg")
+    home.watch()
+    [trouble] = until(lambda: home.status().degraded, "a word of it")
+    assert trouble.code == "decoders"
+    assert "forbidden on purpose" in trouble.message
+    (home.folder / "allowed").touch()
+    assert home.settle().index.files == 1
+    assert home.status().degraded == ()
+
+
 def decoder(home: Home) -> int | None:
     """The process id of the only one."""
     return next((each.pid for each in home.status().processes if each.role == "decoder"), None)

@@ -49,6 +49,8 @@ class Lane(threading.Thread):
         self._ending = threading.Event()
         self.restarts = 0
         self.busy = False
+        # Why none can be had.
+        self.trouble = ""
 
     @property
     def pid(self) -> int | None:
@@ -155,8 +157,10 @@ class Lane(threading.Thread):
                 self._bench = self._shop.new_bench()
             except CannotStart as error:
                 log.error("%s", error)
+                self.trouble = error.message
                 self._ending.wait(RESTART_S)
                 continue
+            self.trouble = ""
             self._shop.slabs.add(self._bench.slab)
             return self._bench
         return None

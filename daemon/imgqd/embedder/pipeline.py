@@ -189,5 +189,11 @@ class Pipeline:
         """Which of Linux's barriers around a decoder this kernel does not have."""
         return max((lane.missing for lane in self.lanes), key=len)
 
+    @property
+    def trouble(self) -> str:
+        """Why no decoder can be had, empty where there is one."""
+        troubles = [lane.trouble for lane in self.lanes]
+        return troubles[0] if all(troubles) else ""
+
     def _is_decoding(self) -> bool:
         return not self._work.empty() or any(lane.busy for lane in self.lanes)

@@ -100,6 +100,12 @@ def _of_the_model(daemon: Daemon) -> Iterator[wire.Trouble]:
 
 def _of_the_decoders(daemon: Daemon) -> Iterator[wire.Trouble]:
     """Where Landlock alone is missing, seccomp holds all that it would."""
+    if daemon.pipeline.trouble:
+        yield wire.Trouble(
+            code="decoders",
+            message=f"pictures cannot be decoded: {daemon.pipeline.trouble}",
+            remedy="it is tried again; `imgq logs` tells more",
+        )
     missing = daemon.pipeline.missing
     if any(each.startswith("seccomp") for each in missing):
         yield wire.Trouble(
