@@ -196,6 +196,7 @@ def test_what_nobody_reads_is_bounded_for_all_together(
     path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crowd, "MOST_UNREAD", 5 << 20)
+    monkeypatch.setattr(server, "MOST_UNREAD_OF_ONE", 1 << 30)
     monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
     with serving(path, answers) as serves:
         slow = [new_dealer() for _ in range(12)]
@@ -206,6 +207,25 @@ def test_what_nobody_reads_is_bounded_for_all_together(
         until(lambda: sum(each.unread for each in serves._crowd) <= 5 << 20, "less to be unread")
         assert asked(new_dealer())
         assert 12 - answers.left >= 3
+
+
+def test_nothing_more_is_made_for_who_does_not_read_over_however_many_connections(
+    path: str, answers: Answers, new_dealer: NewDealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_UNREAD_OF_ONE", 1 << 20)
+    processes = iter([7, 8, *[7] * 5])
+    monkeypatch.setattr(peer, "process_of", lambda _: next(processes))
+    with serving(path, answers):
+        slow, other = new_dealer(), new_dealer()
+        slow.send(wire.pack_request(wire.Export(), 1), soon())
+        until(lambda: answers.made == 2, "a reply that waits, and the next")
+        for each in [new_dealer() for _ in range(5)]:
+            each.send(wire.pack_request(wire.Export(), 1), soon())
+        # In the same lane, after those.
+        assert all(asked(other) for _ in range(20))
+        assert answers.exports == 1
+        slow.close()
+        until(lambda: answers.exports > 1, "another to have its turn")
 
 
 def test_who_pings_and_does_not_read_is_not_listened_to(

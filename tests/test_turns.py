@@ -11,7 +11,7 @@ import pytest
 
 from imgqd.serve import turns as module
 from imgqd.serve.line import LONGEST_REST
-from imgqd.serve.turns import MOST_WAITING, Turns
+from imgqd.serve.turns import MOST_WAITING, Lately, Turns
 
 
 def put(turns: Turns, *processes: int) -> list[Any]:
@@ -110,6 +110,26 @@ def test_nobody_rests_for_one_that_crowds_as_well() -> None:
     for job in taken(turns, 4):
         turns.leave(job)
         assert rest(turns) == 0.0
+
+
+def test_who_crowds_rests_while_another_asks_for_something_else() -> None:
+    lately = Lately()
+    listings, searches = Turns(2, lately), Turns(2, lately)
+    put(listings, 1, 1, 1)
+    put(searches, 2)
+    for job in taken(listings, 2):
+        listings.leave(job)
+    assert rest(listings) > 9
+
+
+def test_who_is_held_waits_and_goes_on_afterwards() -> None:
+    turns = Turns(2)
+    one, other = put(turns, 1, 2)
+    turns.hold(1, True)
+    assert turns.take() is other
+    assert turns._next(monotonic()) is None
+    turns.hold(1, False)
+    assert turns.take() is one
 
 
 def test_nothing_is_kept_of_who_has_left() -> None:

@@ -58,7 +58,7 @@ class Crowd:
 
     def __init__(self, attend: Attend) -> None:
         """attend: is called with a client and with what it is ready for, selectors' events, 0 at
-        first."""
+        first, and when it is gone."""
         self._entrances: list[Entrance] = []
         self._attend = attend
         self._selector = selectors.DefaultSelector()
@@ -116,6 +116,7 @@ class Crowd:
                 if peer in entrance.peers:
                     entrance.peers.remove(peer)
                     self._open(entrance, True)
+            self._attend(peer, 0)
 
     def answered(self, peer: Peer) -> None:
         """It has heard what it asked for."""

@@ -12,7 +12,7 @@ from imgq import wire
 from imgqd.manners import precedence
 from imgqd.serve.job import Job
 from imgqd.serve.line import AT_A_TIME
-from imgqd.serve.turns import Turns
+from imgqd.serve.turns import Lately, Turns
 
 PROMPT_THREADS = 3
 PATIENT_THREADS = 12
@@ -37,15 +37,16 @@ Done = Callable[[Job, bytes | None, bool], None]
 
 
 class Lanes:
-    """Three pools, each with turns of its own."""
+    """Three pools, each with turns of its own, in which who crowds one rests while another asks any."""
 
     def __init__(self, done: Done) -> None:
         """done: is called, by any of the threads, with a job's next reply, if there is one by now, and
         whether others follow."""
         self._done = done
-        self._prompt = self._opened(PROMPT_THREADS, Turns(OF_ONE_PROCESS))
-        self._patient = self._opened(PATIENT_THREADS, Turns(OF_ONE_PROCESS))
-        self._slow = self._opened(SLOW_THREADS, Turns(SLOW_OF_ONE_PROCESS), first=False)
+        lately = Lately()
+        self._prompt = self._opened(PROMPT_THREADS, Turns(OF_ONE_PROCESS, lately))
+        self._patient = self._opened(PATIENT_THREADS, Turns(OF_ONE_PROCESS, lately))
+        self._slow = self._opened(SLOW_THREADS, Turns(SLOW_OF_ONE_PROCESS, lately), first=False)
 
     def put(self, job: Job) -> None:
         """Raises queue.Full."""
@@ -56,6 +57,11 @@ class Lanes:
         if any(name in head[:_HEAD] for name in _SLOW):
             return self._slow
         return self._patient if any(name in head[:_HEAD] for name in _PATIENT) else self._prompt
+
+    def hold(self, process: int, is_held: bool) -> None:
+        """Whether nothing more is thought of for a process, for now."""
+        for turns in (self._prompt, self._patient, self._slow):
+            turns.hold(process, is_held)
 
     def close(self) -> None:
         """Whoever still thinks is not waited for."""

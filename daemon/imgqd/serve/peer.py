@@ -11,7 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imgq import wire
@@ -30,6 +30,8 @@ UNREAD_S = 600.0
 
 _CHUNK = 1 << 16
 _MOST_PARCELS = 64
+# Of a reply that others follow: what the next takes before it is packed, as a multiple.
+_NEXT = 4
 
 # struct ucred {pid, uid, gid}, and macOS's struct xucred {version, uid, …}, where the process is told apart
 # from it.
@@ -46,6 +48,10 @@ class Parcel:
     left: memoryview
     job: Job | None = None
     more: bool = False
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.left) * (1 + self.more * _NEXT)
 
 
 class Peer:
@@ -160,6 +166,11 @@ class Peer:
     def unread(self) -> int:
         """Bytes that wait until the client reads."""
         return sum(len(parcel.left) for parcel in self._parcels)
+
+    @property
+    def kept(self) -> int:
+        """Bytes of memory, or nearly, that are kept until the client reads: a reply leaves whole."""
+        return sum(parcel.size for parcel in self._parcels)
 
     @property
     def reads(self) -> bool:

@@ -35,6 +35,8 @@ MOST_GUESTS = 250
 # Bytes of all requests that come or are being answered; what is small is not counted while it comes.
 MOST_HELD = 4 * wire.MOST_REQUEST
 _SMALL = 1 << 16
+# Of replies that one process has not read, over all its connections: no others are made before it does.
+MOST_UNREAD_OF_ONE = 16 << 20
 
 _LINGER_S = 0.5
 # Between two attempts to listen where that cannot be: an address may come with its network.
@@ -56,6 +58,8 @@ class Server:
         self._done: queue.SimpleQueue[tuple[Job, bytes | None, bool]] = queue.SimpleQueue()
         self._parking = Parking()
         self._resting: dict[Peer, float] = {}
+        # Bytes that are kept for those who have not read all, by process.
+        self._kept: dict[int, dict[Peer, int]] = {}
         self._running = True
         self._thread = threading.Thread(target=self._move_bytes, name="socket", daemon=True)
 
@@ -147,6 +151,7 @@ class Server:
         """Does all that can be done for a client now."""
         self._resting.pop(peer, None)
         if peer.is_gone:
+            self._count_kept(peer)
             return
         try:
             if peer.is_ready and peer.right is None:
@@ -205,12 +210,26 @@ class Server:
     def _wait_for(self, peer: Peer) -> None:
         """Has the client attended to when there is something to be done for it."""
         now = time.monotonic()
+        self._count_kept(peer)
         hears = peer.reads and peer.line.is_heard(now) and self._has_room(peer)
         peer.hold_up(not hears)
         if (wakes := peer.line.wakes(now)) < math.inf:
             self._resting[peer] = wakes
         events = selectors.EVENT_READ * hears | selectors.EVENT_WRITE * bool(peer.unread)
         self._crowd.listen(peer, events)
+
+    def _count_kept(self, peer: Peer) -> None:
+        """Nothing more is made for a process that does not read what it has."""
+        kept = peer.kept
+        if not kept and peer.process not in self._kept:
+            return
+        of_process = self._kept.setdefault(peer.process, {})
+        of_process[peer] = kept
+        if not kept:
+            del of_process[peer]
+        if not of_process:
+            del self._kept[peer.process]
+        self._lanes.hold(peer.process, sum(of_process.values()) > MOST_UNREAD_OF_ONE)
 
     def _has_room(self, peer: Peer) -> bool:
         """Whether there is room for the message that is coming."""

@@ -30,20 +30,44 @@ class Asking:
     rests_until: float = -math.inf
 
 
+class Lately:
+    """When processes that ask one thing after the other last did, whatever it was; for any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # By process; the latest last.
+        self._at: dict[int, float] = {}
+
+    def note(self, process: int) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._at.pop(process, None)
+            self._at = {each: at for each, at in self._at.items() if now - at < LATELY_S}
+            self._at[process] = now
+
+    def others(self, process: int, now: float) -> list[int]:
+        """Those that did lately, but for this one."""
+        with self._lock:
+            return [
+                each for each, at in self._at.items() if each != process and now - at < LATELY_S
+            ]
+
+
 class Turns:
-    """For any number of threads. Of one process so many are thought of `at_a_time`.
+    """For any number of threads. Of one process so many are thought of `at_a_time`. lately: is shared with
+    other turns, where somebody asks those.
 
     A process that asks more than is answered rests while another asks one thing after the other: that one
     is answered as if it were alone. Alone, or among others of its kind, it has all the time there is.
     """
 
-    def __init__(self, at_a_time: int) -> None:
+    def __init__(self, at_a_time: int, lately: Lately | None = None) -> None:
         self._at_a_time = at_a_time
+        self._lately = lately or Lately()
         self._changed = threading.Condition()
         # By process; whose turn comes next first.
         self._asking: dict[int, Asking] = {}
-        # When processes that ask one thing after the other last did; the latest last.
-        self._lately: dict[int, float] = {}
+        self._held: set[int] = set()
         self._is_closed = False
 
     def put(self, job: Job) -> None:
@@ -54,7 +78,7 @@ class Turns:
             if len(asking.waiting) >= MOST_WAITING:
                 raise queue.Full
             if not asking.waiting and asking.under_way < self._at_a_time:
-                self._note(process)
+                self._lately.note(process)
             asking.waiting.append(job)
             self._changed.notify()
 
@@ -81,23 +105,21 @@ class Turns:
             elif not asking.under_way:
                 del self._asking[process]
 
+    def hold(self, process: int, is_held: bool) -> None:
+        """Whether its turn does not come, for now."""
+        if is_held != (process in self._held):
+            with self._changed:
+                (self._held.add if is_held else self._held.discard)(process)
+                self._changed.notify_all()
+
     def close(self) -> None:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
 
-    def _note(self, process: int) -> None:
-        now = time.monotonic()
-        self._lately.pop(process, None)
-        self._lately = {each: at for each, at in self._lately.items() if now - at < LATELY_S}
-        self._lately[process] = now
-
     def _is_in_the_way(self, process: int, now: float) -> bool:
         """Whether another process has asked one thing after the other lately."""
-        return any(
-            each != process and now - at < LATELY_S and not self._crowds(each)
-            for each, at in self._lately.items()
-        )
+        return any(not self._crowds(each) for each in self._lately.others(process, now))
 
     def _crowds(self, process: int) -> bool:
         asking = self._asking.get(process)
@@ -107,7 +129,8 @@ class Turns:
         """The process whose turn it is."""
         for process, asking in self._asking.items():
             most = 1 if asking.rests else self._at_a_time
-            if asking.waiting and asking.under_way < most and asking.rests_until <= now:
+            is_ready = asking.rests_until <= now and process not in self._held
+            if asking.waiting and asking.under_way < most and is_ready:
                 return process
         return None
 
