@@ -18,7 +18,7 @@ import pytest
 import peers
 from conftest import PATIENCE_S, Home
 from imgq import lifetime
-from imgq.errors import CannotStart
+from imgq.errors import CannotStart, TimedOut
 from imgq.paths import places
 from pictures import jpeg
 
@@ -285,6 +285,18 @@ def test_a_daemon_that_hangs_is_ended(home: Home, monkeypatch: pytest.MonkeyPatc
     _, left = psutil.wait_procs(below, PATIENCE_S)
     assert left == []
     assert not lifetime.end()
+
+
+def test_a_daemon_that_ended_as_it_was_given_up_has_ended(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended_unheard(*_: object) -> None:
+        home.kill()
+        raise TimedOut("the daemon did not answer")
+
+    home.start()
+    monkeypatch.setattr(lifetime, "ask", ended_unheard)
+    assert lifetime.end()
 
 
 def test_a_daemon_of_another_version_is_told_and_can_be_stopped() -> None:

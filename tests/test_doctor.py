@@ -22,10 +22,10 @@ from conftest import Home
 from imgq import wire
 from imgq.doctor import bundle, machine, running
 from imgq.doctor.verdict import Verdict
-from imgq.errors import CannotStart
+from imgq.errors import CannotStart, Refused, TimedOut
 from imgqd.config import DEFAULTS
 from imgqd.health import doctor
-from imgqd.models import card
+from imgqd.models import card, hub
 from imgqd.serve import door
 from imgqd.store import Store
 
@@ -76,6 +76,30 @@ def test_settings_that_cannot_be_used_are_named(home: Home) -> None:
     assert "did you mean 'rescan'?" in settings["remedy"]
 
 
+def test_what_follows_from_settings_is_not_guessed_where_they_are_broken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor is the hub asked, which they may forbid."""
+    monkeypatch.setenv("IMGQ_HOME", os.fspath(tmp_path))
+    (tmp_path / "settings.toml").write_text("offline = true\nmodel = \n")
+    found = {verdict.subject: verdict for verdict in doctor.verdicts("", ())}
+    assert found["settings"].state == "wrong"
+    assert not {"weights", "model hub", "network"} & found.keys()
+    assert found["SQLite"].state == "ok"
+
+
+@pytest.mark.parametrize("name", ["fats", "", "../../etc", "ViT-B-32/none_such"])
+def test_a_model_that_there_is_not_comes_with_one_that_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("IMGQ_HOME", os.fspath(tmp_path))
+    verdict = doctor._weights(replace(DEFAULTS, model=name))
+    assert verdict.state == "wrong"
+    assert repr(name.partition("/")[0])[:-1] in verdict.found or repr(name) in verdict.found
+    assert "`imgq config set model fast`" in verdict.remedy
+    assert "pull" not in verdict.remedy
+
+
 def test_an_index_that_a_newer_imgq_wrote_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -86,12 +110,24 @@ def test_an_index_that_a_newer_imgq_wrote_is_told(
     Store.open(tmp_path / "index" / "index.db", "").close()
     assert doctor._index().state == "ok"
     connection = apsw.Connection(os.fspath(tmp_path / "index" / "index.db"))
+    connection.pragma("journal_mode", "delete")
     connection.pragma("user_version", 99)
     connection.close()
     verdict = doctor._index()
     assert (verdict.state, "a newer imgq wrote" in verdict.found) == ("wrong", True)
     subprocess.run(verdict.remedy.split("`")[1], shell=True, check=True)
     assert doctor._index().state == "ok"
+
+
+def test_an_index_that_is_none_is_made_anew_by_the_command_that_is_told(home: Home) -> None:
+    home.store.parent.mkdir(parents=True)
+    home.store.write_text("a novel")
+    verdict = doctor._index()
+    assert (verdict.state, str(home.store) in verdict.found) == ("wrong", True)
+    assert verdict.remedy.startswith("`imgq start` ")
+    home.start()
+    assert doctor._index().state == "ok"
+    assert next(home.store.parent.glob("*damaged*")).read_text() == "a novel"
 
 
 def test_weights_that_are_not_there_are_told(home: Home) -> None:
@@ -175,6 +211,41 @@ def test_a_socket_is_private_where_the_daemon_finds_it_so(
     assert machine._socket().state == "wrong"
     (tmp_path / "run").chmod(0o700)
     assert machine._socket().state == "ok"
+
+
+def test_what_is_in_the_sockets_place_is_moved_by_the_command_that_is_told(home: Home) -> None:
+    folder = home.folder / "home" / "run"
+    folder.mkdir(mode=0o700)
+    for make in (Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")):
+        make(folder / "socket")
+        verdict = machine._socket()
+        assert (verdict.state, "is in the way" in verdict.found) == ("wrong", True)
+        subprocess.run(verdict.remedy, shell=True, check=True)
+        assert machine._socket().state == "ok"
+        (folder / "socket.old").rmdir() if make is Path.mkdir else (folder / "socket.old").unlink()
+
+
+def test_a_daemon_that_cannot_be_found_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object) -> None:
+        raise TimedOut("the daemon did not answer within 10 s")
+
+    monkeypatch.setattr(running, "ask", late)
+    verdict = running.status()
+    assert isinstance(verdict, Verdict)
+    assert verdict.found.endswith(f"its socket {home.folder}/home/run/socket is gone")
+    assert "`imgq restart`" in verdict.remedy
+
+
+@pytest.mark.parametrize(("settled", "state"), [(False, "wrong"), (True, "note")])
+def test_an_index_that_was_made_anew_and_is_whole_again_is_a_note(
+    settled: bool, state: str
+) -> None:
+    trouble = wire.Trouble(code="rebuilt", message="it was damaged", remedy="nothing")
+    found = {
+        each.subject: each
+        for each in running.verdicts(status(settled=settled, degraded=(trouble,)))
+    }
+    assert found["rebuilt"].state == state
 
 
 def permissions(home: Path) -> Verdict:
@@ -265,6 +336,32 @@ def test_a_clock_that_is_wrong_is_told(home: Home, monkeypatch: pytest.MonkeyPat
     assert "away from the system's clock" in machine._clock().found
 
 
+def test_a_clock_that_was_set_back_is_told(home: Home) -> None:
+    log = home.folder / "home" / "logs" / "imgqd.log"
+    log.parent.mkdir()
+    log.touch()
+    assert machine._clock().state == "ok"
+    year = 366 * 86400
+    os.utime(log, (log.stat().st_mtime + year, log.stat().st_mtime + year))
+    verdict = machine._clock()
+    assert (verdict.state, "imgq's log was written on" in verdict.found) == ("wrong", True)
+    assert verdict.remedy.endswith("`imgq restart`")
+    # Which writes the log.
+    log.write_text("imgqd answers\n")
+    assert machine._clock().state == "ok"
+
+
+def test_a_hub_that_no_certificate_is_valid_of_is_asked_by_a_clock_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: hub.Knock) -> None:
+        raise hub.NoHub("certificate verify failed: certificate is not yet valid")
+
+    monkeypatch.setattr(hub.Knock, "_ask", lambda _: None)
+    monkeypatch.setattr(hub.Knock, "require", refuse)
+    assert doctor._hub(DEFAULTS).remedy.startswith("set the clock")
+
+
 def test_a_disk_that_is_nearly_full_is_told(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     full = os.statvfs_result((4096, 4096, 10**6, 100, 100, 0, 0, 0, 0, 255))
     monkeypatch.setattr(machine.os, "statvfs", lambda path: full)
@@ -321,6 +418,14 @@ def test_a_bundle_takes_no_file_away(home: Home, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert b"File exists" in done.stderr
     assert file.read_bytes() == b"mine"
+
+
+def test_a_bundle_that_has_no_room_is_refused_and_not_left_behind(tmp_path: Path) -> None:
+    with disks.tmpfs(tmp_path / "disk", "64k") as disk:
+        disks.fill(disk / "all")
+        with pytest.raises(Refused, match="No space left on device"):
+            bundle.write(os.fspath(disk / "mine.zip"), [], False)
+        assert not (disk / "mine.zip").exists()
 
 
 @pytest.mark.parametrize(

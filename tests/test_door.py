@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ def test_what_else_lies_there_is_refused_and_not_touched(
         Server(path, answers).start()
     assert os.lstat(path) == before
     assert precious.read_text() == "a novel"
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
+def test_what_takes_its_place_meanwhile_is_not_taken_away(
+    path: str, answers: Answers, make: Callable[[Path], None]
+) -> None:
+    server = Server(path, answers)
+    server.start()
+    try:
+        os.unlink(path)
+        make(Path(path))
+    finally:
+        server.stop()
+    assert os.path.lexists(path)
 
 
 def test_a_socket_of_somebody_else_is_refused(

@@ -114,11 +114,15 @@ def end() -> bool:
 
 
 def _end_running() -> bool:
-    if lock.is_free() and not answers():
+    was_there = not lock.is_free()
+    if not was_there and not answers():
         return False
     try:
         ask(wire.Stop(), STOPPING_S)
     except TimedOut as error:
+        if not was_there:
+            # Nothing of this machine holds the lock.
+            raise
         return _end_hung(error)
     except NoDaemon:
         # It was about to end.
@@ -132,11 +136,11 @@ def _end_running() -> bool:
 
 
 def _end_hung(error: TimedOut) -> bool:
-    """Ends what holds the lock and says nothing; its index is sound at any instant. Raises `error` where
-    nothing of this machine does."""
+    """Ends what holds the lock and says nothing, unless it has ended by then; its index is sound at any
+    instant. Raises `error` where it does not end."""
     for number, patience in ((signal.SIGTERM, ENDING_S), (signal.SIGKILL, STARTING_S)):
         if lock.is_free():
-            raise error
+            return True
         with suppress(ProcessLookupError):
             os.kill(lock.holder(), number)
         if poll(lock.is_free, patience):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import re
@@ -24,15 +25,23 @@ _OURS = re.compile(r'File ".*?((?:imgqd?|site-packages)/[^"]*)"')
 
 def write(file: str, verdicts: Iterable[Verdict], with_paths: bool) -> None:
     """Raises Refused where the file is there already or cannot be written."""
+    # As a whole, before there is a file that may come to lack its end.
+    whole = io.BytesIO()
     keep = str if with_paths else without_paths
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise Refused(f"cannot write {file}: {error.strerror}", "name another file") from None
-    with open(descriptor, "wb") as opened, zipfile.ZipFile(opened, "w") as archive:
+    with zipfile.ZipFile(whole, "w") as archive:
         archive.writestr("machine.txt", _machine())
         for name, text in _texts(verdicts):
             archive.writestr(name, "".join(map(keep, text.splitlines(keepends=True))))
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(descriptor, "wb") as opened:
+                opened.write(whole.getvalue())
+        except OSError:
+            os.unlink(file)
+            raise
+    except OSError as error:
+        raise Refused(f"cannot write {file}: {error.strerror}", "name another file") from None
 
 
 def without_paths(line: str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LITTLE_SPACE = 1 << 30
 # Times of files and the time of the clock, in seconds.
 _MOST_APART = 2.0
+# No clock that is set right by the network jumps so far.
+_SURELY_LATER = 3600.0
 # Before this imgq was not.
 _FIRST_DAY = 1_704_067_200
 
@@ -43,7 +45,16 @@ def _socket() -> Verdict:
         return wrong("socket", found, f"sudo mv {quote(folder)} {quote(folder + '.old')}")
     if there.st_mode & 0o077:
         return wrong("socket", f"{folder} is open to others", f"chmod 700 {quote(folder)}")
+    path = places().socket
+    if address == f"ipc://{path}" and os.path.lexists(path) and not _is_own_socket(path):
+        found = f"{path} is in the way, and is not a socket of this user"
+        return wrong("socket", found, f"mv {quote(path)} {quote(path + '.old')}")
     return ok("socket", f"{address}, in a private folder")
+
+
+def _is_own_socket(path: str) -> bool:
+    there = os.lstat(path)
+    return stat.S_ISSOCK(there.st_mode) and there.st_uid == os.getuid()
 
 
 def _permissions() -> Verdict:
@@ -132,6 +143,10 @@ def _clock() -> Verdict:
     now = time.time()
     if now < _FIRST_DAY:
         return wrong("clock", f"it is {time.ctime(now)} by this clock", "set the clock")
+    if (written := _log_written()) > now + _SURELY_LATER:
+        then = time.ctime(written)
+        found = f"it is {time.ctime(now)} by this clock, and imgq's log was written on {then}"
+        return wrong("clock", found, "set the clock; where it is right by now, `imgq restart`")
     try:
         with tempfile.TemporaryFile(dir=_nearest(places().data)) as file:
             apart = os.fstat(file.fileno()).st_mtime - now
@@ -141,6 +156,14 @@ def _clock() -> Verdict:
         found = f"the disk of the index is {apart:+.0f} s away from the system's clock"
         return wrong("clock", found, "set the clock of the machine that has the disk")
     return ok("clock", "the system and the disk agree on the time")
+
+
+def _log_written() -> float:
+    """When the daemon last said something, in seconds since the epoch; 0 where it never did."""
+    try:
+        return os.stat(places().log).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _nearest(path: str) -> str:

@@ -41,4 +41,5 @@ def of_the_package(roots: tuple[bytes, ...], device: str | None = None) -> Itera
         yield Verdict(**loads(line))
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        yield wrong("package", f"the daemon's package is broken: {last}", "install imgq again")
+        how = last or f"it ended by {done.returncode}"
+        yield wrong("package", f"the daemon's package is broken: {how}", "install imgq again")

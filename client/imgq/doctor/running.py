@@ -10,7 +10,7 @@ from imgq import service as services
 from imgq.client import ask
 from imgq.doctor.verdict import Verdict, note, ok, wrong
 from imgq.errors import CannotStart, Failure, NoDaemon, ProtocolMismatch, Refused, TimedOut
-from imgq.paths import is_far
+from imgq.paths import is_far, socket_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def status() -> wire.Status | Verdict:
     try:
         reply = ask(wire.AskStatus(), ANSWERS_S)
     except TimedOut as error:
-        return wrong("daemon", error.message, "`imgq logs` may tell why; `imgq restart` ends it")
+        found = f"{error.message}{_why_late()}"
+        return wrong("daemon", found, "`imgq logs` may tell why; `imgq restart` ends it")
     except NoDaemon as error:
         return wrong("daemon", error.message, _for_absent(error))
     except ProtocolMismatch as error:
@@ -36,6 +37,12 @@ def status() -> wire.Status | Verdict:
         return wrong("daemon", error.message, error.hint or "`imgq logs` may tell why")
     assert isinstance(reply, wire.Status)
     return reply
+
+
+def _why_late() -> str:
+    """A daemon that runs and cannot be found."""
+    path = socket_address().removeprefix("ipc://")
+    return "" if is_far() or os.path.lexists(path) else f": its socket {path} is gone"
 
 
 def _for_absent(error: NoDaemon) -> str:
@@ -54,7 +61,9 @@ def verdicts(now: wire.Status) -> Iterator[Verdict]:
     yield _roots(now)
     yield _index(now)
     for trouble in now.degraded:
-        yield wrong(trouble.code.replace("_", " "), trouble.message, trouble.remedy)
+        # What was made anew and is whole again is over, and told for a while.
+        say = note if trouble.code == "rebuilt" and now.settled else wrong
+        yield say(trouble.code.replace("_", " "), trouble.message, trouble.remedy)
     yield _device(now)
     yield from _watches(now)
 

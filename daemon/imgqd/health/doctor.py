@@ -33,20 +33,23 @@ class Verdict:
 
 
 def verdicts(device: str, roots: Sequence[bytes]) -> Iterator[Verdict]:
+    settings: Settings | None
     try:
         settings = config.load(places().settings)
     except Failure as failure:
         yield Verdict("settings", "wrong", failure.message, failure.hint)
-        settings = config.DEFAULTS
+        settings = None
     else:
         yield Verdict("settings", "ok", places().settings)
     yield from map(_file_system, roots)
     yield _index()
-    yield from _listening(settings)
     yield _sqlite()
     yield _sandbox()
-    yield _weights(settings)
-    yield _hub(settings)
+    # Which model and which hub are meant cannot be told before those are mended.
+    if settings is not None:
+        yield from _listening(settings)
+        yield _weights(settings)
+        yield _hub(settings)
     yield _accelerator(device)
 
 
@@ -93,6 +96,11 @@ def _index() -> Verdict:
     path = places().store
     try:
         opening.refuse_newer(Path(path))
+        if not opening.is_database(Path(path)):
+            found = f"{path} is damaged: it is no database"
+            return Verdict(
+                "index file", "wrong", found, "`imgq start` makes it anew of what is left"
+            )
     except FileNotFoundError:
         return Verdict("index file", "ok", f"{path} is not there yet")
     except StoreNewer as newer:
@@ -135,10 +143,15 @@ def _sandbox() -> Verdict:
 
 
 def _weights(settings: Settings) -> Verdict:
-    from imgqd.models import card, weights
+    from imgqd.models import card, source, weights
 
     found = card.load(places().models, settings.model)
     if found is None:
+        try:
+            source.published(settings.model, places().models)
+        except Failure as no:
+            remedy = f"{no.hint}; `imgq config set model fast` takes the usual one"
+            return Verdict("weights", "wrong", no.message, remedy)
         pull, add = (
             f"imgq model pull {settings.model}",
             f"imgq model add {settings.model} --weights FILE",
@@ -168,7 +181,10 @@ def _hub(settings: Settings) -> Verdict:
         Knock(HUB_S).require()
     except NoHub as no:
         found = f"{no}; only fetching another model needs it"
-        return Verdict("model hub", "note", found, "go online, or bring weights as a file")
+        # By a clock that is wrong no certificate is valid.
+        is_late = any(words in found for words in ("not yet valid", "has expired"))
+        remedy = "set the clock, " if is_late else "go online, "
+        return Verdict("model hub", "note", found, f"{remedy}or bring weights as a file")
     return Verdict("model hub", "ok", "it answers")
 
 

@@ -8,6 +8,7 @@ import socket
 import stat
 import time
 from contextlib import contextmanager, suppress
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from imgq.errors import CannotStart
@@ -97,7 +98,8 @@ def opened(path: str) -> socket.socket:
 def close(listening: socket.socket, path: str) -> None:
     """A service manager's socket stays where it is, for whoever comes next."""
     listening.close()
-    if not _is_handed_over():
+    # What was put in its place meanwhile is not ours to take away.
+    if not _is_handed_over() and _is_own_socket(path):
         with suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -131,13 +133,22 @@ def _bound(path: str) -> socket.socket:
 
 def _clear(path: str) -> None:
     """Takes away the socket that a killed daemon left."""
+    if not os.path.lexists(path):
+        return
+    if not _is_own_socket(path):
+        raise CannotStart(
+            f"{path} is in the way, and is not a socket of this user",
+            f"move it away: mv {quote(path)} {quote(path + '.old')}",
+        )
+    os.unlink(path)
+
+
+def _is_own_socket(path: str) -> bool:
     try:
         status = os.lstat(path)
     except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
-        raise CannotStart(f"{path} is in the way, and is not a socket of this user", "move it away")
-    os.unlink(path)
+        return False
+    return stat.S_ISSOCK(status.st_mode) and status.st_uid == os.getuid()
 
 
 def _is_handed_over() -> bool:

@@ -16,6 +16,8 @@ from imgqd.store.database.faults import WRITABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+# As the file format has it (sqlite.org/fileformat2.html).
+_MAGIC = b"SQLite format 3\0"
 BUSY_S = 5.0
 # Bytes; SQLite checks a gigabyte a second at best.
 MOST_CHECKED_AT_ONCE = 256 << 20
@@ -130,8 +132,15 @@ def refuse_newer(path: Path) -> None:
     """By the file's header alone, whoever has it open. Raises StoreNewer and OSError."""
     with open(path, "rb") as file:
         header = file.read(100)
-    if header.startswith(b"SQLite format 3\0"):
+    if header.startswith(_MAGIC):
         _refuse_newer(path, int.from_bytes(header[60:64], "big"))
+
+
+def is_database(path: Path) -> bool:
+    """Whether the file begins as one, or its log may have what is missing. Raises OSError."""
+    with open(path, "rb") as file:
+        begins_so = file.read(len(_MAGIC)) in (_MAGIC, b"")
+    return begins_so or path.with_name(f"{path.name}-wal").exists()
 
 
 def is_checked_later(path: Path) -> bool:
