@@ -22,6 +22,7 @@ from imgqd.library import compare, lookout, reach, walk
 from imgqd.library.lookout import Lookout
 from imgqd.library.walk import Pass
 from imgqd.reconcile import reconciler as module
+from imgqd.store.database import database
 from world import LONG_AGO, PATIENCE_S, World
 
 
@@ -90,6 +91,26 @@ def test_a_renamed_folder_is_not_read_again(world: World) -> None:
     until(lambda: world.known() == world.truth(), "the new name")
     assert world.read == []
     assert world.backlog.tally.reused == 2
+
+
+@pytest.mark.parametrize("log", [database.MOST_LOG, 0])
+def test_a_renamed_folder_of_very_many_files_is_not_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, log: int
+) -> None:
+    """Their moves are booked some at a time, amid the look, though the log of the index be long by then."""
+    monkeypatch.setattr(walk, "MOST_SEEN", 4)
+    for number in range(10):
+        world.put(f"old/{number}.jpg")
+    world.settle()
+    world.read.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MOST_LOG", log)
+        (world.root / "old").rename(world.root / "new")
+        until(lambda: world.known() == world.truth(), "the new name")
+    world.settle()
+    assert world.read == []
+    assert world.backlog.tally.reused == 10
+    assert world.reconciler.trouble is None
 
 
 def test_folders_that_change_places_are_not_read_again(world: World) -> None:

@@ -126,6 +126,9 @@ class Walker:
         self._keep_absent(found)
         if self.lookout and found.gone_folders:
             self.lookout.forget(found.gone_folders)
+        self._do(found)
+
+    def _do(self, found: Pass) -> None:
         before, self.touched = self.touched, math.nan
         self._book(found)
         self.touched = before + 1
@@ -161,7 +164,8 @@ class Walker:
                     if not self._backlog.covers(seen):
                         found.seen.append(seen)
                     if len(found.seen) >= MOST_SEEN:
-                        self.finish(found)
+                        # What is gone may yet be found where it is now.
+                        self._do(Pass(found.closed, found.urgency, found.seen))
         except (FileNotFoundError, NotADirectoryError):
             # No more, or a file or a link by now.
             found.gone_folders.append(folder)

@@ -116,8 +116,9 @@ class Database:
             self._schema = version
 
     def _brake(self) -> None:
-        """Nothing more is written while a log that is long enough cannot be emptied."""
-        if place.size(place.log_of(self.path)) > MOST_LOG:
+        """Nothing more is written while a log that is long enough cannot be emptied; but by a thread that
+        is itself amid reading, which would wait for its own end."""
+        if place.size(place.log_of(self.path)) > MOST_LOG and not self._readers.is_at_it:
             try:
                 self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             except apsw.BusyError as error:

@@ -44,8 +44,7 @@ class Readers:
     @contextmanager
     def one(self) -> Iterator[apsw.Connection]:
         """A connection for this thread alone: the one that it reads by already, if it does."""
-        before: _Reading | None = getattr(self._local, "reading", None)
-        if before is not None and before.age == self._age and not before.is_over:
+        if (before := self._before()) is not None:
             yield before.connection
             return
         reading = self._local.reading = self._taken()
@@ -54,6 +53,16 @@ class Readers:
         finally:
             reading.is_over = True
             self._leave(reading)
+
+    @property
+    def is_at_it(self) -> bool:
+        """Whether this thread reads."""
+        return self._before() is not None
+
+    def _before(self) -> _Reading | None:
+        before: _Reading | None = getattr(self._local, "reading", None)
+        is_going_on = before is not None and before.age == self._age and not before.is_over
+        return before if is_going_on else None
 
     def _taken(self) -> _Reading:
         # All that stay are opened at once: what a daemon holds open does not grow by and by.
