@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imgq import wire
 from imgq.errors import Refused
 from imgqd.index import Index
 from imgqd.library import mounts, reach
@@ -82,6 +83,19 @@ def test_what_is_no_folder_is_refused(index: Index, tmp_path: Path, what: str) -
     with pytest.raises(Refused, match="cannot be watched"):
         Roots(index).add(os.fsencode(tmp_path / name))
     assert Roots(index).paths() == []
+
+
+def test_no_more_are_watched_than_can_be_told(
+    roots: Roots, root: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MOST_ROOTS", 2)
+    for name in ("second", "third"):
+        (tmp_path / name).mkdir()
+    roots.add(os.fsencode(tmp_path / "second"))
+    roots.add(root)
+    with pytest.raises(Refused, match="2 folders are watched, and no more"):
+        roots.add(os.fsencode(tmp_path / "third"))
+    assert len(roots.named()) == 2
 
 
 def test_a_missing_root_is_offline_and_keeps_its_files(

@@ -125,7 +125,7 @@ def _search(
         "took_ms": seconds * 1e3,
         "index": daemon.freshness(),
         "left_out": left_out,
-        "offline_roots": tuple(daemon.roots.offline()) if left_out else (),
+        "offline_roots": tuple(daemon.roots.offline()[: wire.MOST_OFFLINE]) if left_out else (),
     }
     for piece in chain([first], pieces):
         yield wire.Hits(hits=piece, **head)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from imgq import __version__, wire
@@ -120,7 +121,7 @@ class Daemon:
             roots=self.shown_roots(),
             rates=wire.Rates(pictures_per_s=round(self.spaces.rate, 1)),
             counters=counters.shown(),
-            degraded=tuple(troubles(self)),
+            degraded=tuple(islice(troubles(self), wire.MOST_TROUBLES)),
             waiting=self.courtesy.reason,
             memory_bytes=usage.memory(self.processes()),
             change=self.changing.told(),

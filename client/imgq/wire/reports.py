@@ -17,6 +17,7 @@ from imgq.record import (
 from imgq.wire.searches import ROWS_A_REPLY, Reply
 
 MOST_NAMES = 1000
+MOST_ROOTS = MOST_TROUBLES = 1000
 
 
 class Process(Record):
@@ -112,10 +113,10 @@ class Status(Reply):
     settled: bool = boolean()
     model: ModelState = record(ModelState)
     index: IndexState = record(IndexState)
-    roots: tuple[Root, ...] = many(record(Root))
+    roots: tuple[Root, ...] = many(record(Root), most=MOST_ROOTS)
     rates: Rates = record(Rates)
     counters: Counters = record(Counters)
-    degraded: tuple[Trouble, ...] = many(record(Trouble))
+    degraded: tuple[Trouble, ...] = many(record(Trouble), most=MOST_TROUBLES)
     waiting: str | None = maybe(string(), default=None)
     memory_bytes: int | None = maybe(integer(), default=None)
     change: ModelChange | None = maybe(record(ModelChange), default=None)
@@ -168,7 +169,7 @@ class Stats(Reply):
 
 
 class Roots(Reply):
-    roots: tuple[Root, ...] = many(record(Root))
+    roots: tuple[Root, ...] = many(record(Root), most=MOST_ROOTS)
 
 
 class Names(Reply):

@@ -25,6 +25,7 @@ MOST_NAME = 200
 # Of a reply, which has either.
 HITS_A_REPLY = 1000
 ROWS_A_REPLY = 2000
+MOST_OFFLINE = 1000
 
 
 class Request(Record):
@@ -159,11 +160,12 @@ class Hit(Seen):
 
 
 class Hits(Reply):
-    """A piece of the answer to a search, best first; `left_out` counts offline files left out."""
+    """A piece of the answer to a search, best first; `left_out` counts offline files left out, and
+    `offline_roots` names where they are, if not everywhere."""
 
     model: str = string()
     took_ms: float = real(0)
     index: Freshness = record(Freshness)
     left_out: int = integer(default=0)
-    offline_roots: tuple[bytes, ...] = many(pathname(), default=())
+    offline_roots: tuple[bytes, ...] = many(pathname(), most=MOST_OFFLINE, default=())
     hits: tuple[Hit, ...] = many(record(Hit), most=HITS_A_REPLY)

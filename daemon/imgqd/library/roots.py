@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from imgq import wire
 from imgq.errors import Refused
 from imgqd.health.journal import NEWS
 from imgqd.library import mounts, reach
@@ -94,7 +95,13 @@ class Roots:
         return self._reasons.get(path, "it is not there")
 
     def add(self, path: bytes) -> None:
-        """Raises Refused where there is no folder that can be read, or none that holds files of anybody."""
+        """Raises Refused where there is no folder that can be read, or none that holds files of anybody, or
+        so many are watched that `imgq status` could not tell of another."""
+        if len(named := self.named()) >= wire.MOST_ROOTS and path not in named:
+            raise Refused(
+                f"{len(named)} folders are watched, and no more can be",
+                "watch the folder that they are in, and leave out with `exclude` what is not meant",
+            )
         identity = self._identity(path)
         with self._index.lock:
             self._index.store.add_root(path, identity)
