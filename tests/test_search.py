@@ -321,6 +321,21 @@ def test_a_text_tower_that_cannot_be_loaded_says_so(
     assert texts.trouble.hint
 
 
+def test_a_text_tower_that_could_not_be_loaded_is_tried_again(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgqd.search.texts.AGAIN_S", 0.0)
+    texts = TextTower(CARD)
+    with monkeypatch.context() as patched:
+        patched.setenv("IMGQ_TEST_TEXT", "fake_embedder:Missing")
+        texts.start()
+        with pytest.raises(Refused, match="cannot be loaded"):
+            texts.embed("red", 60.0)
+    texts.start()
+    assert texts.embed("red", 60.0).shape == (DIM,)
+    assert texts.trouble is None
+
+
 def test_the_vectors_of_the_latest_texts_are_remembered(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,9 @@ class TextTower:
         self.trouble: Refused | None = None
 
     def start(self) -> None:
-        """Loads it, unless that has begun."""
+        """Loads it, unless that has begun; where it could not be, it is tried again now and then."""
+        if self.trouble is not None and time.monotonic() > self._again:
+            self.rest()
         with self._lock:
             if not self._is_begun:
                 self._is_begun = True
@@ -51,11 +53,8 @@ class TextTower:
         return not self._is_begun
 
     def insist(self) -> bool:
-        """Whether it is loaded; where it could not be, it is tried again now and then."""
+        """Has it loaded; whether it is."""
         self.start()
-        if self.trouble is not None and time.monotonic() > self._again:
-            self.rest()
-            self.start()
         return self.state == "ready"
 
     def rest(self) -> None:
