@@ -225,6 +225,10 @@ def test_a_log_is_followed(home: Home) -> None:
         with open(log, "a") as file:
             file.write("three\n")
         assert following.stdout.readline() == b"three\n"
+        # As the daemon does with one that is long enough.
+        log.rename(log.with_suffix(".1"))
+        log.write_text("four\n")
+        assert following.stdout.readline() == b"four\n"
         following.kill()
 
 

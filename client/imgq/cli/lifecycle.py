@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -11,6 +12,10 @@ import click
 from imgq import lifetime, render
 from imgq.client import settle
 from imgq.paths import places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 @click.command()
@@ -45,9 +50,23 @@ def logs(follow: bool, lines: int) -> None:
         return
     sys.stdout.buffer.writelines(map(_shown, deque(file, lines)))
     while follow:
+        is_old = _is_old(file)
         sys.stdout.buffer.write(_shown(file.read()))
         sys.stdout.flush()
-        time.sleep(0.3)
+        if is_old:
+            file.close()
+            file = open(places().log, "rb")  # noqa: SIM115
+        else:
+            time.sleep(0.3)
+
+
+def _is_old(file: BinaryIO) -> bool:
+    """Whether the log goes on in another file by now: one that is long enough is put aside."""
+    try:
+        return not os.path.samestat(os.fstat(file.fileno()), os.stat(places().log))
+    except FileNotFoundError:
+        # The other one is about to be there.
+        return False
 
 
 def _shown(lines: bytes) -> bytes:
