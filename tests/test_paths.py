@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from imgq.errors import UsageError
 from imgq.paths import LONGEST_SOCKET, absolute, places, socket_address
 
 
@@ -121,6 +122,12 @@ def test_asking_where_makes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("IMGQ_HOME", str(tmp_path / "home"))
     places()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_path_is_not_the_folder_one_is_in() -> None:
+    """As of a variable that is not set: `imgq remove "$FOLDER"`."""
+    with pytest.raises(UsageError, match="a path is empty"):
+        absolute("")
 
 
 def test_a_relative_path_keeps_the_name_the_person_came_by(

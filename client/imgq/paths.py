@@ -95,7 +95,10 @@ def _cut(place: str) -> tuple[str, str, str]:
 def absolute(written: str) -> bytes:
     """A path from the root on, whether or not anything is there, by the name the person came by: the
     shell's PWD keeps the links that the system's own answer would resolve. Raises UsageError for one
-    that is not whole where the daemon's machine may be another."""
+    that is not whole where the daemon's machine may be another, and for none: a shell has that for a
+    variable that is not set, and it would be the folder one is in."""
+    if not written:
+        raise UsageError("a path is empty", "`imgq roots` lists the watched folders")
     if is_far() and not os.path.isabs(written):
         raise UsageError(
             f"{written!r} would be a path of this machine, and {socket_address()} is another",

@@ -29,7 +29,6 @@ def start(folders: tuple[str, ...], model: str | None) -> None:
 
 def existing(folder: str) -> bytes:
     """The absolute path of a folder that is there. Raises UsageError."""
-    path = absolute(folder)
-    if not folder or not os.path.isdir(path):
+    if not folder or not os.path.isdir(path := absolute(folder)):
         raise UsageError(f"there is no folder {folder!r}", "`imgq start ~/Pictures`")
     return path
