@@ -199,12 +199,14 @@ def test_what_is_about_one_machine_is_not_done_to_another(nas: Nas, words: tuple
 
 def test_a_shell_goes_on_with_what_was_found(nas: Nas) -> None:
     """Its files are not here: their thumbnails are asked for, and stand for them."""
-    asked = nas.reader.imgq("shell", stdin=b"red\nlike 1\nopen 1\nquit\n")
-    first, second, third = asked.stdout.decode().splitlines()
-    assert first.endswith("red.jpg")
-    assert second.endswith("blue.jpg")
-    assert third.endswith("blue.jpg")
-    assert "is about this machine" in asked.stderr.decode()
+    lines = ("red", "like 1", "open 1", "red", "--like 1", "red", "like 1 + blue --weights 1 2")
+    asked = nas.reader.imgq("shell", stdin="\n".join(lines).encode())
+    found = [line.rpartition("/")[2] for line in asked.stdout.decode().splitlines()]
+    assert found == ["red.jpg", "blue.jpg", "blue.jpg"] * 3
+    (complaint,) = [
+        line for line in asked.stderr.decode().splitlines() if line.startswith("imgq: ")
+    ]
+    assert "is about this machine" in complaint
 
 
 def test_doctor_looks_at_keys_and_at_the_daemon(nas: Nas) -> None:

@@ -82,6 +82,15 @@ def test_more_and_less_refine_the_last_query(home: Home) -> None:
     assert not set(firsts[:3]) & set(found[3][1])
 
 
+def test_what_holds_weighs_a_query_once_however_often_it_is_refined(home: Home) -> None:
+    blue = f"{home.pictures}/blue.jpg"
+    found = answers(home, "k:1", "--weights 0.5 1", f"red + {blue}", "more 1", "more 1")
+    first, second, third = (query for query, _ in found)
+    assert first == f"0.5:red + {blue}"
+    assert second.startswith(f"{first} + /")
+    assert third.startswith(f"{second} + /")
+
+
 def test_what_is_wrong_ends_nothing(home: Home) -> None:
     said, trouble = fed(
         home,

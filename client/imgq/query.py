@@ -127,7 +127,7 @@ def number(head: str) -> float | None:
 def _times(term: Wanted, factor: float) -> Wanted:
     if term.weight < 0:
         return term
-    return Wanted(text=term.text, path=term.path, weight=term.weight * factor)
+    return Wanted(**term.__dict__ | {"weight": term.weight * factor})
 
 
 def _words(query: str) -> Iterator[_Place]:

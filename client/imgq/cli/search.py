@@ -27,7 +27,7 @@ def search(arguments: list[str]) -> int:
         from imgq.cli import batch
 
         return batch.search(asked)
-    wanted = terms(asked)
+    wanted = weighed(asked, terms(asked))
     asks = request(asked, wanted)
     if "--wait" in asked.flags:
         settle(asked.timeout)
@@ -59,7 +59,12 @@ def terms(asked: Asked, given: Iterable[query.Wanted] = ()) -> list[query.Wanted
             "`imgq beach --after 2024`, or `imgq --text 'holiday rome'`, which looks words up",
         )
     query.check(wanted)
-    return query.balanced(wanted, *asked.weights) if asked.weights else wanted
+    return wanted
+
+
+def weighed(asked: Asked, wanted: list[query.Wanted]) -> list[query.Wanted]:
+    """The same by --weights, where there are any. Raises UsageError."""
+    return query.balanced(wanted, *asked.weights) if asked.weights and wanted else wanted
 
 
 def term(wanted: query.Wanted) -> wire.Term:

@@ -71,6 +71,11 @@ def _fetched(hit: wire.Hit) -> bytes:
     return picture
 
 
+def _is_hit(like: str) -> bool:
+    """Whether --like means a hit by its number, which is no file's name."""
+    return like.isascii() and like.isdigit() and len(like) < 10 and not os.path.exists(like)
+
+
 class Session:
     """What a shell remembers: options that hold, and the last query with its answer."""
 
@@ -119,9 +124,12 @@ class Session:
 
     def _ask(self, words: Iterable[str], given: Iterable[query.Wanted] = ()) -> None:
         asked = options.parse([*self._held, *words])
-        asked.values["--like"] = [self._named(each) for each in asked.all("--like")]
-        given = list(given)
-        terms = search.terms(asked, given)
+        like = asked.all("--like")
+        given = [*given, *(self._picture(int(each)) for each in like if _is_hit(each))]
+        asked.values["--like"] = [each for each in like if not _is_hit(each)]
+        # What holds is weighed once, however often the query is refined.
+        said = search.terms(asked, given)
+        terms = search.weighed(asked, said)
         if "--wait" in asked.flags:
             settle(asked.timeout)
         first, hits = search.answer(search.request(asked, terms))
@@ -129,10 +137,10 @@ class Session:
         own = {term.path for term in terms if term.picture}
         hits = [hit for hit in hits if os.fsdecode(hit.path) not in own] if own else hits
         self._note(first)
-        self._terms, self._hits = terms, hits
+        self._terms, self._hits = said, hits
         if given and sys.stdout.isatty():
             print(render.words(query.printed(terms)))
-        self._show(asked, first)
+        self._show(asked, terms, first)
 
     def _note(self, first: wire.Hits) -> None:
         """What is worth a note is so once, and not at every question."""
@@ -141,9 +149,9 @@ class Session:
             search.note(first)
         self._noted = now
 
-    def _show(self, asked: Asked, first: wire.Hits) -> None:
+    def _show(self, asked: Asked, terms: list[query.Wanted], first: wire.Hits) -> None:
         if asked.flags & _FORMS:
-            search.show(asked, self._terms, first, self._hits)
+            search.show(asked, terms, first, self._hits)
         elif self._hits:
             search.show_lines(self._hits, asked.flags, numbered=True)
         else:
@@ -163,12 +171,6 @@ class Session:
 
     def _refined(self, numbers: Iterable[int], weight: float) -> list[query.Wanted]:
         return [*self._terms, *(self._picture(number, weight) for number in numbers)]
-
-    def _named(self, like: str) -> str:
-        """The path that --like means: a number is a hit's, unless a file has that name."""
-        if like.isascii() and like.isdigit() and not os.path.exists(like):
-            return os.fsdecode(self._hit(int(like)).path)
-        return like
 
     def _open(self, numbers: Iterable[int]) -> None:
         require_here("shell: open")
