@@ -8,6 +8,7 @@ from itertools import groupby
 import click
 
 from imgq import render, wire
+from imgq.cli.options import not_together
 from imgq.client import stream
 from imgq.paths import absolute
 
@@ -43,6 +44,8 @@ def dupes(near: float, within: tuple[str, ...], as_json: bool, null: bool) -> No
     Of each group one file is suggested to be kept, and the others are extras; each group counts
     one file of a stricter one. Nothing is ever deleted.
     """
+    if as_json and null:
+        raise not_together("--json", "--null")
     out = sys.stdout.buffer
     groups = _groups(wire.Dupes(near=near, within=tuple(map(absolute, within))))
     if as_json:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from imgq import render, wire
+from imgq.cli.options import not_together
 from imgq.client import ask, stream
 from imgq.paths import absolute
 
@@ -38,6 +39,8 @@ def errors(as_json: bool, retry: bool) -> None:
 @click.option("-0", "--null", is_flag=True, help="Paths alone, each ended by NUL.")
 def files(as_json: bool, null: bool) -> None:
     """List every file in the index, with its hash."""
+    if as_json and null:
+        raise not_together("--json", "--null")
     out, terminal = sys.stdout.buffer, sys.stdout.isatty()
     if as_json:
         _write_list(file for piece in stream(wire.AskFiles()) for file in _files(piece))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Between two attempts to reach a daemon that went away.
 PAUSE_S = 0.3
+# As large as a number in the index can be.
+_LATEST = (1 << 63) - 1
 _NARROWING = [name for name in manual.GROUPS["narrow"] if name in options.FILTERS - {"--in"}]
 
 
@@ -49,7 +51,10 @@ def _narrowing(command: Callable[..., None]) -> Callable[..., None]:
     help="The score that makes a match.",
 )
 @click.option(
-    "--since", type=click.IntRange(0), metavar="SEQ", help="Begin with what came after that one."
+    "--since",
+    type=click.IntRange(0, _LATEST),
+    metavar="SEQ",
+    help="Begin with what came after that one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 @click.option("-0", "--null", is_flag=True, help="Paths alone, each ended by NUL.")
@@ -66,6 +71,8 @@ def follow(
     A file that is new, or shows another picture than before, can be found from the moment it is told;
     one that moves does not. Goes on when the daemon is started again, without a gap.
     """
+    if as_json and null:
+        raise options.not_together("--json", "--null")
     wanted = query.parse(list(words)) if words else []
     if wanted:
         query.check(wanted)

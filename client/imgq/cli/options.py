@@ -50,6 +50,8 @@ FILTERS = frozenset(
     """--in --after --before --camera --lens --ext --near --size --orientation --rating
     --text""".split()  # noqa: SIM905 - as words they are read more easily
 )
+# An answer has one of these forms.
+_FORMS = (("--json",), ("--jsonl",), ("--paths", "--null"), ("--html", "--open"))
 # Those that may have a value, and what stands for it.
 OPTIONAL = {"--html": "FILE", "--help": "OPTION"}
 SHORT = {"-k": "--top", "-l": "--paths", "-0": "--null", "-h": "--help"}
@@ -173,7 +175,21 @@ def parse(arguments: list[str]) -> Asked:
             asked.words.append(word)
         else:
             _option(asked, *_split(word), left)
+    _require_one_form(asked.flags)
     return asked
+
+
+def _require_one_form(flags: set[str]) -> None:
+    forms = [next(each for each in form if each in flags) for form in _FORMS if flags & {*form}]
+    if len(forms) > 1:
+        raise not_together(forms[0], forms[1])
+
+
+def not_together(one: str, other: str) -> UsageError:
+    """Of two forms of one answer."""
+    return UsageError(
+        f"{one} and {other} do not go together", "an answer has one form: leave one of them out"
+    )
 
 
 def _split(word: str) -> tuple[str, str | None]:
