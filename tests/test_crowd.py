@@ -264,23 +264,91 @@ def test_large_requests_come_one_after_the_other_where_there_is_no_room_for_both
         assert asked(one)
 
 
-def test_who_has_gone_before_it_is_attended_to_is_not_let_in(path: str) -> None:
-    said = GREETING + CLIENT_READY + framed(wire.pack_request(wire.AskRoots(), 1))
-    met: list[socket.socket] = []
-    door = socket.socket(socket.AF_UNIX)
-    with contextlib.closing(door):
+@contextlib.contextmanager
+def listening(path: str) -> Iterator[socket.socket]:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as door:
         door.bind(path)
         door.listen(100)
         door.setblocking(False)
+        yield door
+
+
+def test_who_has_gone_before_it_is_attended_to_is_not_let_in(path: str) -> None:
+    said = GREETING + CLIENT_READY + framed(wire.pack_request(wire.AskRoots(), 1))
+    met: list[socket.socket] = []
+    with listening(path) as door:
         for _ in range(50):
             raw(path, said).close()
         with raw(path, said):
             crowding = crowd.Crowd(lambda *_: None)
             # None of them is one that may stay.
             crowding.enter_by(crowd.Entrance(door, 9, met.append))
-            crowding.turn(0)
+            for _ in range(51):
+                crowding.turn(0)
             crowding.close()
     assert len(met) == 1
+
+
+def fill(path: str, stack: contextlib.ExitStack) -> int:
+    """How many come before the system turns one away."""
+    for number in range(100):
+        connection = stack.enter_context(contextlib.closing(socket.socket(socket.AF_UNIX)))
+        connection.setblocking(False)
+        if connection.connect_ex(path):
+            return number
+    return 100
+
+
+def test_while_many_come_and_go_few_may_wait_outside(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd, "_MOST_UNWELCOME", 40)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    with listening(path) as door, contextlib.ExitStack() as stack:
+        crowding = crowd.Crowd(lambda *_: None)
+        entrance = crowd.Entrance(door, 100, lambda connection: None, line=60)
+        crowding.enter_by(entrance)
+        for many in (30, 60):
+            for _ in range(many):
+                raw(path, b"x").close()
+            until(lambda: crowding.turn(0) or not waiting(door), "all of them to be seen")
+        assert entrance.is_flooded
+        assert fill(path, stack) <= crowd._SHORT_LINE + 1
+        until(lambda: crowding.turn(0) or not entrance.is_flooded, "the end of the flood")
+        stack.close()
+        until(lambda: crowding.turn(0) or not waiting(door), "the last of them to be seen")
+        assert fill(path, stack) > 50
+        crowding.close()
+
+
+def waiting(door: socket.socket) -> bool:
+    return bool(select.select([door], [], [], 0)[0])
+
+
+def test_a_flood_leaves_time_to_others(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is in is attended to, and nobody is let in, for some of the time."""
+    monkeypatch.setattr(crowd, "_MOST_UNWELCOME", 0)
+    monkeypatch.setattr(crowd, "_RESTS", 1e9)
+    heard: list[int] = []
+    here, there = socket.socketpair()
+    with listening(path) as door, here, there:
+        crowding = crowd.Crowd(lambda *_: None)
+        entrance = crowd.Entrance(door, 100, lambda connection: None)
+        crowding.enter_by(entrance)
+        crowding.watch(there.fileno(), heard.append)
+        crowding.turn(0)
+        for _ in range(2 * crowd._MOST_AT_A_TIME):
+            raw(path, b"x").close()
+        here.sendall(b"!")
+        for _ in range(10):
+            crowding.turn(0)
+        assert len(heard) == 10
+        assert entrance.unwelcome == crowd._MOST_AT_A_TIME
+        entrance.rests_until = monotonic()
+        for _ in range(2):
+            crowding.turn(0)
+        assert entrance.unwelcome == 2 * crowd._MOST_AT_A_TIME
+        crowding.close()
 
 
 def test_who_goes_takes_along_what_it_asked(

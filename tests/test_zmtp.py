@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import _socket
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from time import monotonic
 
 import pytest
 
 import peers
+from imgq import zmtp
 from imgq.zmtp import Dealer
 
 MOST = 80 << 20
@@ -139,6 +143,37 @@ def test_who_listens_and_accepts_nobody_is_not_waited_for_longer(path: str) -> N
         listener.listen()
         with pytest.raises(TimeoutError):
             Dealer(path, monotonic() + 0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere who comes to a full line is refused")
+def test_where_too_many_come_it_waits_for_its_turn(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    class Watched(_socket.socket):
+        def connect(self, address: object) -> None:
+            begun.set()
+            super().connect(address)
+
+    def let_in() -> list[socket.socket]:
+        begun.wait(peers.PATIENCE_S)
+        before, dealer = listener.accept()[0], listener.accept()[0]
+        dealer.sendall(GREETING + READY)
+        return [before, dealer]
+
+    monkeypatch.setattr(zmtp, "socket", Watched)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        listener.listen(0)
+        listener.settimeout(peers.PATIENCE_S)
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
+        pool = stack.enter_context(ThreadPoolExecutor())
+        others = pool.submit(let_in)
+        Dealer(path, soon()).close()
+        for each in others.result(peers.PATIENCE_S):
+            each.close()
 
 
 def saying(words: bytes) -> Behavior:

@@ -17,6 +17,9 @@ _MORE, _LONG, _COMMAND = 1, 2, 4
 # The user at the other end stands at the same place in Linux's struct ucred and in macOS's xucred.
 _CREDENTIALS = (0, 1, 76) if sys.platform == "darwin" else (SOL_SOCKET, 17, 12)
 _UID = slice(4, 8)
+# <sys/socket.h> of Linux and of macOS; Python does not name it.
+_SO_SNDTIMEO = 0x1005 if sys.platform == "darwin" else 21
+_WORD = (sys.maxsize.bit_length() + 1) // 8
 
 
 class Dealer:
@@ -26,8 +29,7 @@ class Dealer:
         self._socket = socket(AF_UNIX, SOCK_STREAM)
         self._buffer = bytearray()
         try:
-            self._within(deadline)
-            self._socket.connect(path)
+            self._connect(path, deadline)
             self._require_trusted()
             self._send_all(_GREETING + _READY)
             self._hear_greeting(deadline)
@@ -35,6 +37,18 @@ class Dealer:
         except BaseException:
             self.close()
             raise
+
+    def _connect(self, path: str, deadline: float) -> None:
+        """Where too many come, it waits in the system's own line: who asks again now and then is overtaken
+        by who does so without a pause."""
+        self._within(deadline)
+        seconds, rest = divmod(self._socket.gettimeout() or 0.0, 1)
+        # struct timeval {tv_sec, tv_usec}; nothing at all would be for ever.
+        words = int(seconds), min(int(1e6 * rest) + 1, 999_999)
+        timeval = b"".join(word.to_bytes(_WORD, sys.byteorder) for word in words)
+        self._socket.settimeout(None)
+        self._socket.setsockopt(SOL_SOCKET, _SO_SNDTIMEO, timeval)
+        self._socket.connect(path)
 
     def _hear_greeting(self, deadline: float) -> bytes:
         # Whoever speaks something else may never send all of a greeting.

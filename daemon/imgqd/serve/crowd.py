@@ -14,7 +14,7 @@ from functools import partial
 
 from imgqd.manners import precedence
 from imgqd.serve.newcomers import Newcomers
-from imgqd.serve.peer import Peer, has_gone, process_of, uid_of
+from imgqd.serve.peer import Peer, process_of, still_here, uid_of
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,14 @@ log = logging.getLogger(__name__)
 MOST_UNREAD = 64 << 20
 
 _SWEEP_S = 1.0
-# Let in at a time, and seen to have gone before they were; others are attended to in between.
-_MOST_AT_A_TIME, _MOST_GONE = 32, 256
+# Taken from outside at a time; others are attended to in between.
+_MOST_AT_A_TIME = 32
+# It is a flood when so many have come within a sweep who had gone, or came too often. While it lasts,
+# nobody is let in for so many times as long as the latest of them have taken, and so few may wait outside:
+# who comes waits for all who came before, those who have gone among them.
+_MOST_UNWELCOME = 4096
+_RESTS = 2
+_SHORT_LINE = 4
 
 Attend = Callable[[Peer, int], None]
 
@@ -31,18 +37,29 @@ Attend = Callable[[Peer, int], None]
 @dataclass(eq=False, slots=True)
 class Entrance:
     """A door, which listens and does not block; how many may be in by it, and who are. met: makes a client
-    of a connection, or nothing where that is not let in."""
+    of a connection, or nothing where that is not let in. line: how many the system lets wait outside; it
+    is never changed where that is 0."""
 
     door: socket.socket
     most: int
     met: Callable[[socket.socket], Peer | None]
+    line: int = 0
     peers: set[Peer] = field(default_factory=set)
     newcomers: Newcomers = field(default_factory=Newcomers)
     is_open: bool = False
+    # Since the last sweep, or since it is flooded; when the latest came, and until when nobody is let in
+    # for their sake, 0 where it does not rest.
+    unwelcome: int = 0
+    flooded: float = 0.0
+    rests_until: float = 0.0
 
     @property
     def is_full(self) -> bool:
         return len(self.peers) >= self.most
+
+    @property
+    def is_flooded(self) -> bool:
+        return self.unwelcome > _MOST_UNWELCOME
 
 
 def of_this_user(connection: socket.socket) -> Peer | None:
@@ -81,9 +98,7 @@ class Crowd:
 
     def turn(self, patience: float | None = None) -> None:
         """Waits until somebody wants something, and attends to them; patience: seconds, at most."""
-        if self._expects:
-            patience = _SWEEP_S if patience is None else min(patience, _SWEEP_S)
-        if ready := self._selector.select(0 if self._is_behind else patience):
+        if ready := self._selector.select(self._most(patience)):
             with precedence.taken():
                 for key, events in ready:
                     heed: Callable[[int], None] = key.data
@@ -94,6 +109,16 @@ class Crowd:
             self._sweep()
         else:
             self._expects = True
+
+    def _most(self, patience: float | None) -> float | None:
+        """Seconds to wait for somebody to want something."""
+        if self._is_behind:
+            return 0.0
+        now = time.monotonic()
+        waits = [each.rests_until - now for each in self._entrances if each.rests_until]
+        waits += [_SWEEP_S] * self._expects
+        waits += [] if patience is None else [patience]
+        return max(min(waits), 0.0) if waits else None
 
     def listen(self, peer: Peer, events: int) -> None:
         """From now on it is attended to when it is ready for these; for none of them with 0."""
@@ -135,10 +160,19 @@ class Crowd:
         if entrance.is_full and not self._make_room(entrance):
             self._open(entrance, False)
             return
-        come = gone = 0
-        while come < _MOST_AT_A_TIME and gone < _MOST_GONE and not entrance.is_full:
+        began = time.monotonic()
+        come = [*self._come(entrance)]
+        welcome = [each for each in still_here(come) if self._is_welcome(entrance, each)]
+        for connection in welcome:
+            self._let_in(entrance, connection)
+        if unwelcome := len(come) - len(welcome):
+            self._bear(entrance, unwelcome, time.monotonic() - began)
+
+    def _come(self, entrance: Entrance) -> Iterator[socket.socket]:
+        """Who wait outside, as many as there is room for, and as are taken at a time."""
+        for _ in range(min(entrance.most - len(entrance.peers), _MOST_AT_A_TIME)):
             try:
-                connection, _ = entrance.door.accept()
+                yield entrance.door.accept()[0]
             except (BlockingIOError, ConnectionError):
                 return
             except OSError as error:
@@ -148,17 +182,38 @@ class Crowd:
                 if not self._make_room(entrance):
                     self._open(entrance, False)
                 return
-            if has_gone(connection):
-                connection.close()
-                gone += 1
-                continue
-            come += 1
-            process = process_of(connection)
-            if not process or entrance.newcomers.comes(process, connection):
-                self._let_in(entrance, connection)
+
+    def _is_welcome(self, entrance: Entrance, connection: socket.socket) -> bool:
+        """Whether it is let in at once."""
+        process = process_of(connection)
+        return not process or entrance.newcomers.comes(process, connection)
+
+    def _bear(self, entrance: Entrance, unwelcome: int, taken: float) -> None:
+        """Who floods the way in costs those who are in no more than a part of the time."""
+        was_flooded = entrance.is_flooded
+        entrance.unwelcome += unwelcome
+        if entrance.is_flooded:
+            if entrance.line and not was_flooded:
+                entrance.door.listen(_SHORT_LINE)
+            entrance.flooded = time.monotonic()
+            entrance.rests_until = entrance.flooded + _RESTS * taken
+            self._open(entrance, False)
+
+    def _dry(self, entrance: Entrance, now: float) -> None:
+        """Ends the flood where there was none since the last sweep."""
+        if entrance.is_flooded and now - entrance.flooded < _SWEEP_S:
+            return
+        if entrance.is_flooded and entrance.line:
+            entrance.door.listen(entrance.line)
+        entrance.unwelcome = 0
 
     def _go_on_with(self, entrance: Entrance) -> bool:
         """Lets in some of those who had to wait; whether there are others."""
+        if entrance.rests_until:
+            if time.monotonic() < entrance.rests_until:
+                return False
+            entrance.rests_until = 0.0
+            self._open(entrance, True)
         newcomers = entrance.newcomers
         for connection in newcomers.next() if not entrance.is_full else ():
             self._let_in(entrance, connection)
@@ -183,6 +238,7 @@ class Crowd:
         return bool(idle)
 
     def _open(self, entrance: Entrance, is_open: bool) -> None:
+        is_open = is_open and not entrance.rests_until
         if is_open and not entrance.is_open:
             admit = partial(self._admit, entrance)
             self._selector.register(entrance.door, selectors.EVENT_READ, admit)
@@ -202,8 +258,11 @@ class Crowd:
             self._attend(peer, 0)
         for entrance in self._entrances:
             entrance.newcomers.tidy()
+            self._dry(entrance, now)
             self._open(entrance, True)
-        self._expects = any(peer.due < math.inf for peer in self._peers)
+        self._expects = any(peer.due < math.inf for peer in self._peers) or any(
+            entrance.is_flooded for entrance in self._entrances
+        )
 
     def _require_reading(self, now: float) -> None:
         """Where too much waits to be read, who has read nothing for longest is sent away."""

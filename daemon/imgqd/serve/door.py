@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LENGTH = 16
 _ATTEMPTS, _PAUSE_S = 5, 0.02
 # A Unix socket refuses at once who comes when this many wait to be let in.
-_BACKLOG = 1024
+BACKLOG = 1024
 # The first descriptor that a service manager hands over.
 _HANDED_OVER = 3
 
@@ -122,7 +122,7 @@ def _bound(path: str) -> socket.socket:
     before = os.umask(0o177)
     try:
         listening.bind(path)
-        listening.listen(_BACKLOG)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise CannotStart(f"nothing can be bound to {path}: {error}") from None

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from imgqd.serve.peer import has_gone
+from imgqd.serve.peer import still_here
 
 # So many connections more than were answered a process may open before it has to wait; of those so many
 # are forgiven in a second.
@@ -47,15 +47,10 @@ class Newcomers:
     def next(self) -> Iterator[socket.socket]:
         """The first who wait and are still there, of each process some."""
         for process, waiting in [*self._waiting.items()]:
-            come = 0
-            while waiting and come < AT_ONCE:
-                connection = waiting.popleft()
-                if has_gone(connection):
-                    connection.close()
-                else:
-                    come += 1
-                    yield connection
-            if not waiting:
+            here = self._waiting[process] = deque(still_here(waiting))
+            for _ in range(min(AT_ONCE, len(here))):
+                yield here.popleft()
+            if not here:
                 del self._waiting[process]
 
     def keep(self, most: int) -> None:

@@ -10,7 +10,7 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -207,11 +207,16 @@ class Peer:
         self._socket.close()
 
 
-def has_gone(connection: socket.socket) -> bool:
-    """Whether the other end is closed, whatever was said before: nobody is there to hear an answer."""
-    poll = select.poll()
-    poll.register(connection, 0)
-    return bool(poll.poll(0))
+def still_here(connections: Iterable[socket.socket]) -> list[socket.socket]:
+    """Those whose other end is open: whatever was said before, nobody is there to hear an answer where it
+    is not. The others are closed."""
+    poll, here = select.poll(), {}
+    for connection in connections:
+        here[connection.fileno()] = connection
+        poll.register(connection, 0)
+    for descriptor, _ in poll.poll(0):
+        here.pop(descriptor).close()
+    return [*here.values()]
 
 
 def uid_of(connection: socket.socket) -> int:
