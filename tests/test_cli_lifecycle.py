@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import peers
-from conftest import PATIENCE_S, Home
+from conftest import PATIENCE_S, Home, until
 from imgq import lifetime
 from imgq.errors import CannotStart, TimedOut
 from imgq.paths import places
@@ -125,6 +125,24 @@ def test_start_keeps_nothing_of_the_caller_open(home: Home) -> None:
     daemon = psutil.Process(home.status().pid)
     assert daemon.cwd() == "/"
     assert os.getsid(daemon.pid) == daemon.pid
+
+
+def test_a_daemon_outlives_whoever_started_it_and_did_not_wait(home: Home) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(home.folder / "log", "ab") as log:
+        home.daemon = daemon = subprocess.Popen(
+            [sys.executable, "-m", "imgqd", "--model", "builtin", "--ready", str(writing)],
+            env=home.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writing,),
+        )
+    os.close(writing)
+    until(lambda: home.imgq("wait").returncode == 0 or daemon.poll(), "an answer")
+    assert home.imgq("status").returncode == 0
+    assert home.stop() == 0
 
 
 def test_what_cannot_be_started_leaves_nothing_running(home: Home) -> None:

@@ -178,5 +178,6 @@ class Waiting:
             "message": failure.message if failure else "",
             "hint": failure.hint if failure else "",
         }
-        with open(ready, "w") as pipe:
+        # Who has gone meanwhile needs no answer.
+        with suppress(BrokenPipeError), open(ready, "w") as pipe:
             json.dump(said, pipe)
