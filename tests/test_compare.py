@@ -276,6 +276,15 @@ def test_a_read_error_is_tried_ever_more_seldom(comparison: Comparison, clock: C
     assert of(comparison, OLD, failed("unreadable")).changed
 
 
+@pytest.mark.parametrize("kind", ["unreadable", "crashed"])
+def test_a_clock_that_was_put_back_puts_no_retry_off(
+    comparison: Comparison, clock: Clock, kind: FailureKind
+) -> None:
+    row = failed(kind, ago=10.0)
+    clock.passes(-365 * 86400)
+    assert of(comparison, OLD, row).changed
+
+
 def test_the_soonest_retry_of_a_folder_counts(comparison: Comparison) -> None:
     rows: list[Listed] = [
         listed(b"a.jpg", failed("unreadable", 3)),

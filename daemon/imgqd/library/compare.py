@@ -140,7 +140,9 @@ class Comparison:
         else:
             # The second and last attempt after a crash or a hang is due at the next look.
             pause = 0.0
-        return max(row.ledger.last_seen + pause - time.time(), 0.0)
+        passed = time.time() - row.ledger.last_seen
+        # A clock that was put back tells nothing of when that was.
+        return max(pause - passed, 0.0) if passed >= 0 else 0.0
 
     def _unstill(self, path: bytes, stamp: Stamp) -> float:
         """Seconds until the file has been still for STILL_S, 0 where it has."""
