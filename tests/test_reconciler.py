@@ -391,6 +391,26 @@ def test_a_store_that_fails_stops_nobody(
     assert world.reconciler.is_alive()
 
 
+def test_a_deletion_that_was_seen_is_remembered_until_it_is_booked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who makes room on a full disk empties a root while nothing of it can be written down."""
+    world.put("a.jpg")
+    world.settle()
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.05)
+
+    def failing(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.index.store, "set_root", failing)
+        (world.root / "a.jpg").unlink()
+        until(lambda: world.reconciler.trouble)
+    world.settle()
+    assert world.roots.state(os.fsencode(world.root)) == "watching"
+    assert world.index.counts().offline == 0
+
+
 def test_a_look_that_failed_reads_on_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trouble is kept, and would keep what the frames hold that it came by."""
 

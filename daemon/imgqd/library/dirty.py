@@ -96,6 +96,14 @@ class Dirty:
             self._hints.everything = True
             self._touch()
 
+    def put_back(self, taken: Hints) -> None:
+        """What was taken could not be followed: everything is to be looked at, by what was seen then."""
+        with self._changed:
+            self._hints.everything = True
+            self._hints.closed |= taken.closed
+            self._hints.emptied |= taken.emptied
+            self._touch()
+
     def mark_later(self, folder: bytes, delay: float, *, counts: bool = True) -> None:
         """A folder is to be looked at in so many seconds, if not before. It counts as waiting, unless
         all that is known of it is in the index or in the ledger already."""

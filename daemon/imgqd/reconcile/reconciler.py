@@ -144,16 +144,16 @@ class Reconciler(threading.Thread):
                 log.error("the index cannot be brought up to date: %s", error.message)
             # Without the frames of the look, which hold what it read the index by.
             self.trouble = error.with_traceback(None)
-            self._put_off()
+            self._put_off(hints)
         except Exception:
             log.exception("the index could not be brought up to date: this is a bug")
-            self._put_off()
+            self._put_off(hints)
 
-    def _put_off(self) -> None:
+    def _put_off(self, hints: Hints) -> None:
         """Ever more seldom: each attempt looks at everything."""
         self._ending.wait(self._pause)
         self._pause = min(2 * self._pause, LONGEST_RETRY_S)
-        self._library.dirty.mark_everything()
+        self._library.dirty.put_back(hints)
 
     def _scan(self, hints: Hints) -> None:
         """Everything, root by root."""
