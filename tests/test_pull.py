@@ -16,6 +16,8 @@ import huggingface_hub
 import pytest
 
 from imgq.errors import Refused
+from imgq.paths import places
+from imgqd import parts
 from imgqd.models import architecture, card, hub, pull, weights
 from imgqd.models.presets import BUILTIN, WEIGHTS_FILE
 from made_weights import FAST, SMALL, FakeHub, cache, run, shapes_of, write_zeros
@@ -117,6 +119,19 @@ class TestPull:
         with pytest.raises(Refused) as said:
             pull.require_transformers(blank)
         assert "imgq[multilingual]" in said.value.hint
+
+    def test_is_not_waited_for_where_the_daemon_is_ending(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else `imgq stop` would take as long as a download that settings began."""
+        endless = tmp_path / "python"
+        endless.write_text("#!/bin/sh\nexec sleep 1000\n")
+        endless.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(endless))
+        monkeypatch.setenv("IMGQ_HOME", str(tmp_path))
+        ends = iter((False, False, True))
+        with pytest.raises(Refused):
+            parts.card_of(places(), "fast", lambda: next(ends))
 
 
 class TestHub:

@@ -14,8 +14,7 @@ from imgqd import config, parts, settings_file
 from imgqd.config import Settings
 
 if TYPE_CHECKING:
-    from imgq.paths import Places
-    from imgqd.daemon import Daemon
+    from imgqd.daemon import Daemon, Life
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def others(daemon: Daemon) -> Settings | None:
         settings = config.load(life.places.settings)
         is_other = settings.model != daemon.changing.wanted
         if is_other:
-            _require_weights(life.places, settings.model)
+            _require_weights(life, settings.model)
             daemon.changing.use(settings.model)
             log.info("the settings were read again: the model is to be %s", settings.model)
     except Failure as failure:
@@ -86,10 +85,10 @@ def others(daemon: Daemon) -> Settings | None:
     return None
 
 
-def _require_weights(where: Places, model: str) -> None:
+def _require_weights(life: Life, model: str) -> None:
     """Raises ModelMissing where they cannot be fetched either; who tried has told the log why."""
     try:
-        parts.card_of(where, model)
+        parts.card_of(life.places, model, lambda: life.orders.is_ending)
     except Refused as refusal:
         why = refusal.message or f"the weights of {model} are not on disk, and cannot be fetched"
         raise ModelMissing(why, f"`imgq model pull {model}` tells why") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,9 @@ from imgqd.search.search import Searcher
 from imgqd.search.texts import TextTower
 from imgqd.store import Model, Store
 from imgqd.thumbnails import Drawer, Thumbnails
+
+# Weights may take an hour, and whoever ends the daemon meanwhile waits no longer than that.
+_LOOK_S = 0.2
 
 
 def assembled(card: Card, index: Index, life: Life) -> Daemon:
@@ -139,17 +144,15 @@ class Choice:
         return card if card and card.identity == held.model.identity else None
 
 
-def card_of(where: Places, name: str) -> Card:
-    """The card of the model to use; its weights are fetched by a process of their own."""
+def card_of(where: Places, name: str, is_ending: Callable[[], bool] = lambda: False) -> Card:
+    """The card of the model to use; its weights are fetched by a process of their own, which nobody waits
+    for where the daemon is ending."""
     found = cards.load(where.models, name)
     if found is None:
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", "imgqd.models", "pull", name], check=False
-        )
-        if child.returncode:
+        if code := _pulled(name, is_ending):
             # It has said on stderr what is wrong.
             failure = Refused("")
-            failure.exit_code = child.returncode
+            failure.exit_code = code
             raise failure
         found = cards.load(where.models, name)
     if found is None:
@@ -157,6 +160,19 @@ def card_of(where: Places, name: str) -> Card:
             f"the model {name} is not to be had", "`imgq model list` lists the models"
         )
     return found
+
+
+def _pulled(name: str, is_ending: Callable[[], bool]) -> int:
+    """How the process ended that fetches what a model needs."""
+    command = [sys.executable, "-P", "-m", "imgqd.models", "pull", name]
+    with subprocess.Popen(command) as child:
+        try:
+            while not is_ending():
+                with suppress(subprocess.TimeoutExpired):
+                    return child.wait(_LOOK_S)
+        finally:
+            child.kill()
+    return child.returncode
 
 
 def _engines(life: Life) -> str:
