@@ -374,6 +374,27 @@ def test_index_that_is_overwritten_while_it_is_open_is_noticed(
     store.close()
 
 
+def test_index_that_shrank_and_grows_again_was_not_cut(path: Path) -> None:
+    """What is written anew stands in the log for a while: the file stays as small as it has become."""
+    store = filled(path, BATCHES)
+    store.maintain()
+    store.check_file()
+    before = path.stat().st_size
+    store.commit([Gone(shown.path) for shown in store.files()], 1.0)
+    store.forget_orphans(2.0)
+    store.maintain()
+    shrunk = path.stat().st_size
+    for number in range(BATCHES // 2):
+        store.commit([indexed(MOST + n) for n in range(number * BATCH, (number + 1) * BATCH)], 3.0)
+    assert path.stat().st_size == shrunk < before, "the log was checkpointed"
+    store.check_file()
+    os.truncate(path, shrunk // 2)
+    with pytest.raises(StoreDamaged, match="was cut"):
+        store.check_file()
+    store.renew()
+    store.close()
+
+
 def test_index_that_stands_still_is_opened_but_once_to_be_looked_at(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

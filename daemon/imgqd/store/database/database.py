@@ -57,7 +57,7 @@ class Database:
         self._schema: int | None = None  # that was last looked at
         self.origin = schema.origin(writer)  # which makes the log
         self._found = place.found(self.path)
-        self._least = place.size(self.path)
+        self._least = place.size(self.path)  # the file cannot be shorter
         self._checked: object = None  # the stamps of what was last found to be sound
         self.commits += 1
 
@@ -135,6 +135,8 @@ class Database:
             free = self._free()
             with self.write() as connection:
                 connection.execute(f"PRAGMA incremental_vacuum({SHRUNK_AT_ONCE})").fetchall()
+                # A checkpoint may cut the file so short, and what is written then is in the log at first.
+                self._least = min(self._least, _length(connection))
         # where a reader is at it: the next time, then
         with self.lock, self.guarded(), suppress(apsw.BusyError):
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -158,9 +160,8 @@ class Database:
             return
         with self.lock, self.guarded():
             self._refuse_replaced()
-            pages, bytes = self._writer.pragma("page_count"), self._writer.pragma("page_size")
-            size = place.size(self.path)
-            if size < min(self._least, pages * bytes):
+            length, size = _length(self._writer), place.size(self.path)
+            if size < min(self._least, length):
                 raise StoreDamaged(f"the index {self.path} was cut while it was open")
             self._least = size
             # this one has nothing in its cache yet
@@ -233,3 +234,10 @@ class Database:
     def close(self) -> None:
         with self.lock:
             self._disconnect()
+
+
+def _length(connection: apsw.Connection) -> int:
+    """Bytes of the database, those that are in the log alone included."""
+    pages: int = connection.pragma("page_count")
+    size: int = connection.pragma("page_size")
+    return pages * size
