@@ -56,7 +56,7 @@ bench-full: bench
 
 # The pages of docs/ as a site, with the reference out of the source, in build/site.
 docs: $(VENV)/.tested
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file .ci/site/mkdocs.yml \
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file .ci/site/mkdocs.yml \
 		--site-dir "$(CURDIR)/build/site"
 
 # Wheel and sdist in build/dist, held against what they should be; uploads nothing, and says what is left to do.

@@ -209,7 +209,7 @@ class Asks(HTMLParser):
 @pytest.mark.skipif(find_spec("material") is None, reason="mkdocs-material is not installed")
 def test_the_site_is_sound_and_asks_no_other_machine(tmp_path: Path) -> None:
     settings = str(ROOT / ".ci" / "site" / "mkdocs.yml")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     done = subprocess.run(
         [*command, "--config-file", settings, "--site-dir", str(tmp_path)],
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},

@@ -119,15 +119,25 @@ def test_an_index_that_a_newer_imgq_wrote_is_told(
     assert doctor._index().state == "ok"
 
 
-def test_an_index_that_is_none_is_made_anew_by_the_command_that_is_told(home: Home) -> None:
-    home.store.parent.mkdir(parents=True)
-    home.store.write_text("a novel")
-    verdict = doctor._index()
-    assert (verdict.state, str(home.store) in verdict.found) == ("wrong", True)
-    assert verdict.remedy.startswith("`imgq start` ")
+def test_an_index_that_is_damaged_is_mended_by_the_commands_that_are_told(home: Home) -> None:
     home.start()
-    assert doctor._index().state == "ok"
-    assert next(home.store.parent.glob("*damaged*")).read_text() == "a novel"
+    home.watch()
+    pictures.png(home.pictures / "a.png")
+    home.settle()
+    home.stop()
+    sound = home.store.read_bytes()
+    for damaged in (b"a novel", sound[:8192] + bytes(len(sound) - 8192), None):
+        home.store.unlink()
+        home.store.mkdir() if damaged is None else home.store.write_bytes(damaged)
+        verdict = doctor._index()
+        assert (verdict.state, str(home.store) in verdict.found) == ("wrong", True)
+        assert verdict.remedy.startswith("`imgq start`, then `imgq check --repair`")
+        home.start()
+        home.settle()
+        assert home.imgq("check", "--repair").returncode == 0
+        assert doctor._index().state == "ok"
+        assert list(home.indexed()) == [home.pictures / "a.png"]
+        home.stop()
 
 
 def test_weights_that_are_not_there_are_told(home: Home) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from shlex import quote
 
 from imgq import keys
-from imgq.errors import Failure, Refused, StoreError, StoreNewer
+from imgq.errors import Failure, Refused, StoreDamaged, StoreError, StoreNewer
 from imgq.paths import places
 from imgqd import config
 from imgqd.config import Settings
@@ -95,12 +95,7 @@ def _index() -> Verdict:
 
     path = places().store
     try:
-        opening.refuse_newer(Path(path))
-        if not opening.is_database(Path(path)):
-            found = f"{path} is damaged: it is no database"
-            return Verdict(
-                "index file", "wrong", found, "`imgq start` makes it anew of what is left"
-            )
+        opening.refuse_damaged(Path(path))
     except FileNotFoundError:
         return Verdict("index file", "ok", f"{path} is not there yet")
     except StoreNewer as newer:
@@ -108,6 +103,10 @@ def _index() -> Verdict:
         aside = quote(os.path.join(os.path.dirname(path), "newer"))
         away = f"mkdir {aside} && mv {quote(path)}* {aside}"
         return Verdict("index file", "wrong", newer.message, f"update imgq, or `{away}`")
+    except (StoreDamaged, IsADirectoryError) as error:
+        found = error.message if isinstance(error, StoreDamaged) else f"{path} is a folder"
+        remedy = "`imgq start`, then `imgq check --repair`: what is sound in it is kept"
+        return Verdict("index file", "wrong", found, remedy)
     except OSError as error:
         found = f"{path} cannot be read: {error.strerror}"
         return Verdict(

@@ -136,11 +136,20 @@ def refuse_newer(path: Path) -> None:
         _refuse_newer(path, int.from_bytes(header[60:64], "big"))
 
 
-def is_database(path: Path) -> bool:
-    """Whether the file begins as one, or its log may have what is missing. Raises OSError."""
-    with open(path, "rb") as file:
-        begins_so = file.read(len(_MAGIC)) in (_MAGIC, b"")
-    return begins_so or path.with_name(f"{path.name}-wal").exists()
+def refuse_damaged(path: Path) -> None:
+    """What a start would set aside, looked at beside whoever has it open; what cannot be looked at now
+    passes. Raises StoreDamaged, StoreNewer and OSError."""
+    refuse_newer(path)
+    try:
+        connection = connect(path, apsw.SQLITE_OPEN_READONLY)
+        try:
+            _refuse(connection, path)
+        finally:
+            close_untouched(connection, path)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise StoreDamaged(f"the index {path} is damaged: {error}") from None
+    except apsw.Error:
+        return
 
 
 def is_checked_later(path: Path) -> bool:
