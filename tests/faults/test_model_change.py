@@ -192,6 +192,11 @@ def test_a_model_that_is_kept_can_be_asked(home: Home) -> None:
     use(home, "builtin", keep=True)
     assert roles(home) == {"second": "used", "builtin": "coming"}
     assert answers(home, "red", "builtin") == "builtin"
+    # Nor where somebody thinks better of it.
+    use(home, "second")
+    assert (home.status().change, roles(home)) == (None, {"second": "used", "builtin": "kept"})
+    use(home, "builtin", keep=True)
+    assert roles(home) == {"second": "used", "builtin": "coming"}
     tell(home, "builtin", "waits", False)
     until(is_used(home, "builtin"), "the change back")
     use(home, "second", keep=True)

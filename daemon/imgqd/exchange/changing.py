@@ -181,12 +181,19 @@ class Changing(threading.Thread):
             self._missing = None
             coming = self._spaces.coming
             if coming is not None and coming.card.identity != card.identity:
-                self._leave(coming)
+                self._wants_no_more(coming)
             self._leave_others(card)
             self._keeps = keep
             if card.identity != self._spaces.used.card.identity:
                 self._hold(card, "coming")
         self._awake.set()
+
+    def _wants_no_more(self, coming: Space) -> None:
+        """One that was kept before it was to come is so again: nobody has said that it is to be dropped."""
+        if coming.was_whole:
+            self._hold(coming.card, "kept")
+        else:
+            self._leave(coming)
 
     def _leave_others(self, card: Card) -> None:
         """A daemon that was killed may have left one in the store that nobody wants any more."""
