@@ -7,13 +7,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import until
 from imgqd.library import compare, mounts, reach
 from imgqd.reconcile import reconciler
-from world import World
+from imgqd.store.database import database
+from world import PATIENCE_S, World
 
 
 class Network:
@@ -106,6 +108,34 @@ def test_one_that_hangs_is_away_and_holds_up_nobody(world: World, network: Netwo
     until(lambda: world.known() == world.truth(world.root, nas(world)), "the return")
     assert world.roots.offline() == []
     assert [name for name, _ in world.read].count("a.jpg") == 1
+
+
+def test_one_that_hangs_amid_a_folder_lets_the_index_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of the index cannot be emptied while anybody is amid reading."""
+    put(world, "a.jpg")
+    world.settle()
+    hangs, answers, real = threading.Event(), threading.Event(), os.stat
+
+    def hanging(path: Any, **options: Any) -> os.stat_result:
+        if "dir_fd" in options and threading.current_thread().name.startswith("scout"):
+            hangs.set()
+            answers.wait()
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", hanging)
+        patch.setattr(database, "MOST_LOG", 0)
+        put(world, "b.jpg")
+        world.dirty.mark_everything()
+        assert hangs.wait(PATIENCE_S)
+        world.put("c.jpg")
+        until(lambda: world.root / "c.jpg" in world.known(), "the local file")
+        assert world.reconciler.trouble is None
+        answers.set()
+    world.settle()
+    assert world.known() == world.truth(world.root, nas(world))
 
 
 def test_what_holds_nothing_counts_while_it_is_there(world: World, network: Network) -> None:

@@ -156,9 +156,11 @@ class Walker:
                 lock,
                 look(folder, root, library.rules, library.follow_symlinks) as entries,
             ):
-                pairs = paired(
-                    self._touching(entries), self._index.store.listed(folder), differences
-                )
+                there = self._touching(entries)
+                if self.lookout is None:
+                    # Who waits for a disk far away must not hold what he reads the index by.
+                    there = iter([*there])
+                pairs = paired(there, self._index.store.listed(folder), differences)
                 for seen in self._comparison.of(folder, pairs, view, differences):
                     # What is under way now may be recorded before this pass is booked.
                     if not self._backlog.covers(seen):
