@@ -103,6 +103,9 @@ def test_stdin_may_be_closed(home: Home) -> None:
     done = subprocess.run(closed, env=home.environment, capture_output=True)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr == b"imgq: the picture on stdin is empty\n"
+    shell = ["sh", "-c", f"{sys.executable} -m imgq shell <&-"]
+    done = subprocess.run(shell, env=home.environment, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def _stand_in_for_closed_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDONLY)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
     if sys.stdout is None:
         # To write there fails, as it should.
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
