@@ -58,7 +58,9 @@ class Backlog:
         self._under_way: dict[bytes, _UnderWay] = {}
         self._unready: dict[bytes, Counter[FileState | None]] = {}
         self._put_off: defaultdict[bytes, Counter[FileState | None]] = defaultdict(Counter)
-        self._called: set[bytes] = set()
+        # Folders that are to be looked at again, and how many of their files were put off.
+        self._called: dict[bytes, int] = {}
+        self._expected = 0
         self._states: Counter[FileState | None] = Counter()
         self.tally = Tally()
 
@@ -116,7 +118,10 @@ class Backlog:
                 self._states[done.state] -= 1
                 if done.again:
                     look_again(os.path.dirname(path))
-            if self._put_off and 2 * len(self._under_way) < self._most:
+            if not self._under_way:
+                # What was called for does not come: its disk may hang.
+                self._called, self._expected = dict.fromkeys(self._called, 0), 0
+            if self._put_off and 2 * (len(self._under_way) + self._expected) < self._most:
                 self._take_up(look_again)
             self._changed.notify_all()
 
@@ -140,7 +145,7 @@ class Backlog:
         with self._changed:
             for waiting in (self._unready, self._put_off):
                 self._states.subtract(waiting.pop(folder, Counter()))
-            self._called.discard(folder)
+            self._expected -= self._called.pop(folder, 0)
             self._changed.notify_all()
 
     def looks_at_everything(self) -> None:
@@ -158,13 +163,15 @@ class Backlog:
                 self._states.update(files)
 
     def _take_up(self, look_again: Callable[[bytes], None]) -> None:
-        """Has folders looked at of which files were put off, as many as there is room for."""
-        room = self._most - len(self._under_way)
+        """Has folders looked at of which files were put off, as many as there is room for. There may be
+        100,000, and this is not done again for each file that is finished meanwhile."""
         for folder, files in self._put_off.items():
-            if room > 0 and folder not in self._called:
-                self._called.add(folder)
+            if len(self._under_way) + self._expected >= self._most:
+                break
+            if folder not in self._called:
+                self._called[folder] = files.total()
+                self._expected += self._called[folder]
                 look_again(folder)
-            room -= files.total()
 
     def notify(self) -> None:
         """Something that somebody may wait for has come about."""
