@@ -11,7 +11,8 @@ class Limits:
 
     max_megapixels: above, a picture is refused; JPEGs, which are scaled while they are decoded,
     have max_megapixels_jpeg. max_bytes: larger files are not even read. deadline_s: seconds a
-    picture may take. memory: bytes of address space of a whole decoder.
+    picture may take; while it waits for a processor, of what it has of one (`pace`). memory: bytes of
+    address space of a whole decoder.
     """
 
     max_megapixels: int = 64
