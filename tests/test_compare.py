@@ -89,7 +89,7 @@ def compared(
 ) -> Found:
     found = Found()
     told = {"closed": set(), "steady": True, "is_known": lambda _: False} | view
-    pairs = paired(entries, rows, found)
+    pairs = paired(entries, rows, told["steady"], found)
     found.changed.extend(comparison.of(b"/r", pairs, View(**told), found))
     return found
 
@@ -114,8 +114,26 @@ def age(seconds: float, stamp: Stamp = OLD) -> Stamp:
 
 
 def test_what_is_as_it_was_is_nothing(comparison: Comparison) -> None:
-    assert of(comparison, OLD, known()) == Found()
-    assert of(comparison, OLD, Row(OLD, True, "ignored")) == Found()
+    assert of(comparison, OLD, known()) == Found(looked=1)
+    assert of(comparison, OLD, Row(OLD, True, "ignored")) == Found(looked=1)
+
+
+def test_what_is_at_rest_is_counted_and_told_to_nobody() -> None:
+    there = [entry(b"a", OLD), entry(b"b", OLD, stat.S_IFDIR), entry(b"c", OLD), entry(b"d", OLD)]
+    rows = [listed(b"a", known()), listed(b"b", known()), listed(b"c", known(trusted=False))]
+    found = Differences()
+    assert [name for (name, _), _ in paired(there, rows, True, found)] == [b"c", b"d"]
+    assert (found.looked, found.folders, found.gone) == (4, [b"b"], [b"b"])
+
+
+@pytest.mark.parametrize(("files", "times"), [(1, 1), (16, 1), (17, 2)])
+def test_a_look_gives_way_in_small_folders_too(
+    monkeypatch: pytest.MonkeyPatch, files: int, times: int
+) -> None:
+    called: list[None] = []
+    monkeypatch.setattr(module, "give_way", lambda: called.append(None))
+    list(paired([entry(b"%04d" % each, OLD) for each in range(files)], [], True, Differences()))
+    assert len(called) == times
 
 
 def test_a_new_file_is_read_and_a_missing_one_is_gone(comparison: Comparison) -> None:
@@ -141,11 +159,11 @@ def test_inode_and_ctime_count_where_the_file_system_keeps_them(
 ) -> None:
     seen = replace(OLD, **{field: getattr(OLD, field) - 1})
     assert of(comparison, seen, known()).changed == [Seen(b"/r/a.jpg", seen, "indexed")]
-    assert of(comparison, seen, known(), steady=False) == Found()
+    assert of(comparison, seen, known(), steady=False) == Found(looked=1)
 
 
 def test_another_device_number_is_no_change(comparison: Comparison) -> None:
-    assert of(comparison, replace(OLD, device=2), known()) == Found()
+    assert of(comparison, replace(OLD, device=2), known()) == Found(looked=1)
 
 
 def test_a_stamp_as_young_as_the_look_is_not_trusted(comparison: Comparison) -> None:
@@ -212,7 +230,7 @@ def test_a_young_file_of_which_nothing_more_is_seen_is_forgotten(
 def test_a_stamp_of_long_ago_is_as_good_as_any(comparison: Comparison) -> None:
     seen = replace(OLD, mtime_ns=-(10**18), ctime_ns=0)
     assert of(comparison, seen, None).changed
-    assert of(comparison, seen, known(seen)) == Found()
+    assert of(comparison, seen, known(seen)) == Found(looked=1)
 
 
 def test_a_young_file_whose_bytes_are_known_has_only_moved(comparison: Comparison) -> None:
@@ -251,7 +269,7 @@ def test_the_shortest_wait_of_a_folder_counts(comparison: Comparison) -> None:
 
 @pytest.mark.parametrize("kind", ["damaged", "unsupported", "too_large"])
 def test_a_fault_of_the_picture_is_final(comparison: Comparison, kind: FailureKind) -> None:
-    assert of(comparison, OLD, failed(kind)) == Found()
+    assert of(comparison, OLD, failed(kind)) == Found(looked=1)
     changed = replace(OLD, size=11)
     assert of(comparison, changed, failed(kind)).changed
 
@@ -265,7 +283,7 @@ def test_another_decoder_tries_again(comparison: Comparison, kind: FailureKind) 
 @pytest.mark.parametrize("kind", ["crashed", "timeout"])
 def test_a_crash_is_tried_twice(comparison: Comparison, kind: FailureKind) -> None:
     assert of(comparison, OLD, failed(kind)).changed
-    assert of(comparison, OLD, failed(kind, attempts=2)) == Found()
+    assert of(comparison, OLD, failed(kind, attempts=2)) == Found(looked=1)
 
 
 def test_a_read_error_is_tried_ever_more_seldom(comparison: Comparison, clock: Clock) -> None:

@@ -97,17 +97,19 @@ class Audit:
         self, folder: bytes, root: bytes, looked: Looked
     ) -> tuple[list[Difference], list[bytes]]:
         """Looks at one folder: what is different in it, and the folders that it holds."""
-        others, rules = Differences(), self._library.rules
+        others, library = Differences(), self._library
+        steady = mounts.is_steady(library.roots.kind(root))
         try:
-            with look(folder, root, rules, self._library.follow_symlinks) as entries:
-                pairs = paired(entries, self._store.listed(folder), others)
-                found = list(self._files(folder, root, pairs, looked))
+            with look(folder, root, library.rules, library.follow_symlinks) as entries:
+                pairs = paired(entries, self._store.listed(folder), steady, others)
+                found = list(self._files(folder, pairs, steady))
         except (FileNotFoundError, NotADirectoryError):
             return [*self._gone([folder])], []
         except OSError:
             looked.skipped.append(folder)
             return [], []
         looked.folders += 1
+        looked.files += others.looked - len(others.folders) - len(others.unseen)
         known = {*self._store.child_folders(folder)} - {*others.folders, *others.unseen}
         if others.unseen:
             looked.skipped.append(folder)
@@ -115,12 +117,8 @@ class Audit:
         found += self._gone(os.path.join(folder, name) for name in known)
         return found, [os.path.join(folder, name) for name in others.folders]
 
-    def _files(
-        self, folder: bytes, root: bytes, pairs: Pairs, looked: Looked
-    ) -> Iterator[Difference]:
-        steady = mounts.is_steady(self._library.roots.kind(root))
+    def _files(self, folder: bytes, pairs: Pairs, steady: bool) -> Iterator[Difference]:
         for (name, status), row in pairs:
-            looked.files += 1
             if row is None and is_nothing(name, status):
                 continue
             code = _code(row, status, steady)

@@ -44,8 +44,8 @@ class Differences:
 
     unready: still being written, to be looked at in `unready_s` seconds. later: seconds until a read
     error is due again. gone: names of files that are no more. folders: the names of those there are.
-    unseen: names of what is there and cannot be looked at, and why. empties: how many files are nothing,
-    and have no row.
+    unseen: names of what is there and cannot be looked at, and why. looked: how many names there are so
+    far; empties: how many files are nothing, and have no row.
     """
 
     unready: list[Seen] = field(default_factory=list)
@@ -54,6 +54,7 @@ class Differences:
     gone: list[bytes] = field(default_factory=list)
     folders: list[bytes] = field(default_factory=list)
     unseen: dict[bytes, OSError] = field(default_factory=dict)
+    looked: int = 0
     empties: int = 0
 
     def put_off(self, seen: Seen, wait: float) -> None:
@@ -95,14 +96,12 @@ class Comparison:
     ) -> Iterator[Seen]:
         """The files to be read now; what else there is to say goes into `found`.
 
-        pairs: the files of the folder, each with its row (see `paired`).
+        pairs: the files of the folder that are not at rest, each with its row (see `paired`).
         """
         above = os.path.join(folder, b"")
         for (name, status), listed in pairs:
             if listed is None and is_nothing(name, status):
                 found.empties += 1
-                continue
-            if listed is not None and is_at_rest(listed, status, view.steady):
                 continue
             row = row_of(listed) if listed else None
             if row and row.trusted and is_same(row.stamp, status, view.steady):
@@ -175,14 +174,15 @@ class Comparison:
 
 
 def paired(
-    entries: Iterable[Named], rows: Iterable[Listed], found: Differences
+    entries: Iterable[Named], rows: Iterable[Listed], steady: bool, found: Differences
 ) -> Iterator[tuple[Entry, Listed | None]]:
-    """Each file with its row; both come in the order of names. Rows without a file are gone, and folders
-    and what cannot be looked at are put down, in `found`."""
+    """Each file that is not at rest (`is_at_rest`), with its row; both come in the order of names. Rows
+    without a file are gone, and folders and what cannot be looked at are put down, in `found`."""
     known = iter(rows)
     row = next(known, None)
-    for number, (name, status) in enumerate(entries):
-        if not number % AT_ONCE:
+    for name, status in entries:
+        found.looked += 1
+        if found.looked % AT_ONCE == 1:
             give_way()
         if not isinstance(status, OSError) and stat.S_ISDIR(status.st_mode):
             found.folders.append(name)
@@ -195,7 +195,7 @@ def paired(
             own, row = row, next(known, None)
         if isinstance(status, OSError):
             found.unseen[name] = status
-        else:
+        elif own is None or not is_at_rest(own, status, steady):
             yield (name, status), own
     while row is not None:
         found.gone.append(row[NAME])

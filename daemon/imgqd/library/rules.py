@@ -61,9 +61,10 @@ class Rules:
             return True
         return self._patterns is not None and self._matches(root, folder, name, is_folder)
 
-    def looks_at(self, is_folder: bool) -> bool:
-        """Whether what is `counted` may be left out all the same."""
-        return is_folder or self._patterns is not None
+    @property
+    def looks_at_files(self) -> bool:
+        """Whether a file that is `counted` may be left out all the same; a folder may always be."""
+        return self._patterns is not None
 
     def counted(self, names: Sequence[bytes]) -> Sequence[bytes]:
         """Of all the names in a folder, in their order, those that are not left out whatever they are of,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from imgqd.library import reach
 from imgqd.library.rules import Rules
@@ -27,14 +28,7 @@ def look(
     is gone or may not be read."""
     with reach.folder(folder, follow=folder == root or follow_symlinks) as descriptor:
         names = rules.counted(sorted(_names(descriptor)))
-        found = _entries(folder, names, descriptor, follow_symlinks)
-        yield (
-            (name, status)
-            for name, status in found
-            if isinstance(status, OSError)
-            or not rules.looks_at(is_folder := stat.S_ISDIR(status.st_mode))
-            or not rules.leaves_out(root, folder, name, is_folder)
-        )
+        yield _Look(folder, root, rules, follow_symlinks, descriptor).entries(names)
 
 
 def _names(folder: int) -> list[bytes]:
@@ -43,26 +37,52 @@ def _names(folder: int) -> list[bytes]:
     return [name.encode(encoding, errors) for name in os.listdir(folder)]
 
 
-def _entries(folder: bytes, names: Sequence[bytes], above: int, follow: bool) -> Iterator[Named]:
-    for name in names:
-        try:
-            status = os.stat(name, dir_fd=above, follow_symlinks=False)
-        except FileNotFoundError:
-            # Gone between the listing and the look.
-            continue
-        except OSError as error:
-            yield name, error
-            continue
-        if stat.S_ISLNK(status.st_mode) and follow:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """descriptor: of the folder."""
+
+    folder: bytes
+    root: bytes
+    rules: Rules
+    follow: bool
+    descriptor: int
+
+    def entries(self, names: Iterable[bytes]) -> Iterator[Named]:
+        above, follow, looks_at_files = self.descriptor, self.follow, self.rules.looks_at_files
+        for name in names:
             try:
-                status = os.stat(name, dir_fd=above)
-                if stat.S_ISDIR(status.st_mode) and _loops(folder, status):
-                    continue
-            except OSError:
-                # It leads nowhere.
+                status = os.stat(name, dir_fd=above, follow_symlinks=False)
+            except FileNotFoundError:
+                # Gone between the listing and the look.
                 continue
-        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
-            yield name, status
+            except OSError as error:
+                yield name, error
+                continue
+            # Most are files, and of a million each step counts.
+            if stat.S_ISREG(status.st_mode) and not looks_at_files:
+                yield name, status
+                continue
+            known = self._followed(name, status) if follow else status
+            if known is not None and self._counts(name, known):
+                yield name, known
+
+    def _followed(self, name: bytes, status: os.stat_result) -> os.stat_result | None:
+        """What a link leads to; None where that is nowhere, or a folder above."""
+        if not stat.S_ISLNK(status.st_mode):
+            return status
+        try:
+            status = os.stat(name, dir_fd=self.descriptor)
+            loops = stat.S_ISDIR(status.st_mode) and _loops(self.folder, status)
+        except OSError:
+            return None
+        return None if loops else status
+
+    def _counts(self, name: bytes, status: os.stat_result) -> bool:
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not (is_folder or stat.S_ISREG(status.st_mode)):
+            return False
+        may = is_folder or self.rules.looks_at_files
+        return not (may and self.rules.leaves_out(self.root, self.folder, name, is_folder))
 
 
 def _loops(folder: bytes, status: os.stat_result) -> bool:

@@ -76,8 +76,7 @@ class Walker:
     """Walks for one thread, until it is told to end.
 
     book: does what a pass calls for, and empties it. lookout: who tells of changes; None where the file
-    system is another machine's: then nobody waits for it. touched: rises whenever the file system has
-    answered; not a number while it is not asked.
+    system is another machine's: then nobody waits for it.
     """
 
     def __init__(
@@ -90,11 +89,17 @@ class Walker:
         self._ending = threading.Event()
         self._comparison = Comparison(index.store.decoder)
         self.lookout: Lookout | None = None
-        self.touched = 0.0
+        self._answered = 0.0
+        self._differences = Differences()
         self.denied: set[bytes] = set()
 
     def end(self) -> None:
         self._ending.set()
+
+    @property
+    def touched(self) -> float:
+        """Rises whenever the file system has answered; not a number while it is not asked."""
+        return self._answered + self._differences.looked
 
     @property
     def is_ending(self) -> bool:
@@ -129,9 +134,9 @@ class Walker:
         self._do(found)
 
     def _do(self, found: Pass) -> None:
-        before, self.touched = self.touched, math.nan
+        before, self._answered = self._answered, math.nan
         self._book(found)
-        self.touched = before + 1
+        self._answered = before + 1
 
     def _keep_absent(self, found: Pass) -> None:
         """A root may have gone, or another have taken its place, amid the look: what was missed in it then
@@ -149,6 +154,7 @@ class Walker:
     def _look(self, folder: bytes, root: bytes, view: View, found: Pass) -> list[bytes]:
         """Holds a folder against its rows; the folders in it that belong to the root."""
         library, differences = self._library, Differences()
+        self._answered, self._differences = self.touched, differences
         lock: AbstractContextManager[object] = self._index.lock if self.lookout else nullcontext()
         self._backlog.looks_at(folder)
         try:
@@ -156,11 +162,11 @@ class Walker:
                 lock,
                 look(folder, root, library.rules, library.follow_symlinks) as entries,
             ):
-                there = self._touching(entries)
                 if self.lookout is None:
                     # Who waits for a disk far away must not hold what he reads the index by.
-                    there = iter([*there])
-                pairs = paired(there, self._index.store.listed(folder), differences)
+                    entries = iter([*self._touching(entries)])
+                rows = self._index.store.listed(folder)
+                pairs = paired(entries, rows, view.steady, differences)
                 for seen in self._comparison.of(folder, pairs, view, differences):
                     # What is under way now may be recorded before this pass is booked.
                     if not self._backlog.covers(seen):
@@ -184,7 +190,7 @@ class Walker:
 
     def _touching(self, entries: Iterable[Named]) -> Iterator[Named]:
         for entry in entries:
-            self.touched += 1
+            self._answered += 1
             yield entry
 
     def _note(self, folder: bytes, differences: Differences, found: Pass) -> list[bytes]:

@@ -116,12 +116,11 @@ class Files(Part):
 def is_at_rest(listed: Listed, seen: os.stat_result, steady: bool) -> bool:
     """Whether there is nothing to do for a file that is this now. Not told of each of which it is so, but
     of nearly all of a million files, and in a tenth of the time that a look at its row takes."""
-    size, mtime_ns, ctime_ns, inode = listed[2:6]
     return (
         listed[-1]
-        and size == seen.st_size
-        and mtime_ns == seen.st_mtime_ns
-        and (not steady or (ctime_ns == seen.st_ctime_ns and inode == seen.st_ino))
+        and listed[2] == seen.st_size
+        and listed[3] == seen.st_mtime_ns
+        and (not steady or (listed[4] == seen.st_ctime_ns and listed[5] == seen.st_ino))
     )
 
 
