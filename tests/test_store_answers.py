@@ -17,6 +17,7 @@ from conftest import until
 from imgq.errors import StoreError
 from imgqd.records import Failed, Failure, GoneFolder, Ignored, Indexed, Metadata, Notes, Stamp
 from imgqd.store import Block, Counts, FileLine, Identity, Store, Tally, counting
+from imgqd.store.lookup.lookup import distinct
 from imgqd.store.vectors import embeddings
 
 if TYPE_CHECKING:
@@ -421,3 +422,8 @@ def test_info_tells_all_that_is_known(store: Store) -> None:
     assert failed.row.ledger is not None
     assert (failed.picture, failed.row.ledger.failure) == (None, Failure("damaged", "broken"))
     assert store.info(b"/r/none") is None
+
+
+@pytest.mark.parametrize("ids", [[], [3], [5, 5, 1, 9, 1], [-(1 << 62), 7, 7]])
+def test_distinct_ids_are_those_that_a_set_has(ids: list[int]) -> None:
+    assert distinct(np.array(ids, np.int64)).tolist() == sorted(set(ids))

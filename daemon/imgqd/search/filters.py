@@ -10,6 +10,7 @@ import numpy as np
 
 from imgq import wire
 from imgqd.library.scan import under
+from imgqd.store.lookup.lookup import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,7 +63,7 @@ def _in_folders(store: Store, folders: tuple[bytes, ...], offline: bool, hides: 
     if not folders:
         return Scope(store.showing(None) if hides else None, holds)
     found = [store.showing(folder, offline=offline) for folder in folders]
-    return Scope(np.unique(np.concatenate(found)), holds)
+    return Scope(distinct(np.concatenate(found)), holds)
 
 
 def _under(folders: tuple[bytes, ...], offline: bool) -> Callable[[Shown], bool]:

@@ -14,7 +14,7 @@ from imgqd.store import notes
 from imgqd.store.files import ROW, row
 from imgqd.store.folders import UNDER, join, under
 from imgqd.store.lookup import sidecars
-from imgqd.store.lookup.lookup import numbers
+from imgqd.store.lookup.lookup import distinct, numbers
 from imgqd.store.pictures import COLUMNS, ledger_entry, picture
 from imgqd.store.records import Arrived, Exported, FailedFile, FileInfo, FileLine, Shown
 from imgqd.store.vectors.embeddings import Embeddings
@@ -106,7 +106,7 @@ class Listings(Embeddings):
                 f" CROSS JOIN files ON files.folder = folders.id WHERE {where}",
                 under(folder or b"/"),
             ).get
-        pictures = np.unique(numbers(found))
+        pictures = distinct(numbers(found))
         pictures.flags.writeable = False
         return pictures
 

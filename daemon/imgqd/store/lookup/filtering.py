@@ -103,14 +103,14 @@ def _passed(
         clauses += _online(connection)
     if filter.words is None:
         files, pictures = _rows(connection, clauses, bindings)
-        return Passed(files, np.unique(pictures))
+        return Passed(files, lookup.distinct(pictures))
     spoken, scores = lookup.scored(connection, filter.words, ranked)
     if len(spoken) <= FEW_FILES:
         bindings["files"] = json.dumps(spoken.tolist())
         clauses.append("file IN (SELECT value FROM json_each(:files))")
     files, pictures = _rows(connection, clauses, bindings)
     files, here, there = np.intersect1d(spoken, files, assume_unique=True, return_indices=True)
-    return Passed(files, np.unique(pictures[there]), scores[here] if ranked else None)
+    return Passed(files, lookup.distinct(pictures[there]), scores[here] if ranked else None)
 
 
 def _passing(

@@ -50,6 +50,14 @@ def numbers(joined: str | None) -> Ids:
     return found
 
 
+def distinct(ids: Ids) -> Ids:
+    """Each once, ascending. np.unique hashes them, which of a million takes most of a second, and fifty
+    times as long."""
+    ids = np.sort(ids)
+    found: Ids = ids[np.diff(ids, prepend=ids[:1] - 1) != 0]
+    return found
+
+
 def _one(connection: apsw.Connection, phrase: str, ranked: bool) -> tuple[Ids, Scores]:
     own, scores = _matching(connection, FILES if ranked else UNSCORED.format("file_words"), phrase)
     which = FOLDERS if ranked else UNSCORED.format("folder_words")
