@@ -191,6 +191,13 @@ class TestForgetting:
         assert not store.forget_left()
         assert len(own(store, before)) == 15
 
+    def test_has_nothing_counted_anew_where_nothing_was_left(self, store: Store) -> None:
+        given_all(store)
+        store.counts()
+        commits = store._database.commits
+        assert not store.forget_left()
+        assert store._database.commits == commits
+
 
 class TestRenewal:
     def test_knows_what_each_model_was_held_for(self, store: Store, path: Path) -> None:

@@ -34,6 +34,7 @@ LEAST = 4096
 # Where more than this share is missing, all is read out of the store.
 MOST_MISSING = 1 / 8
 _AT_ONCE = 1000
+_NONE = np.empty(0, np.int64)
 # It takes no more than this share of what is free on the disk.
 _SHARE = 1 / 2
 
@@ -79,10 +80,12 @@ class Ahead(threading.Thread):
 
 def load(store: Store, ahead: Ahead | None = None) -> Resident | None:
     """The vectors as the cache and the store together tell them; None where the cache is of no use."""
-    found = (ahead or Ahead(store.path)).found()
+    ahead = ahead or Ahead(store.path)
+    # Both take their time, side by side.
+    pictures, checksums = store.checksums() if size(store) else (_NONE, _NONE)
+    found = ahead.found()
     if found is None or found.key != _key(store, store.model):
         return None
-    pictures, checksums = store.checksums()
     rows, is_there = _matched(found, pictures, checksums)
     missing = pictures[~is_there].tolist()
     if len(missing) > max(LEAST, len(pictures) * MOST_MISSING):

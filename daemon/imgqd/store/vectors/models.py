@@ -30,6 +30,7 @@ HAS_ALL = """
 SELECT (SELECT count(*) FROM pictures)
     = (SELECT count(*) FROM embedding_sums WHERE model = ? AND NOT stale)
 """
+LEFT = "SELECT id, role FROM models WHERE role IN ('going', 'left') ORDER BY role LIMIT 1"
 # A piece is one transaction: so many rows of numbers, or chunks of vectors, 16 MB of the largest.
 ROWS, CHUNKS = 4096, 16
 PIECES = (
@@ -106,10 +107,12 @@ class Models(Part):
     def forget_left(self) -> bool:
         """Forgets a piece of a model that was left; whether there may be more. From the first piece on it
         is as if it had never been there: who uses it again has it anew."""
+        with self._database.read() as connection:
+            if connection.execute(LEFT).get is None:
+                # Mostly: after a transaction, though it changed nothing, all is counted anew.
+                return False
         with self._database.write() as connection:
-            row = connection.execute(
-                "SELECT id, role FROM models WHERE role IN ('going', 'left') ORDER BY role LIMIT 1"
-            ).get
+            row = connection.execute(LEFT).get
             if row is None:
                 return False
             model, role = row
