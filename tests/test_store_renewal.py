@@ -395,6 +395,27 @@ def test_index_that_shrank_and_grows_again_was_not_cut(path: Path) -> None:
     store.close()
 
 
+def test_index_that_shrinks_once_nobody_reads_it_was_not_cut(path: Path) -> None:
+    store = filled(path, BATCHES)
+    store.maintain()
+    before = path.stat().st_size
+    reader = apsw.Connection(os.fspath(path))
+    with reader:
+        reader.execute("SELECT count(*) FROM files").fetchall()
+        store.commit([Gone(shown.path) for shown in store.files()], 1.0)
+        store.forget_orphans(2.0)
+        store.maintain()
+        assert path.stat().st_size == before, "the log was checkpointed"
+        store.check_file()
+    reader.close()
+    store.give_back()
+    assert path.stat().st_size < before
+    for number in range(BATCHES // 2):
+        store.commit([indexed(MOST + n) for n in range(number * BATCH, (number + 1) * BATCH)], 3.0)
+    store.check_file()
+    store.close()
+
+
 def test_index_that_stands_still_is_opened_but_once_to_be_looked_at(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,8 @@ class Database:
         self._schema: int | None = None  # that was last looked at
         self.origin = schema.origin(writer)  # which makes the log
         self._found = place.found(self.path)
-        self._least = place.size(self.path)  # the file cannot be shorter
+        # the file cannot be shorter, unless what is in the log cuts it
+        self._least = min(place.size(self.path), _length(writer))
         self._checked: object = None  # the stamps of what was last found to be sound
         self.commits += 1
 
@@ -163,7 +164,7 @@ class Database:
             length, size = _length(self._writer), place.size(self.path)
             if size < min(self._least, length):
                 raise StoreDamaged(f"the index {self.path} was cut while it was open")
-            self._least = size
+            self._least = min(size, length)
             # this one has nothing in its cache yet
             with closing(open_reader(self.path, immutable=self.is_immutable)) as fresh:
                 if schema.origin(fresh) != self.origin:
