@@ -71,8 +71,8 @@ def test_things_are_told_from_all_others(
     true = torch.tensor([[one == other for other in names] for one in shown])
     first, ten = recall(pictures @ judge.read(names).T, true)
     assert len(names) > 1800
-    assert first >= 20
-    assert ten >= 54
+    assert first >= 27
+    assert ten >= 63
 
 
 def test_a_color_that_is_asked_for_comes_first(
@@ -93,8 +93,8 @@ def test_a_background_that_is_asked_for_comes_first(
 
 def test_pictures_do_not_fall_together(pictures: torch.Tensor) -> None:
     (_, cosine), (_, directions) = spread(pictures, "pictures")
-    assert cosine <= 15
-    assert directions >= 16
+    assert cosine <= 10
+    assert directions >= 20
 
 
 def test_words_that_were_never_learned_mean_nothing(judge: Judge) -> None:

@@ -233,7 +233,7 @@ def _by_decay(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=9200)
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument(
         "--cooling", type=float, default=0.3, help="the last share, in which the rate goes down"
     )
