@@ -303,17 +303,20 @@ def test_while_many_come_and_go_few_may_wait_outside(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crowd, "_MOST_UNWELCOME", 40)
-    monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 1e9)
     with listening(path) as door, contextlib.ExitStack() as stack:
         crowding = crowd.Crowd(lambda *_: None)
         entrance = crowd.Entrance(door, 100, lambda connection: None, line=60)
         crowding.enter_by(entrance)
-        for many in (30, 60):
+        crowding.turn(0)
+        for many, is_flood in ((30, False), (60, True)):
             for _ in range(many):
                 raw(path, b"x").close()
             until(lambda: crowding.turn(0) or not waiting(door), "all of them to be seen")
-        assert entrance.is_flooded
+            assert entrance.is_flooded == is_flood
         assert fill(path, stack) <= crowd._SHORT_LINE + 1
+        monkeypatch.setattr(crowd, "_SWEEP_S", 0.05)
+        crowding._next_sweep = 0.0
         until(lambda: crowding.turn(0) or not entrance.is_flooded, "the end of the flood")
         stack.close()
         until(lambda: crowding.turn(0) or not waiting(door), "the last of them to be seen")
@@ -329,6 +332,7 @@ def test_a_flood_leaves_time_to_others(path: str, monkeypatch: pytest.MonkeyPatc
     """Who is in is attended to, and nobody is let in, for some of the time."""
     monkeypatch.setattr(crowd, "_MOST_UNWELCOME", 0)
     monkeypatch.setattr(crowd, "_RESTS", 1e9)
+    monkeypatch.setattr(crowd, "_SWEEP_S", 1e9)
     heard: list[int] = []
     here, there = socket.socketpair()
     with listening(path) as door, here, there:
