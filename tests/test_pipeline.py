@@ -30,6 +30,7 @@ from imgqd.embedder.jobs import Job, QueryPicture, QueryVector, Result, Thumbnai
 from imgqd.embedder.memory import Memory
 from imgqd.embedder.pipeline import Pipeline, Plant
 from imgqd.embedder.reading import STILL_S
+from imgqd.embedder.slab import Slab
 from imgqd.embedder.tower import Ready
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
@@ -968,6 +969,23 @@ def test_a_decoder_that_does_not_start_is_tried_again(
         real(self, *words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Decoder, "__init__", failing)
+    pipeline = new_pipeline()
+    pipeline.start()
+    assert isinstance(made_of(pipeline, jpeg(tmp_path / "blue.jpg", "blue")).change, Indexed)
+
+
+def test_a_lane_outlives_a_want_of_descriptors(
+    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "RESTART_S", 0.01)
+    real, failures = Slab.__init__, iter([OSError(24, "Too many open files")] * 3)
+
+    def failing(self: Slab, *words: int) -> None:
+        for error in failures:
+            raise error
+        real(self, *words)
+
+    monkeypatch.setattr(Slab, "__init__", failing)
     pipeline = new_pipeline()
     pipeline.start()
     assert isinstance(made_of(pipeline, jpeg(tmp_path / "blue.jpg", "blue")).change, Indexed)

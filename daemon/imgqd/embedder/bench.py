@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from imgq.errors import CannotStart
 from imgqd.embedder.slab import Slab
 from imgqd.health.stages import Stages
 from imgqd.pictures.handle import Decoder, DecoderLost
@@ -21,7 +22,11 @@ class Bench:
     def __init__(self, decoder: Decoder, slots: int, stages: Stages) -> None:
         self.decoder = decoder
         self._stages = stages
-        self.slab = Slab(decoder.slab, slots)
+        try:
+            self.slab = Slab(decoder.slab, slots)
+        except OSError as error:
+            decoder.close()
+            raise CannotStart(f"A decoder of pictures has no memory: {error}") from error
         self.lost: DecoderLost | None = None
 
     def look(self, files: Sequence[Unseen]) -> list[Look | Failure | None]:
