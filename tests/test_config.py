@@ -84,6 +84,14 @@ def test_an_unknown_key_is_named_with_the_nearest(
     assert error.value.exit_code == 2
 
 
+def test_a_key_of_any_length_fits_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f"{'a' * 100_000} = 1\n")
+    with pytest.raises(SettingsError, match="there is no setting 'aaaa") as said:
+        load(os.fspath(file))
+    assert len(said.value.message) < 1000
+
+
 @pytest.mark.parametrize("written", ["colour", "[model]\nname", "x.y"])
 def test_a_key_like_no_other_is_answered_with_all(tmp_path: Path, written: str) -> None:
     with pytest.raises(SettingsError) as error:

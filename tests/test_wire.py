@@ -139,6 +139,11 @@ def test_the_largest_picture_fits() -> None:
     assert wire.unpack_request(packed)[1] == search
 
 
+def test_a_status_leaves_whatever_a_library_says_of_its_failure() -> None:
+    trouble = wire.Trouble(code="embedder", message="missing keys: " + "a.b.c, " * 3000)
+    assert wire.Trouble.from_plain(trouble.plain()) == trouble
+
+
 def test_the_longest_batch_fits() -> None:
     terms = [wire.BatchTerm(query=query, text="red") for query in range(wire.MOST_QUERIES)]
     batch = wire.Batch(options=wire.Search(terms=[]), terms=terms, first=7)

@@ -174,7 +174,7 @@ def require_known(path: str, name: str) -> None:
     if name not in NAMES:
         near = get_close_matches(name, NAMES, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(NAMES)}"
-        raise SettingsError(f"{path}: there is no setting {name!r}", hint)
+        raise SettingsError(f"{path}: there is no setting {_in_words(name)}", hint)
 
 
 def checked(path: str, name: str, value: Any) -> Any:

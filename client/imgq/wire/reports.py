@@ -18,6 +18,8 @@ from imgq.wire.searches import ROWS_A_REPLY, Reply
 
 MOST_NAMES = 1000
 MOST_ROOTS = MOST_TROUBLES = 1000
+# Characters of what a library says of why it failed: a status has to leave, whatever that is.
+MOST_SAID = 65536
 
 
 class Process(Record):
@@ -54,7 +56,7 @@ class ModelChange(Record):
     of: int = integer()
     pictures_per_s: float = real(0, default=0.0)
     keep: bool = boolean(default=False)
-    trouble: str | None = maybe(string(), default=None)
+    trouble: str | None = maybe(string(most=MOST_SAID), default=None)
 
 
 class IndexState(Record):
@@ -96,7 +98,7 @@ class Trouble(Record):
 
     code: str = string()
     path: bytes | None = maybe(pathname(), default=None)
-    message: str = string()
+    message: str = string(most=MOST_SAID)
     remedy: str = string(default="")
 
 
