@@ -31,9 +31,7 @@ SURELY = 2.5
 LONGEST_REASON = 200  # characters
 # A kill may come once; what ends so again and again is worth a word.
 FEW_ATTEMPTS = 2
-_UNENDED = (
-    "the measurement of the engines did not end, {} times: torch is used as it is until the next"
-)
+_UNENDED = "the measurement of the engines did not end, {} times: torch is used until one does"
 
 
 def open_image_tower(configuration: Configuration) -> Tower:

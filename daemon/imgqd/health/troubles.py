@@ -94,7 +94,8 @@ def _of_the_model(daemon: Daemon) -> Iterator[wire.Trouble]:
         yield wire.Trouble(
             code="engine",
             message=f"pictures are embedded more slowly than they could be: {ready.trouble}",
-            remedy="`imgq logs` tells more; it is measured anew when torch or onnxruntime is updated",
+            remedy="`imgq logs` tells more; what did not end is measured again by itself, what failed when"
+            " torch or onnxruntime is updated",
         )
 
 
