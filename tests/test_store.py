@@ -26,6 +26,7 @@ from imgqd.records import (
     Stamp,
 )
 from imgqd.store import Committed, Identity, Root, Store
+from imgqd.store import pictures as module
 from imgqd.store.database import database
 
 if TYPE_CHECKING:
@@ -412,6 +413,20 @@ def test_embedded_picture_without_a_true_vector_is_dropped(store: Store) -> None
     assert commit(store, broken, indexed(b"/r/y", 2)).rejected == []
     assert store.known(hash_of(1)) is None
     assert paths(store) == {b"/r/y"}
+
+
+def test_orphans_are_forgotten_some_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that was removed is a large one: nobody waits for all of it, nor does the log hold it."""
+    monkeypatch.setattr(module, "FORGOTTEN_AT_ONCE", 2)
+    commit(store, *(indexed(b"/r/%d" % number, number) for number in range(1, 6)))
+    ids = [picture(store, number) for number in range(1, 6)]
+    commit(store, GoneFolder(b"/r"), now=200)
+    before = store._database.commits
+    assert store.forget_orphans(201) == ids
+    assert store._database.commits - before > 3
+    assert all(store.known(hash_of(number)) is None for number in range(1, 6))
 
 
 def test_orphans_are_forgotten_with_their_vectors_when_their_time_has_come(store: Store) -> None:

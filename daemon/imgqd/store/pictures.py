@@ -26,6 +26,7 @@ RETURNING id
 """
 
 
+FORGOTTEN_AT_ONCE = 2000
 UNNOTED = """
 SELECT pictures.id FROM pictures CROSS JOIN files ON files.picture = pictures.id
 CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = folders.root
@@ -72,11 +73,19 @@ class Pictures(Part):
 
     def forget_orphans(self, before: float) -> list[int]:
         """Forgets the pictures, with their embeddings by every model, that no file has shown since
-        before that time (seconds since the epoch), and what left a file before it; returns them."""
+        before that time (seconds since the epoch), and what left a file before it; returns them. Some at a
+        time: who writes waits for each, and the log holds all that one transaction changes."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM departures WHERE noticed < ?", (int(before * 1e9),))
+        forgotten: list[int] = []
+        while some := self._forget_some(before):
+            forgotten += some
+        return forgotten
+
+    def _forget_some(self, before: float) -> list[int]:
+        with self._database.write() as connection:
             orphans: list[Any] = connection.execute(
-                "SELECT id FROM pictures WHERE orphaned_at < ?", (before,)
+                "SELECT id FROM pictures WHERE orphaned_at < ? LIMIT ?", (before, FORGOTTEN_AT_ONCE)
             ).fetchall()
             for (picture,) in orphans:
                 _forget(connection, picture)
