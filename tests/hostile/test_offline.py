@@ -121,6 +121,20 @@ def test_offline_asks_no_hub(far_home: Home, knocks: Knocks) -> None:
     assert knocks.count > 0
 
 
+def test_the_engine_keeps_and_tells_nothing_of_its_use(tmp_path: Path) -> None:
+    """ONNX Runtime reports to its maker, and numbers the machine for that when it is loaded, in a folder of
+    the user's. It would not where it is told that these are tests: nothing is told here."""
+    told = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    load = "import imgqd.models.text_onnx, onnxruntime; onnxruntime.SessionOptions()"
+    subprocess.run(
+        [sys.executable, "-c", load],
+        env={**told, "HOME": str(tmp_path)},
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    assert list(tmp_path.rglob("*")) == []
+
+
 # Any way out: connections, and datagrams to somewhere.
 CALLS = "socket,connect,sendto,sendmsg,sendmmsg,bind"
 
