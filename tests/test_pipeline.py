@@ -63,6 +63,7 @@ class Told:
         self.alive = 0
         self.detached = 0
         self.dies_at: list[str] = []
+        self.bears = 1000  # pictures at a time
         self.go = threading.Event()
         self.go.set()
         self.at_work = threading.Event()
@@ -106,6 +107,8 @@ class Embedding:
             if self._process.poll() is not None:
                 raise EmbedderDied("it was killed")
         self._told.maybe_die("embed")
+        if len(slots) > self._told.bears:
+            raise EmbedderDied("killed for want of memory")
         self._told.embedded.append(len(slots))
         return [self._vector(*each) for each in slots]
 
@@ -726,6 +729,43 @@ def test_an_embedder_that_dies_is_started_again_and_nothing_is_lost(
     assert len({each.job.path for each in found if isinstance(each.change, Indexed)}) == 6
     assert (pipeline.restarts, told.alive) == (3, 1)
     assert (pipeline.batches.state, pipeline.batches.trouble) == ("ready", None)
+
+
+def embedded_together(pipeline: Pipeline, told: Told, pictures: list[Path]) -> set[bytes]:
+    """The paths of those that have vectors, when all were decoded while the first was held."""
+    told.go.clear()
+    told.at_work.clear()
+    for path in pictures:
+        pipeline.submit(job(path))
+    assert told.at_work.wait(PATIENCE_S)
+    held = pipeline.batches._most // 2
+    until(lambda: pipeline._decoded.qsize() >= len(pictures) - held, "all others to be decoded")
+    told.go.set()
+    found = [result(pipeline) for _ in pictures]
+    return {each.job.path for each in found if isinstance(each.change, Indexed)}
+
+
+def test_an_embedder_that_dies_of_many_at_a_time_is_given_fewer(
+    pipeline: Pipeline, told: Told, tmp_path: Path
+) -> None:
+    """And not killed by the same batch for ever."""
+    told.batch, told.bears = 16, 3
+    pictures = [jpeg(tmp_path / f"{number}.jpg", number) for number in range(24)]
+    assert len(embedded_together(pipeline, told, pictures)) == 24
+    assert max(told.embedded) == 2, "of which it can bear three, and died of four"
+    assert pipeline.restarts == 1
+
+
+def test_an_embedder_that_died_once_is_given_more_again(
+    pipeline: Pipeline, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "SURE", 2)
+    told.batch, told.bears = 16, 3
+    for place in range(3):
+        pictures = [jpeg(tmp_path / f"{place}-{n}.jpg", 16 * place + n) for n in range(16)]
+        assert len(embedded_together(pipeline, told, pictures)) == 16
+        told.bears = 1000
+    assert max(told.embedded) == told.batch // 2
 
 
 def test_an_embedder_that_cannot_be_started_is_tried_again(

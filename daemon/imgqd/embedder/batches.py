@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -26,6 +27,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 # The first batch of an embedder is so large, in two passes, and each after it twice the one before: who is
 # killed again and again has soon recorded something.
 FIRST_BATCH = 2
+# An embedder that died of several pictures is given half as many at a time; after so many passes it may
+# have twice as many again: it was not memory, or there is more of it by now.
+SURE = 64
 # So many batches tell how fast it is.
 ENOUGH = 16
 _NO_VECTOR = Failure("damaged", "the model gave no usable vector for it")
@@ -46,7 +50,8 @@ class Batches(threading.Thread):
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self._pause = FIRST_PAUSE_S
-        self._most = FIRST_BATCH
+        self._most, self._bearable = FIRST_BATCH, sys.maxsize
+        self._sure = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=64)
         self.ready: Ready | None = None
         self.state = "unloaded"
@@ -101,27 +106,38 @@ class Batches(threading.Thread):
         return gather(self._feed, first, self._most)
 
     def _embed(self, batch: list[Decoded]) -> None:
-        while not self._ending.is_set():
+        """All of them, in as many parts as the embedder can bear."""
+        left = batch
+        while left and not self._ending.is_set():
             if self._embedder is None and not self._load():
-                self._give_up_queries(batch)
-                if not batch:
-                    return
+                self._give_up_queries(left)
                 continue
+            part = left[: self._most // 2]
             try:
-                with self._feed.stages.timed("embed", len(batch)):
-                    vectors = self._vectors(batch)
+                with self._feed.stages.timed("embed", len(part)):
+                    vectors = self._vectors(part)
             except EmbedderError as error:
+                # Most likely of their number: for want of memory a system ends a process without a word.
+                if len(part) > 1:
+                    self._bearable = len(part)
                 self._lost(str(error))
                 continue
             self._pause = FIRST_PAUSE_S
-            self._recent.append((time.monotonic(), len(batch)))
+            self._recent.append((time.monotonic(), len(part)))
             if len(self._recent) >= ENOUGH:
                 self.fastest = max(self.fastest, self.rate)
-            self._deliver(batch, vectors)
-            assert self.ready is not None
-            self._most = min(2 * self._most, self.ready.batch)
+            self._deliver(part, vectors)
+            left = left[len(part) :]
+            self._dare()
             self._collect()
-            return
+
+    def _dare(self) -> None:
+        """More at a time, after what went well."""
+        assert self.ready is not None
+        self._sure += 1
+        if self._sure == SURE:
+            self._sure, self._bearable = 0, min(2 * self._bearable, self.ready.batch)
+        self._most = min(2 * self._most, self._bearable)
 
     def _vectors(self, batch: list[Decoded]) -> Sequence[np.ndarray | None]:
         assert self._embedder is not None
@@ -164,7 +180,8 @@ class Batches(threading.Thread):
             self._lost(str(error))
             return False
         self.state, self.trouble = "ready", None
-        self._most = min(FIRST_BATCH, self.ready.batch)
+        self._sure, self._bearable = 0, max(min(self._bearable, self.ready.batch), 2)
+        self._most = FIRST_BATCH
         return True
 
     def _lost(self, reason: str) -> None:
