@@ -1,7 +1,8 @@
 """A systemctl and a launchctl for tests: scripts that write down how they were called.
 
 What a manager would know, they keep as files in the folder FAKE: `enabled`, `running`, `loaded`. With a
-file `absent` they answer like programs that find no manager, with `failing` no service starts.
+file `absent` they answer like programs that find no manager, with `failing` no service starts, and
+`looping` says how one does that starts again and again.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ case "$*" in
 *"--user start "*)
     [ ! -e failing ] || { echo "Job for imgqd.service failed." >&2; exit 1; }
     touch running;;
-*"--property=UnitFileState,ActiveState "*)
+*"--property=UnitFileState,ActiveState,SubState,NRestarts "*)
     [ -e enabled ] && echo UnitFileState=enabled || echo UnitFileState=disabled
+    [ ! -e looping ] || { cat looping; exit; }
     [ -e running ] && echo ActiveState=active || echo ActiveState=inactive;;
 *"--property=ExecMainStatus,StatusText "*) cat failing;;
 esac

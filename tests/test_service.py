@@ -256,6 +256,26 @@ def test_it_says_why_the_service_did_not_start(
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("shown", "runs"),
+    [
+        ("ActiveState=activating\nSubState=auto-restart\nNRestarts=0\n", False),
+        ("ActiveState=activating\nSubState=auto-restart-queued\nNRestarts=1\n", False),
+        ("ActiveState=activating\nSubState=start\nNRestarts=2\n", False),
+        ("ActiveState=activating\nSubState=start\nNRestarts=0\n", True),
+        ("ActiveState=active\nSubState=running\nNRestarts=4\n", True),
+    ],
+)
+def test_what_starts_again_and_again_does_not_run(
+    manager: Manager, imgqd: str, shown: str, runs: bool
+) -> None:
+    service.install(imgqd, LINUX)
+    manager.knows("looping", shown)
+    now = service.status(LINUX)
+    assert (now.running, "again and again (`journalctl" in now.words) == (runs, not runs)
+    assert now.words.endswith("starts when you log in")
+
+
 def test_an_unknown_system_is_told_so() -> None:
     assert not service.installed("freebsd14")
     assert not service.in_charge("freebsd14")

@@ -66,14 +66,19 @@ def uninstall(platform: str = sys.platform) -> str:
 def status(platform: str = sys.platform) -> ServiceStatus:
     manager = _manager(platform)
     there = os.path.lexists(manager.unit)
-    enabled, running = manager.state() if there and manager.answers() else (False, False)
+    enabled, running, words = False, False, "not installed"
+    if there and manager.answers():
+        enabled, running, state = manager.state()
+        words = _words(manager, enabled, state)
+    elif there:
+        words = f"installed, but {manager.absent}"
     return ServiceStatus(
         manager=manager.name,
         unit=manager.unit,
         installed=there,
         enabled=enabled,
         running=running,
-        words=_words(manager, enabled, running) if there else "not installed",
+        words=words,
     )
 
 
@@ -119,9 +124,7 @@ def _manager(platform: str) -> Systemd | Launchd:
     )
 
 
-def _words(manager: Systemd | Launchd, enabled: bool, running: bool) -> str:
-    if not manager.answers():
-        return f"installed, but {manager.absent}"
+def _words(manager: Systemd | Launchd, enabled: bool, state: str) -> str:
     login = "starts when you log in" if enabled else "does not start when you log in"
-    words = f"{'running' if running else 'stopped'}, {login}"
+    words = f"{state}, {login}"
     return words if manager.same_places() else f"{words}; for other folders than these"

@@ -79,12 +79,13 @@ class Launchd:
         must("launchctl", "kill", "SIGTERM", self._service)
         until(lambda: not self._running(), "the service does not stop; `imgq logs` may tell why")
 
-    def state(self) -> tuple[bool, bool]:
-        """Whether it is enabled, and whether it runs."""
+    def state(self) -> tuple[bool, bool, str]:
+        """Whether it is enabled, whether it runs, and that in words."""
         lines = run("launchctl", "print-disabled", self._domain).stdout.splitlines()
         # "org.imgq.imgqd" => disabled; before macOS 13 it said true.
         said = [line.split()[-1] for line in lines if f'"{_LABEL}"' in line]
-        return not {"disabled", "true"} & set(said), self._running()
+        running = self._running()
+        return not {"disabled", "true"} & set(said), running, "running" if running else "stopped"
 
     def _running(self) -> bool:
         lines = run("launchctl", "print", self._service).stdout.splitlines()

@@ -16,6 +16,7 @@ _UNIT, _SOCKET = "imgqd.service", "imgqd.socket"
 _DECIDING = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 # The user namespace, the capabilities in it, the mounts in it: what systemd could not make.
 _NO_SANDBOX = ("217", "218", "226")
+_WORDS = "`journalctl --user -u imgqd -n 20` has its words"
 
 
 class Systemd:
@@ -91,11 +92,14 @@ class Systemd:
         self._must("stop", _SOCKET)
         self._must("stop", _UNIT)
 
-    def state(self) -> tuple[bool, bool]:
-        """Whether it is enabled, and whether it runs."""
-        shown = self._shown("UnitFileState", "ActiveState")
-        running = shown.get("ActiveState") in ("active", "activating", "reloading")
-        return shown.get("UnitFileState") == "enabled", running
+    def state(self) -> tuple[bool, bool, str]:
+        """Whether it is enabled, whether it runs, and that in words."""
+        shown = self._shown("UnitFileState", "ActiveState", "SubState", "NRestarts")
+        enabled, active = shown.get("UnitFileState") == "enabled", shown.get("ActiveState")
+        if active == "activating" and _starts_again(shown):
+            return enabled, False, f"not running: it starts again and again ({_WORDS})"
+        running = active in ("active", "activating", "reloading")
+        return enabled, running, "running" if running else "stopped"
 
     def _not_started(self, said: str) -> Refused:
         shown = self._shown("ExecMainStatus", "StatusText")
@@ -106,7 +110,7 @@ class Systemd:
             )
         return Refused(
             f"the service did not start: {shown.get('StatusText') or said}",
-            "`journalctl --user -u imgqd -n 20` has its words",
+            _WORDS,
         )
 
     def _shown(self, *names: str) -> dict[str, str]:
@@ -118,6 +122,13 @@ class Systemd:
 
     def _must(self, *words: str) -> None:
         must("systemctl", "--user", *words)
+
+
+def _starts_again(shown: dict[str, str]) -> bool:
+    """It waits for its next start, or is at one after two that came to nothing by themselves."""
+    return shown.get("SubState", "").startswith("auto-restart") or (
+        int(shown.get("NRestarts") or 0) > 1
+    )
 
 
 def _filled_in(name: str, values: dict[str, str]) -> bytes:
