@@ -196,7 +196,8 @@ class TestList:
         assert [name for name in states if states[name] == "ready"] == [BUILTIN, "mine"]
         assert [name for name in rows if rows[name]["in_use"]] == ["mine"]
         assert rows["fast"]["licence"] == "MIT"
-        assert rows["fast"]["bytes"] is None
+        # The published file has its header more.
+        assert rows["fast"]["bytes"] == 4 * 151_288_833
         assert rows["mine"]["bytes"] == os.path.getsize(small)
         assert rows["mine"]["accuracy"] is rows["mine"]["published"] is None
 
@@ -238,3 +239,7 @@ class TestList:
         lines = run(models, "list").stdout.splitlines()
         assert lines[1 + len(PRESETS)] == ""
         assert next(line for line in lines if line.startswith("*")).split()[1] == "fast"
+        assert "~605 MB" in lines[2]
+        assert "~" not in lines[1]
+        sizes = [line[lines[0].index("SIZE") :].split()[:2] for line in lines[1 : 1 + len(PRESETS)]]
+        assert all(number.strip("~").isdigit() and unit == "MB" for number, unit in sizes)

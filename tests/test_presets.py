@@ -78,6 +78,12 @@ def test_preset_is_ready_once_the_hubs_cache_has_it(models: Path, preset: Preset
 
 
 @pytest.mark.parametrize("preset", PUBLISHED, ids=lambda preset: preset.name)
+def test_preset_knows_how_large_it_is(preset: Preset) -> None:
+    shapes = shapes_of(preset.architecture).values()
+    assert preset.parameters == sum(torch.Size(shape).numel() for shape in shapes)
+
+
+@pytest.mark.parametrize("preset", PUBLISHED, ids=lambda preset: preset.name)
 def test_preset_is_taken_from_a_file(
     models: Path, preset: Preset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,8 +45,8 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """state: "ready" where nothing has to be fetched, else "missing". bytes: of the weights, null while
-    they are missing. accuracy, published, languages: as of a preset, null where nobody has said.
+    """state: "ready" where nothing has to be fetched, else "missing". bytes: of the weights, about
+    that while they are missing. accuracy, published, languages: as of a preset, null where nobody has said.
     pictures_per_s: the most that was seen on this machine. role: what the index holds it for; done, of:
     see `Held`."""
 
@@ -111,7 +111,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "*" if row.in_use else " ",
         row.name,
         str(row.dim),
-        f"{row.bytes / 1e6:.0f} MB" if row.bytes else "",
+        _in_megabytes(row),
         state or "",
         row.licence or "",
         row.languages or "",
@@ -119,6 +119,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.pictures_per_s:.3g}/s" if row.pictures_per_s else "",
         row.purpose,
     )
+
+
+def _in_megabytes(row: Row) -> str:
+    about = "" if row.state == "ready" else "~"
+    return f"{about}{row.bytes / 1e6:.0f} MB" if row.bytes else ""
 
 
 def _of_preset(models: str | Path, preset: Preset, held: Held) -> Row:
@@ -133,7 +138,7 @@ def _of_preset(models: str | Path, preset: Preset, held: Held) -> Row:
         languages=preset.languages,
         purpose=preset.purpose,
         state="ready" if weights else "missing",
-        bytes=_size(weights) if weights else None,
+        bytes=_size(weights) if weights else _published_size(preset),
         accuracy=preset.accuracy,
         published=preset.published,
         pictures_per_s=speeds.read(models).get(known.identity) if known else None,
@@ -163,6 +168,11 @@ def _size(file: str | Path) -> int | None:
     with suppress(OSError):
         return os.stat(file).st_size
     return None
+
+
+def _published_size(preset: Preset) -> int | None:
+    """In bytes, of float32, without the header's few."""
+    return preset.parameters and preset.parameters * 4
 
 
 def _in_cache(models: str | Path, preset: Preset) -> Path | None:

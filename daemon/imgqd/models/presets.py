@@ -15,7 +15,8 @@ WEIGHTS_FILE = "open_clip_model.safetensors"
 class Preset:
     """`architecture` and `tag` are open_clip's, `repository` the hub's. languages: those that it was taught
     with. accuracy: the share of ImageNet's validation pictures that it names right without having been
-    taught to (zero-shot, top 1), and published where that stands."""
+    taught to (zero-shot, top 1), and published where that stands. parameters: of both towers; of weights in
+    the package nobody asks. The published files hold them as float32."""
 
     name: str
     architecture: str
@@ -27,6 +28,7 @@ class Preset:
     languages: str
     accuracy: float | None = None
     published: str | None = None
+    parameters: int | None = None
 
 
 _OPEN_CLIP = "open_clip, docs/openclip_results.csv"
@@ -55,6 +57,7 @@ PRESETS = (
         "English",
         0.7281,
         _OPEN_CLIP,
+        151_288_833,
     ),
     Preset(
         "better",
@@ -67,6 +70,7 @@ PRESETS = (
         "English",
         0.784,
         _PE,
+        447_660_545,
     ),
     Preset(
         "multilingual",
@@ -79,6 +83,7 @@ PRESETS = (
         "many",
         0.791,
         _SIGLIP2,
+        375_234_050,
     ),
     Preset(
         "best",
@@ -91,6 +96,7 @@ PRESETS = (
         "many",
         0.834,
         _SIGLIP2,
+        1_135_670_962,
     ),
     Preset(
         "ViT-B-32",
@@ -103,6 +109,7 @@ PRESETS = (
         "English",
         0.6917,
         _OPEN_CLIP,
+        151_277_313,
     ),
     Preset(
         "ViT-B-16",
@@ -115,6 +122,7 @@ PRESETS = (
         "English",
         0.7349,
         _OPEN_CLIP,
+        149_620_737,
     ),
     Preset(
         "ViT-L-14",
@@ -127,6 +135,7 @@ PRESETS = (
         "English",
         0.7921,
         _OPEN_CLIP,
+        427_616_513,
     ),
     Preset(
         "ViT-SO400M-14-SigLIP2",
@@ -139,6 +148,7 @@ PRESETS = (
         "many",
         0.832,
         _SIGLIP2,
+        1_135_463_602,
     ),
 )
 BY_NAME = {preset.name: preset for preset in PRESETS}
