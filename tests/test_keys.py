@@ -302,7 +302,7 @@ def test_what_is_no_address_is_told(written: str) -> None:
         host_and_port(written)
 
 
-@pytest.mark.parametrize("path", ["a.jpg", "./a", "../a", "~/a", ""])
+@pytest.mark.parametrize("path", ["a.jpg", "./a", "../a", "~/a"])
 def test_a_path_of_this_machine_is_not_asked_of_another(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from imgq import query
 from imgq.cli import manual
 from imgq.cli.options import TAKES, Asked, parse
-from imgq.cli.search import request, terms
+from imgq.cli.search import request, terms, weighed
 from imgq.errors import UsageError
 
 
@@ -167,7 +167,7 @@ def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def title(asked: Asked) -> str:
-    return query.printed(terms(asked))
+    return query.printed(weighed(asked, terms(asked)))
 
 
 def test_a_title_says_what_was_asked() -> None:
