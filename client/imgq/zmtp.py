@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket
+from _socket import AF_UNIX, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 from time import monotonic
 
 _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -17,8 +17,6 @@ _MORE, _LONG, _COMMAND = 1, 2, 4
 # The user at the other end stands at the same place in Linux's struct ucred and in macOS's xucred.
 _CREDENTIALS = (0, 1, 76) if sys.platform == "darwin" else (SOL_SOCKET, 17, 12)
 _UID = slice(4, 8)
-# <sys/socket.h> of Linux and of macOS; Python does not name it.
-_SO_SNDTIMEO = 0x1005 if sys.platform == "darwin" else 21
 _WORD = (sys.maxsize.bit_length() + 1) // 8
 
 
@@ -47,7 +45,7 @@ class Dealer:
         words = int(seconds), min(int(1e6 * rest) + 1, 999_999)
         timeval = b"".join(word.to_bytes(_WORD, sys.byteorder) for word in words)
         self._socket.settimeout(None)
-        self._socket.setsockopt(SOL_SOCKET, _SO_SNDTIMEO, timeval)
+        self._socket.setsockopt(SOL_SOCKET, SO_SNDTIMEO, timeval)
         self._socket.connect(path)
 
     def _hear_greeting(self, deadline: float) -> bytes:
