@@ -242,7 +242,9 @@ def test_a_daemon_that_cannot_be_found_is_told(home: Home, monkeypatch: pytest.M
     monkeypatch.setattr(running, "ask", late)
     verdict = running.status()
     assert isinstance(verdict, Verdict)
-    assert verdict.found.endswith(f"its socket {home.folder}/home/run/socket is gone")
+    assert f"its socket {home.folder}/home/run/socket is not there" in verdict.found
+    # Which one that fetches weights has not opened yet.
+    assert "it is still starting, or" in verdict.found
     assert "`imgq restart`" in verdict.remedy
 
 

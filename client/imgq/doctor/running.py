@@ -40,9 +40,11 @@ def status() -> wire.Status | Verdict:
 
 
 def _why_late() -> str:
-    """A daemon that runs and cannot be found."""
+    """A daemon that runs and cannot be found: it starts, as one that fetches weights, or never will be."""
     path = socket_address().removeprefix("ipc://")
-    return "" if is_far() or os.path.lexists(path) else f": its socket {path} is gone"
+    if is_far() or os.path.lexists(path):
+        return ""
+    return f": its socket {path} is not there; it is still starting, or the socket was taken away"
 
 
 def _for_absent(error: NoDaemon) -> str:
