@@ -248,7 +248,7 @@ def _resume(daemon: Daemon) -> Iterator[wire.Reply]:
 
 def _use_model(daemon: Daemon, name: str, keep: bool) -> Iterator[wire.Reply]:
     daemon.changing.use(name, keep=keep)
-    remember_model(daemon.life.places, name)
+    daemon.life.in_force.unwritten = remember_model(daemon.life.places, name)
     yield wire.Noted()
 
 
@@ -257,7 +257,7 @@ def _drop_model(daemon: Daemon, name: str) -> Iterator[wire.Reply]:
     wanted = daemon.changing.wanted
     daemon.changing.drop(name)
     if daemon.changing.wanted != wanted:
-        remember_model(daemon.life.places, daemon.card.name)
+        daemon.life.in_force.unwritten = remember_model(daemon.life.places, daemon.card.name)
     yield wire.Noted()
 
 

@@ -121,7 +121,7 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     index = open_index(Path(where.store), choice.of)
     stack.callback(index.store.close)
     if line.model is not None:
-        settings_file.remember_model(where, line.model)
+        now.unwritten = settings_file.remember_model(where, line.model)
     gate = Gate(settings.listen)
     life = Life(now, where, orders, lock, gate)
     daemon = parts.assembled(choice.used, index, life)

@@ -21,10 +21,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class InForce:
-    """trouble: why those in the file are not in force, where that is so."""
+    """trouble: why those in the file are not in force, where that is so. unwritten: why the model that was
+    chosen is not in the file."""
 
     settings: Settings
     trouble: Failure | None = None
+    unwritten: Failure | None = None
 
 
 def at_start(path: str, handed: int | None) -> InForce:
@@ -77,7 +79,7 @@ def others(daemon: Daemon) -> Settings | None:
         now.trouble = failure
         log.error("the settings cannot be used, those in force stay so: %s", failure.message)
         return None
-    now.trouble = None
+    now.trouble = now.unwritten = None
     if replace(settings, model=now.settings.model) != now.settings:
         return settings
     if not is_other:

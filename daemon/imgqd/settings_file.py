@@ -43,12 +43,18 @@ def remember(path: str, name: str, value: object) -> None:
     _write(file, tomlkit.dumps(document))
 
 
-def remember_model(where: Places, model: str) -> None:
-    """As far as the disk lets us: no index is closed for that."""
+def remember_model(where: Places, model: str) -> Refused | None:
+    """As far as the disk lets us: no index is closed for that. Returns why the next start will not know of
+    it, where that is so."""
     try:
         remember(where.settings, "model", model)
     except Refused as refusal:
+        with suppress(SettingsError):
+            if load(where.settings).model == model:
+                return None
         log.warning("the model %s is not remembered: %s", model, refusal.message)
+        return refusal
+    return None
 
 
 def shown(settings: Settings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import change
 import spaces_apart
 from conftest import Home, until
+from imgq import wire
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,35 @@ def test_another_one_is_used_by_the_same_daemon(home: Home) -> None:
     after = home.status()
     assert after.pid == before.pid
     assert after.uptime_s > before.uptime_s
+
+
+def test_one_that_cannot_be_remembered_is_told(home: Home) -> None:
+    def unwritten() -> list[wire.Trouble]:
+        return [each for each in home.status().degraded if each.code == "unwritten"]
+
+    # Nobody can write a file there, root neither.
+    in_the_way = home.folder / "home" / f".settings.toml.{home.status().pid}"
+    in_the_way.mkdir()
+    assert "the model second is not remembered" in done(home, "model", "use", "second")
+    until(is_used(home, "second"), "the change")
+    assert 'model = "second"' not in settings(home)
+    [told] = unwritten()
+    assert "the model second is not remembered, and the next start changes back" in told.message
+    assert told.path == os.fsencode(home.folder / "home" / "settings.toml")
+    [command] = re.findall("`imgq (.*)`", told.remedy)
+    assert told.message in home.imgq("status").stdout.decode()
+    # That is what the file says.
+    done(home, "model", "use", "builtin")
+    assert unwritten() == []
+    until(is_used(home, "builtin"), "the change back")
+    done(home, "model", "use", "second")
+    assert len(unwritten()) == 1
+    in_the_way.rmdir()
+    done(home, *command.split())
+    assert unwritten() == []
+    assert 'model = "second"' in settings(home)
+    done(home, "model", "use", "builtin")
+    until(is_used(home, "builtin"), "the last change")
 
 
 def test_one_that_is_kept_can_be_asked_by_name(home: Home) -> None:

@@ -56,7 +56,11 @@ def use(name: str, keep: bool) -> None:
         return
     lifetime.change_model(name, keep)
     told = ask(wire.AskStatus())
-    if isinstance(told, wire.Status) and told.change:
+    assert isinstance(told, wire.Status)
+    for trouble in told.degraded:
+        if trouble.code == "unwritten":
+            click.echo(f"imgq: {trouble.message}\nhint: {trouble.remedy}", err=True)
+    if told.change:
         click.echo(
             f"imgq: {told.model.name} answers until {told.change.of} pictures are embedded by {name}; "
             "`imgq status` shows how many are",

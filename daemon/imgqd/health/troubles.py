@@ -39,6 +39,15 @@ def _of_the_settings(daemon: Daemon) -> Iterator[wire.Trouble]:
             message=f"the settings cannot be used, and those before stay in force: {trouble.message}",
             remedy=f"{trouble.hint}; then `imgq restart`".removeprefix("; then "),
         )
+    if (unwritten := daemon.life.in_force.unwritten) is not None:
+        wanted = daemon.changing.wanted
+        yield wire.Trouble(
+            code="unwritten",
+            path=os.fsencode(daemon.life.places.settings),
+            message=f"the model {wanted} is not remembered, and the next start changes back and embeds"
+            f" all pictures again: {unwritten.message}",
+            remedy=f"{unwritten.hint}; then `imgq model use {wanted}`",
+        )
 
 
 def _of_the_index(daemon: Daemon) -> Iterator[wire.Trouble]:
