@@ -496,6 +496,28 @@ def test_of_a_folder_that_is_no_more_it_is_not_told_that_it_may_not_be_read(
     until(lambda: world.reconciler.denied() == {os.fsencode(other / "private")}, "the first to go")
     world.remove(other)
     assert world.reconciler.denied() == frozenset()
+    until(lambda: not world.reconciler._walker.denied, "what is watched no longer to be forgotten")
+
+
+def test_of_a_folder_below_a_link_it_is_not_told_that_it_may_not_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder was moved to another disk, and a link to it took its place."""
+    world.put("album/private/a.jpg")
+    real = reach.folder
+
+    def refuse(path: bytes, **options: bool) -> AbstractContextManager[int]:
+        if path.endswith(b"private"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(reach, "folder", refuse)
+    monkeypatch.setattr(walk, "DENIED_RETRY_S", 0.2)
+    world.settle()
+    assert world.reconciler.denied() == {os.fsencode(world.root / "album/private")}
+    (world.root / "album").rename(world.root.parent / "moved")
+    (world.root / "album").symlink_to(world.root.parent / "moved")
+    until(lambda: not world.reconciler.denied(), "the folder to be forgotten")
 
 
 def test_a_library_of_more_files_than_can_be_under_way(

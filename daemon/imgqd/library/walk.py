@@ -112,6 +112,7 @@ class Walker:
             return
         if not self._library.follow_symlinks and leads_elsewhere(root, top):
             found.gone_folders.append(top)
+            self.denied.discard(top)
             return
         view = View(found.closed, mounts.is_steady(self._library.roots.kind(root)), self._is_known)
         mounted = mounts.below(root) or frozenset()
@@ -125,6 +126,8 @@ class Walker:
                 # A watch before the listing: what comes later makes an event.
                 elif not self._is_watched(below, root) or deep:
                     folders.append(below)
+        if deep:
+            self._retry_denied()
 
     def finish(self, found: Pass) -> None:
         """Has done what the pass calls for."""
@@ -214,6 +217,11 @@ class Walker:
             log.warning("%s cannot be read: %s", os.fsdecode(folder), error.strerror)
             self.denied.add(folder)
         self._library.dirty.mark_later(folder, DENIED_RETRY_S, counts=False)
+
+    def _retry_denied(self) -> None:
+        """A scan takes the place of what was due, and comes by no folder that is no more."""
+        for folder in self.denied:
+            self._library.dirty.mark_later(folder, DENIED_RETRY_S, counts=False)
 
     def _add_mount(self, place: bytes) -> None:
         if self._library.roots.add_mount(place):

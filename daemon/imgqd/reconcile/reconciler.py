@@ -190,6 +190,7 @@ class Reconciler(threading.Thread):
             else:
                 # Whatever was being written there is waited for no longer.
                 self._backlog.looks_at(folder)
+                self._walker.denied.discard(folder)
         self._walker.finish(found)
 
     def _check(self, root: bytes, emptied: bool) -> bool:
