@@ -58,6 +58,8 @@ def test_one_that_misses_too_many_is_looked_behind(resident: Resident) -> None:
     some = dice.choice(COUNT, COUNT // 10, replace=False)
     along[some] = along[dice.permutation(some)]
     resident._prefix = Prefix(directions, (), 0).extended(along)
+    # Deep enough as it is, it would miss hardly any of these.
+    resident._deep = DEEP // 2
     resident.mend_by(lambda ids: {})
     selftest = SelfTest()
     for _ in range(60):
@@ -65,7 +67,7 @@ def test_one_that_misses_too_many_is_looked_behind(resident: Resident) -> None:
             selftest.saw(resident, query)
         selftest.run(resident, lambda: False)
     told = selftest.told()
-    assert told.deep > DEEP
+    assert told.deep > DEEP // 2
     assert told.recall is None or told.recall >= 0.99
 
 

@@ -27,7 +27,7 @@ _MOST_DEAD = 1 / 4
 # Up to this share of the rows their codes are gathered, above it all are scanned.
 FEW = 1 / 8
 # How far above the last that was taken the last of the best must stand; see `rank`.
-DEEP = 8
+DEEP = 16
 
 Mend = Callable[[Sequence[int]], Mapping[int, Vectors]]
 
