@@ -67,6 +67,12 @@ def test_few_pictures_have_a_bound_that_is_the_models(count: int) -> None:
     assert bound == pytest.approx(0.28, abs=0.02)
 
 
+def test_pictures_of_few_kinds_are_found_however_far_apart_they_are() -> None:
+    scores = np.repeat([-0.43, -0.23, 0.23, 0.35, 0.99], [5, 3, 3, 3, 9])
+    bound = least(*scored(scores), Sense(55.7, bound=0.2, is_measured=True), by_picture=False)
+    assert 0.2 < bound < 0.35
+
+
 def test_learned_odds_need_no_background() -> None:
     siglip = Sense(scale=110.0, bias=-16.0)
     for middle in (0.0, 0.1):

@@ -56,7 +56,10 @@ class Following:
         self.said.append(line.decode())
 
     def line(self) -> str:
-        return self._lines.get(timeout=PATIENCE_S).decode().rstrip("\n")
+        try:
+            return self._lines.get(timeout=PATIENCE_S).decode().rstrip("\n")
+        except queue.Empty:
+            pytest.fail(f"nothing was told; it said {self.said}, exit code {self.process.poll()}")
 
     def object(self) -> dict[str, object]:
         told: dict[str, object] = json.loads(self.line())

@@ -4,10 +4,11 @@ A model that learned by contrast gives a text and a picture a score s such that 
 factor of the text's own, how many times likelier the text makes the picture (van den Oord and others,
 Representation Learning with Contrastive Predictive Coding, 2018). The mean over the background tells the
 factor. Its scores are taken for normal, with a mean m and a deviation d that the few that match hardly
-move, the median and the distance to the lower 16 %: it is exp(scale * m + scale² * d² / 2). A library
-of n pictures is taken to have some sqrt(n) that match, so a picture is one of them from odds of
-sqrt(n) to 1 on. SigLIP has learned the odds themselves, as they are among the pairs of its batches (Zhai
-and others, Sigmoid Loss for Language Image Pre-Training, 2023).
+move, the median and the distance to the lower 16 %: it is exp(scale * m + scale² * d² / 2), or where that
+is less, what the best of them has, which no mean exceeds: pictures of a few kinds, far apart, are not
+normal. A library of n pictures is taken to have some sqrt(n) that match, so a picture is one of them from
+odds of sqrt(n) to 1 on. SigLIP has learned the odds themselves, as they are among the pairs of its batches
+(Zhai and others, Sigmoid Loss for Language Image Pre-Training, 2023).
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def least(snapshot: Snapshot, query: Vectors, sense: Sense, by_picture: bool) ->
 def _background(scores: Vectors, scale: float) -> float:
     """The score of even odds."""
     middle, deviation = _bulk(scores)
-    return middle + scale * deviation**2 / 2
+    best = float(scores.max(initial=-1.0))
+    return min(middle + scale * deviation**2 / 2, best)
 
 
 def _like(scores: Vectors, count: int) -> float:
