@@ -7,13 +7,16 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from conftest import Home
 from imgq import wire
 from imgq.errors import CannotStart
+from imgq.paths import places
 from imgqd.serve import door
 from imgqd.serve.server import Server
 from served import PATIENCE_S, Answers, Client, place, roots
@@ -57,6 +60,59 @@ def test_a_socket_that_a_killed_daemon_left_is_taken_over(path: str, answers: An
     assert roots(client)
     client.close()
     server.stop()
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_a_socket_that_somebody_listens_to_is_refused_and_not_touched(
+    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    """Also by one who is too busy to let anybody in."""
+    monkeypatch.setattr(door, "_LISTENS_S", 0.0)
+    with socket.socket(socket.AF_UNIX) as living, socket.socket(socket.AF_UNIX) as first:
+        living.bind(path)
+        living.listen(0)
+        if waiting:
+            first.connect(path)
+        before = os.lstat(path)
+        with pytest.raises(CannotStart, match="is listened to"):
+            Server(path, answers).start()
+        assert os.lstat(path) == before
+
+
+def test_one_that_is_about_to_end_is_waited_for(path: str, answers: Answers) -> None:
+    def hear_and_end() -> None:
+        with ending:
+            ending.accept()[0].close()
+
+    ending = socket.socket(socket.AF_UNIX)
+    ending.settimeout(PATIENCE_S)
+    ending.bind(path)
+    ending.listen()
+    thread = threading.Thread(target=hear_and_end)
+    thread.start()
+    server = Server(path, answers)
+    server.start()
+    thread.join()
+    client = Client(path)
+    assert roots(client)
+    client.close()
+    server.stop()
+
+
+def test_a_daemon_whose_lock_was_removed_is_left_in_charge(home: Home) -> None:
+    """The other is refused before it looks for a model, and touches settings and index."""
+    before = home.status().pid
+    os.unlink(places().lock)
+    done = subprocess.run(
+        [sys.executable, "-m", "imgqd", "--model", "fast"],
+        env=home.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, "is listened to" in done.stderr) == (4, True)
+    assert home.status().pid == before
 
 
 @pytest.mark.parametrize("what", ["file", "link to a file", "link to a socket", "folder"])

@@ -111,6 +111,8 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     journal.write_as(settings.log_format)
     # Never let go of: who finds it free may be sure that this process is gone.
     lock = door.lock(where.lock, line.lock)
+    # Before index and settings are touched, which may be another daemon's.
+    door.clear(where.socket)
     if line.model is not None:
         settings = now.settings = replace(settings, model=line.model)
     notify(f"STATUS=makes sure of the model {settings.model}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # Of the holder's number in the lock's file.
 _LENGTH = 16
 _ATTEMPTS, _PAUSE_S = 5, 0.02
+# For one that ends: it lets go of its lock, where that is not gone, a moment before it closes the socket.
+_LISTENS_S = 2.0
 # A Unix socket refuses at once who comes when this many wait to be let in.
 BACKLOG = 1024
 # The first descriptor that a service manager hands over.
@@ -86,13 +89,30 @@ def locked(path: str) -> Iterator[None]:
 def opened(path: str) -> socket.socket:
     """Listens at a path that nobody else listens at; only under the lock. A service manager's socket
     is listened to in its place. Raises CannotStart."""
-    if _is_handed_over():
-        listening = _handed_over(path)
-    else:
-        _clear(path)
-        listening = _bound(path)
+    clear(path)
+    listening = _handed_over(path) if _is_handed_over() else _bound(path)
     listening.setblocking(False)
     return listening
+
+
+def clear(path: str) -> None:
+    """Takes away the socket that a killed daemon left; only under the lock, which alone does not tell: its
+    file may have been removed under a daemon that runs. A service manager's socket stays. Raises
+    CannotStart where something else lies there, or somebody listens."""
+    if _is_handed_over() or not os.path.lexists(path):
+        return
+    if not _is_own_socket(path):
+        raise CannotStart(
+            f"{path} is in the way, and is not a socket of this user",
+            f"move it away: mv {quote(path)} {quote(path + '.old')}",
+        )
+    if not _is_dead(path):
+        raise CannotStart(
+            f"another daemon is running: {path} is listened to",
+            f"`imgq stop` ends it; where it is none of imgq, `fuser {quote(path)}` tells what it is",
+        )
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def close(listening: socket.socket, path: str) -> None:
@@ -131,16 +151,21 @@ def _bound(path: str) -> socket.socket:
     return listening
 
 
-def _clear(path: str) -> None:
-    """Takes away the socket that a killed daemon left."""
-    if not os.path.lexists(path):
-        return
-    if not _is_own_socket(path):
-        raise CannotStart(
-            f"{path} is in the way, and is not a socket of this user",
-            f"move it away: mv {quote(path)} {quote(path + '.old')}",
-        )
-    os.unlink(path)
+def _is_dead(path: str) -> bool:
+    """Whether nobody listens there, as far as can be seen."""
+    deadline = time.monotonic() + _LISTENS_S
+    while not _is_deserted(path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_S)
+    return True
+
+
+def _is_deserted(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking:
+        # Where too many wait to be let in, it is no less alive.
+        asking.setblocking(False)
+        return asking.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def _is_own_socket(path: str) -> bool:
