@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
@@ -128,6 +129,20 @@ def test_who_speaks_no_zmtp_is_no_daemon(path: str) -> None:
         pytest.raises(NoDaemon, match="does not speak ZMTP"),
     ):
         client.ask(wire.AskRoots())
+
+
+def test_who_may_not_ask_is_told_what_says_where(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `su`, which keeps XDG_RUNTIME_DIR."""
+
+    def refuse(path: str, deadline: float) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(client, "Dealer", refuse)
+    with pytest.raises(NoDaemon, match="Permission denied") as caught:
+        client.ask(wire.AskRoots())
+    assert "XDG_RUNTIME_DIR" in caught.value.hint
 
 
 @pytest.mark.parametrize("reply", [OTHER_PROTOCOL, b"nonsense", b"", b"\x80"])

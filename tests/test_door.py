@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Home
-from imgq import wire
+from imgq import lifetime, wire
+from imgq.doctor import machine
 from imgq.errors import CannotStart
 from imgq.paths import places
 from imgqd.serve import door
@@ -199,6 +200,106 @@ def test_a_folder_of_somebody_else_is_refused(
         door.lock(os.fspath(folder / "lock"))
 
 
+@pytest.fixture
+def above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """XDG_RUNTIME_DIR, in which the socket's folder is to be."""
+    folder = tmp_path / "x"
+    folder.mkdir(mode=0o700)
+    monkeypatch.delenv("IMGQ_HOME", raising=False)
+    monkeypatch.delenv("IMGQ_SOCKET", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", os.fspath(folder))
+    monkeypatch.setattr("sys.platform", "linux")
+    return folder
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
+def test_a_runtime_folder_that_others_may_write_to_is_refused(above: Path, mode: int) -> None:
+    above.chmod(mode)
+    with pytest.raises(CannotStart, match="others may write there") as refused:
+        door.lock(places().lock)
+    assert list(above.iterdir()) == []
+    verdict = machine._socket()
+    assert (verdict.state, verdict.found) == ("wrong", refused.value.message)
+    subprocess.run(verdict.remedy.split("`")[1], shell=True, check=True)
+    with door.locked(places().lock):
+        assert machine._socket().state == "ok"
+
+
+def test_nobody_is_told_to_close_a_folder_that_is_meant_for_all(above: Path) -> None:
+    above.chmod(0o1777)
+    with pytest.raises(CannotStart, match="others may write there") as refused:
+        door.lock(places().lock)
+    assert "chmod" not in refused.value.hint
+    assert machine._socket().remedy == refused.value.hint
+
+
+def test_a_runtime_folder_that_is_not_there_is_made_for_its_owner_alone(above: Path) -> None:
+    above.rmdir()
+    before = os.umask(0)
+    try:
+        with door.locked(places().lock):
+            assert stat.S_IMODE(above.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_a_runtime_folder_that_others_may_read_is_used(above: Path) -> None:
+    above.chmod(0o755)
+    with door.locked(places().lock):
+        assert machine._socket().state == "ok"
+
+
+def test_a_runtime_folder_of_somebody_else_is_refused(
+    above: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = os.stat(above).st_uid
+    with monkeypatch.context() as other:
+        other.setattr(door.os, "getuid", lambda: owner + 1)
+        with pytest.raises(CannotStart, match="that is another user's") as refused:
+            door.lock(places().lock)
+        assert machine._socket().found == refused.value.message
+    assert list(above.iterdir()) == []
+
+
+def test_with_a_home_the_runtime_folder_is_not_looked_at(
+    above: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above.chmod(0o777)
+    monkeypatch.setenv("IMGQ_HOME", os.fspath(above))
+    with door.locked(places().lock):
+        assert machine._socket().state == "ok"
+
+
+def test_imgq_start_does_not_come_as_far_as_a_model_there(
+    above: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor as far as the lock, which another user's folder may not even let it look at."""
+    above.chmod(0o770)
+    monkeypatch.setattr(lifetime, "use_model", lambda name: pytest.fail("a model is looked for"))
+    with pytest.raises(CannotStart, match="others may write there"):
+        lifetime.ensure()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the socket lies in ~/Library there")
+def test_the_daemon_does_not_start_in_an_open_runtime_folder(above: Path) -> None:
+    above.chmod(0o770)
+    home = above.parent / "home"
+    done = subprocess.run(
+        [sys.executable, "-m", "imgqd", "--model", "builtin"],
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("XDG_")},
+            "XDG_RUNTIME_DIR": os.fspath(above),
+            "HOME": os.fspath(home),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, "others may write there" in done.stderr) == (4, True)
+    assert list(above.iterdir()) == []
+
+
 @pytest.mark.parametrize("what", ["a link at the lock", "a file above"])
 def test_a_lock_that_cannot_be_had_is_said_to_be(tmp_path: Path, what: str) -> None:
     if what == "a file above":
@@ -234,7 +335,7 @@ def test_a_second_lock_is_refused_and_names_who_has_the_first(tmp_path: Path) ->
 HANDED_OVER = """
 import os, sys
 os.environ["LISTEN_PID"] = str(os.getpid())
-from imgq import wire
+from imgq import lifetime, wire
 from imgqd.serve.server import Server
 server = Server(sys.argv[1], lambda request: iter([wire.Roots(roots=())]))
 server.start()

@@ -126,7 +126,9 @@ def _away(error: OSError, timeout: float) -> NoDaemon:
             f"the daemon went away while it answered ({error})",
             "`imgq start` starts it again, `imgq logs` may tell why",
         )
-    return NoDaemon(f"no daemon can be asked on {socket_address()}: {error}")
+    hint = "XDG_RUNTIME_DIR, IMGQ_HOME and IMGQ_SOCKET tell where to ask: are they yours?"
+    hint *= isinstance(error, PermissionError)
+    return NoDaemon(f"no daemon can be asked on {socket_address()}: {error}", hint)
 
 
 def settle(timeout: float) -> None:

@@ -20,7 +20,7 @@ from imgq.errors import (
     TimedOut,
     UsageError,
 )
-from imgq.paths import is_far, places, socket_address
+from imgq.paths import is_far, places, require_closed_above, socket_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def ensure(model: str | None = None) -> None:
             change_model(model)
         return
     _require_own_socket()
+    # Whose lock it is there, the daemon would not come to tell.
+    require_closed_above(places().runtime)
     use_model(model)
     # One that is ending holds the lock for a moment, and so does one that another `imgq start` began.
     poll(lambda: lock.is_free() or answers(), STARTING_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from imgq.errors import UsageError
+from imgq.errors import CannotStart, UsageError
 from imgq.record import Record, string
 
 TCP = "tcp://"
@@ -57,6 +57,26 @@ def places() -> Places:
 def socket_address() -> str:
     """Where the daemon answers: IMGQ_SOCKET, else the socket of `places`."""
     return os.environ.get("IMGQ_SOCKET") or f"ipc://{places().socket}"
+
+
+def require_closed_above(private: str) -> None:
+    """Raises CannotStart where the private folder lies in XDG_RUNTIME_DIR and that is not this user's, or
+    others may write there: they could exchange the folder. An OSError where it cannot be looked at."""
+    above = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not os.path.isabs(above) or private != os.path.join(above, "imgq"):
+        return
+    there = os.stat(above)
+    is_own = there.st_uid == os.getuid()
+    if is_own and not there.st_mode & 0o022:
+        return
+    found = "others may write there" if is_own else "that is another user's"
+    hint = "`unset XDG_RUNTIME_DIR`, or set it to a folder that is yours alone"
+    # What is sticky is meant for all, as /tmp is.
+    if is_own and not there.st_mode & 0o1000:
+        from shlex import quote
+
+        hint = f"it is to be yours alone: `chmod 700 {quote(above)}`"
+    raise CannotStart(f"XDG_RUNTIME_DIR is {above}, and {found}", hint)
 
 
 def is_far() -> bool:

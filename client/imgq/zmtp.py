@@ -60,7 +60,7 @@ class Dealer:
         uid = int.from_bytes(told[_UID], sys.byteorder)
         # Root's where a service manager opened the socket.
         if uid not in (0, os.getuid()):
-            raise OSError(f"a process of another user (uid {uid}) listens there")
+            raise PermissionError(f"a process of another user (uid {uid}) listens there")
 
     def send(self, frame: bytes, deadline: float) -> None:
         """Sends a message of one frame."""

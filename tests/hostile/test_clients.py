@@ -178,7 +178,7 @@ def test_fault_67_who_listens_there_must_be_the_same_user() -> None:
         with somebody_else():
             listener.bind(path)
             listener.listen()
-        with pytest.raises(OSError, match="another user"):
+        with pytest.raises(PermissionError, match="another user"):
             Dealer(path, soon())
 
 

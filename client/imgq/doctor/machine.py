@@ -10,7 +10,8 @@ import time
 from shlex import quote
 
 from imgq.doctor.verdict import Verdict, note, ok, wrong
-from imgq.paths import places, socket_address
+from imgq.errors import CannotStart
+from imgq.paths import places, require_closed_above, socket_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def _socket() -> Verdict:
     address = socket_address()
     folder = os.path.dirname(address.removeprefix("ipc://"))
     try:
+        require_closed_above(folder)
         there = os.lstat(folder)
+    except CannotStart as refused:
+        return wrong("socket", refused.message, refused.hint)
     except OSError:
         return note("socket", f"{address} is not there yet; the daemon makes it")
     if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid():

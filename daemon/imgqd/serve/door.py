@@ -13,6 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from imgq.errors import CannotStart
+from imgq.paths import require_closed_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,7 +183,8 @@ def _is_handed_over() -> bool:
 
 
 def _make_private(folder: str) -> None:
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    require_closed_above(folder)
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
