@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # A damaged index is made anew within this time, if it can be.
 MENDED_S = 20.0
+# Weights that another model needs may have to be fetched first: nobody who sets it waits for that.
+RELOADED_S = 10.0
 
 
 def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Later]:
@@ -262,8 +264,9 @@ def _drop_model(daemon: Daemon, name: str) -> Iterator[wire.Reply]:
 
 
 def _reload(daemon: Daemon) -> Iterator[wire.Reply]:
+    """A daemon that starts anew for that hangs up, and who asks once more is answered by the new one."""
+    daemon.life.orders.reload().wait(RELOADED_S)
     yield wire.Noted()
-    daemon.life.orders.reload()
 
 
 def _read_keys(daemon: Daemon) -> Iterator[wire.Reply]:

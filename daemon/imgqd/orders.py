@@ -40,7 +40,8 @@ class Orders:
     """
 
     def __init__(self) -> None:
-        self._given: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._given: queue.SimpleQueue[tuple[Order, threading.Event]] = queue.SimpleQueue()
+        self._heeded = threading.Event()
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -51,21 +52,25 @@ class Orders:
         self.is_ending = True
         self._give("end")
 
-    def reload(self) -> None:
-        self._give("reload")
+    def reload(self) -> threading.Event:
+        """What is returned is set once the settings were read again; never, where this process then starts
+        anew or ends."""
+        return self._give("reload")
 
-    def _give(self, order: Order) -> None:
-        self._given.put(order)
+    def _give(self, order: Order) -> threading.Event:
+        heeded = threading.Event()
+        self._given.put((order, heeded))
         # Where there is no room for another byte, enough of them wake.
         with suppress(BlockingIOError):
             self._wake.send(b"\0")
+        return heeded
 
     def heed_signals(self) -> None:
         """From now on SIGTERM and SIGINT end the daemon, and SIGHUP has it read its settings again.
         Until the first order is waited for, there is nothing yet to be ended in order: then
         EndedEarly is raised."""
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGHUP, lambda *_: self.reload())
+        signal.signal(signal.SIGHUP, lambda *_: self._give("reload"))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._end_now_or_in_order())
         # Where this program has taken its own place, they were held back meanwhile.
@@ -78,8 +83,10 @@ class Orders:
             raise EndedEarly
 
     def next(self, timeout: float | None) -> Order | None:
-        """The next order; None where none comes within so many seconds, or a signal that is none does."""
+        """The next order; None where none comes within so many seconds, or a signal that is none does.
+        The one before is heeded by now."""
         self._is_taken = True
+        self._heeded.set()
         if (order := self._first()) is not None:
             return order
         select.select([self._woken], [], [], timeout)
@@ -89,9 +96,10 @@ class Orders:
 
     def _first(self) -> Order | None:
         try:
-            return self._given.get_nowait()
+            order, self._heeded = self._given.get_nowait()
         except queue.Empty:
             return None
+        return order
 
 
 @contextmanager
