@@ -12,12 +12,22 @@ from imgq.paths import LONGEST_SOCKET, absolute, places, socket_address
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("XDG_", "IMGQ_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("imgq.paths._RUN_USER", str(tmp_path))
+
+
+@pytest.fixture
+def logged_in(tmp_path: Path) -> Path:
+    """The folder of a daemon that was told of the runtime folder."""
+    folder = tmp_path / str(os.getuid()) / "imgq"
+    folder.parent.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def test_on_linux_they_follow_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +56,43 @@ def test_what_xdg_leaves_out_has_a_place(
     assert where.store == "/home/me/.local/share/imgq/index.db"
     assert where.log == "/home/me/.local/state/imgq/imgqd.log"
     assert where.socket == "/home/me/.local/state/imgq/run/socket"
+
+
+@pytest.mark.parametrize("value", [None, "", "relative/folder"])
+def test_a_shell_that_was_not_told_of_the_runtime_folder_asks_there(
+    monkeypatch: pytest.MonkeyPatch, logged_in: Path, value: str | None
+) -> None:
+    """As one of cron."""
+    if value is not None:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", value)
+    assert places().socket == f"{logged_in}/socket"
+
+
+def test_a_shell_that_was_told_goes_where_it_was_told(
+    monkeypatch: pytest.MonkeyPatch, logged_in: Path
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    assert places().socket == "/run/user/7/imgq/socket"
+
+
+@pytest.mark.parametrize("what", ["none", "link", "open", "open above", "another user's"])
+def test_it_asks_in_no_folder_but_its_own(
+    monkeypatch: pytest.MonkeyPatch, logged_in: Path, what: str
+) -> None:
+    if what == "none":
+        logged_in.rmdir()
+    elif what == "link":
+        logged_in.rename(logged_in.with_name("elsewhere"))
+        logged_in.symlink_to("elsewhere")
+    elif what == "open":
+        logged_in.chmod(0o720)
+    elif what == "open above":
+        logged_in.parent.chmod(0o777)
+    else:
+        logged_in.parent.rename(logged_in.parent.with_name(str(os.getuid() + 1)))
+        somebody = os.getuid() + 1
+        monkeypatch.setattr("imgq.paths.os.getuid", lambda: somebody)
+    assert places().socket == "/home/me/.local/state/imgq/run/socket"
 
 
 def test_on_macos_they_are_in_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manager:
     for name in ("CONFIG_HOME", "DATA_HOME", "STATE_HOME", "RUNTIME_DIR"):
         monkeypatch.delenv(f"XDG_{name}", raising=False)
     monkeypatch.delenv("IMGQ_HOME", raising=False)
+    monkeypatch.setattr("imgq.paths._RUN_USER", str(tmp_path))
     (folder / "calls").touch()
     return Manager(folder)
 

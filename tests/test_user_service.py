@@ -103,6 +103,9 @@ def test_a_life_of_the_service(account: Account) -> None:
     assert account.main_pid == first
     found = account.imgq("red", "-l")
     assert (found.stdout, found.stderr) == (f"{pictures}/red.jpg\n", "")
+    # A shell of cron, or of `su`, finds it too.
+    untold = ("env", "-u", "XDG_RUNTIME_DIR", sys.executable, "-m", "imgq", "red", "-l")
+    assert account.manager.run(*untold).stdout == found.stdout
     idle = "idle: 1 files can be found"
     until(lambda: account.manager.shows("imgqd.service", "StatusText")["StatusText"] == idle)
     account.install()

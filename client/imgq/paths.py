@@ -12,6 +12,8 @@ TCP = "tcp://"
 PORT = 7571
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
+# Where systemd-logind makes a runtime folder for each user who is logged in.
+_RUN_USER = "/run/user"
 
 
 class Places(Record):
@@ -153,7 +155,8 @@ def _by_xdg() -> Places:
     data = _xdg("XDG_DATA_HOME", ".local/share")
     state = _xdg("XDG_STATE_HOME", ".local/state")
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    private = os.path.join(runtime, "imgq") if os.path.isabs(runtime) else f"{state}/imgq/run"
+    runtime = runtime if os.path.isabs(runtime) else _run_user()
+    private = os.path.join(runtime, "imgq") if runtime else f"{state}/imgq/run"
     return Places(
         settings=os.path.join(config, "imgq", "settings.toml"),
         keys=os.path.join(config, "imgq", "keys"),
@@ -164,10 +167,20 @@ def _by_xdg() -> Places:
     )
 
 
-def _run_user() -> str | None:
-    """The runtime folder of a user whose shell was not told of it (cron, su)."""
-    folder = f"/run/user/{os.getuid()}"
-    return folder if os.access(folder, os.W_OK) else None
+def _run_user() -> str:
+    """The runtime folder of a user whose shell was not told of it (cron, su), where a daemon that was told
+    has its place; otherwise empty."""
+    folder = f"{_RUN_USER}/{os.getuid()}"
+    return folder if _is_closed(folder) and _is_closed(f"{folder}/imgq") else ""
+
+
+def _is_closed(folder: str) -> bool:
+    """Whether it is this user's, and nobody else may write there."""
+    try:
+        there = os.lstat(folder)
+    except OSError:
+        return False
+    return there.st_uid == os.getuid() and not there.st_mode & 0o022
 
 
 def _on_macos() -> Places:
