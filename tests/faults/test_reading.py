@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -130,8 +131,11 @@ def test_fault_32_reading_makes_no_event(home: Home) -> None:
 def masks(home: Home) -> dict[int, int]:
     """What the daemon's inotify watches of each inode, by the inode's number."""
     assert home.daemon is not None
-    infos = Path(f"/proc/{home.daemon.pid}/fdinfo").glob("*")
-    told = "".join(info.read_text() for info in infos)
+    told = ""
+    for info in Path(f"/proc/{home.daemon.pid}/fdinfo").iterdir():
+        # Others come and go meanwhile.
+        with suppress(FileNotFoundError):
+            told += info.read_text()
     found = re.findall(r"^inotify wd:\S+ ino:(\S+) sdev:\S+ mask:(\S+)", told, re.MULTILINE)
     return {int(inode, 16): int(mask, 16) for inode, mask in found}
 
