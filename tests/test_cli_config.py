@@ -84,6 +84,8 @@ def test_a_value_is_written_as_in_a_shell(
         (["offline", "yes"], "offline is true or false"),
         (["model", "a", "b"], "model takes one value"),
         (["model"], "model takes one value"),
+        (["model", ""], "model: '' names no model"),
+        (["exclude", "caf\udce9"], "is no text in UTF-8"),
         (["model", "multilinugal"], "did you mean multilingual"),
         (["model", "ViT-B-32/none_such"], "which of the weights of ViT-B-32 are meant"),
         (["rescan", "1\nmodel = 'x'"], "rescan is a number"),
@@ -93,6 +95,14 @@ def test_what_cannot_be_set_is_one_clear_line(home: Home, words: list[str], comp
     path(home).write_text("# mine\n")
     assert complaint in refusal(home, 2, "set", *words)
     assert path(home).read_text() == "# mine\n"
+
+
+def test_a_model_without_a_name_is_no_setting(home: Home) -> None:
+    for written in ("", " "):
+        path(home).write_text(f'model = "{written}"\n')
+        said = refusal(home, 2, "show")
+        assert f"line 1: model: '{written}' names no model" in said
+        assert "`imgq config set model fast`" in said
 
 
 def test_a_key_that_is_not_there_is_named_with_the_nearest(home: Home) -> None:

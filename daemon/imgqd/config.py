@@ -47,6 +47,12 @@ def _setting(default: Value, about: str, **bounds: Any) -> Value:
     return value
 
 
+def _named(name: str) -> None:
+    """Raises ValueError for a model without a name."""
+    if not name.strip():
+        raise ValueError(f"{name!r} names no model")
+
+
 def _listening(address: str) -> None:
     """Raises ValueError for what is no address to listen on: numbers, which nobody has to be asked for."""
     if not address:
@@ -69,7 +75,9 @@ def _pattern(text: str) -> None:
 class Settings:
     """Every setting, in the order in which `imgq config show` prints them."""
 
-    model: str = _setting("fast", "a preset of `imgq model list`, or ARCHITECTURE/TAG of open_clip")
+    model: str = _setting(
+        "fast", "a preset of `imgq model list`, or ARCHITECTURE/TAG of open_clip", each=_named
+    )
     device: str = _setting("auto", "where pictures are embedded", choices=DEVICES)
     precision: str = _setting("auto", "of the image tower's arithmetic", choices=PRECISIONS)
     batch_size: int = _setting(0, "pictures a forward pass; 0 measures it", least=0, most=4096)

@@ -79,6 +79,9 @@ def read(name: str, words: Sequence[str]) -> Any:
     """A setting's value as a person writes it in a shell, where nobody likes quotes in quotes.
     Raises SettingsError."""
     require_known("imgq config", name)
+    for word in words:
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            raise SettingsError(f"{name}: {word!r} is no text in UTF-8", "the settings are UTF-8")
     kind = type(getattr(DEFAULTS, name))
     if kind is tuple:
         checked("imgq config", name, list(words))
