@@ -243,6 +243,26 @@ def test_what_is_remembered_keeps_all_else(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["settings.toml"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# c\r\nrescan = 60\r\noffline = true\r\n",
+        "# c\r\n#rescan = 3600.0\r\n",
+        "exclude = [\r\n  'a',\r\n]\r\noffline = true\r\n",
+    ],
+)
+def test_line_ends_stay_as_an_editor_left_them(tmp_path: Path, text: str) -> None:
+    path = settings(tmp_path, text)
+    remember(path, "rescan", 90.5)
+    remember(path, "model", "builtin")
+    written = Path(path).read_bytes()
+    assert written.count(b"\n") == written.count(b"\r\n") >= text.count("\r\n")
+    assert (load(path).rescan, load(path).model) == (90.5, "builtin")
+    path = settings(tmp_path, text.replace("\r\n", "\n"))
+    remember(path, "rescan", 90.5)
+    assert b"\r" not in Path(path).read_bytes()
+
+
 def test_what_is_remembered_makes_the_file_and_its_folders(tmp_path: Path) -> None:
     path = os.fspath(tmp_path / "home" / "deep" / "settings.toml")
     remember(path, "model", "builtin")

@@ -40,7 +40,7 @@ def remember(path: str, name: str, value: object) -> None:
         with suppress(SettingsError):
             document = _parsed(file, text.replace(f"\n#{name} = ", f"\n{name} = ", 1))
     document[name] = value
-    _write(file, tomlkit.dumps(document))
+    _write(file, _with_line_ends_of(text, tomlkit.dumps(document)))
 
 
 def remember_model(where: Places, model: str) -> Refused | None:
@@ -131,13 +131,20 @@ def _parsed(file: Path, text: str) -> tomlkit.TOMLDocument:
         raise SettingsError(f"cannot read the settings in {file}: {error}") from None
 
 
+def _with_line_ends_of(before: str, text: str) -> str:
+    """The text with CRLF where all lines before had that, as an editor on Windows leaves them."""
+    if before.count("\r\n") != before.count("\n") or "\n" not in before:
+        return text
+    return text.replace("\r\n", "\n").replace("\n", "\r\n")
+
+
 def _write(file: Path, text: str) -> None:
     """For its owner alone, from the first byte on."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-            opened.write(text)
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+            opened.write(text.encode())
             opened.flush()
             os.fsync(opened.fileno())
         beside.replace(file)
