@@ -571,6 +571,11 @@ def test_the_client_alone_asks_a_daemon_far_away(nas: Nas, tmp_path: Path) -> No
     )
     assert b"2 files, 2 pictures" in alone("status").stdout
     assert nas.key.encode() in alone("doctor").stdout
+    # Where it finds none here, it can start none.
+    nowhere = alone("--socket", f"ipc://{tmp_path}/none", "red")
+    assert (nowhere.returncode, b"imgq start" in nowhere.stderr) == (3, False)
+    assert b"pip install 'imgq[daemon]'; that of another machine" in nowhere.stderr
+    assert b"IMGQ_SOCKET=tcp://HOST" in nowhere.stderr
     there = subprocess.run(
         [sys.executable, "-I", "-S", "-c", "import numpy"], capture_output=True, check=False
     )

@@ -118,9 +118,7 @@ def _away(error: OSError, timeout: float) -> NoDaemon:
             "at that machine, `imgq doctor` tells whether one does, and where",
         )
     if isinstance(error, _ABSENT):
-        return NoDaemon(
-            "no daemon is running", "start one and watch a folder with `imgq start ~/Pictures`"
-        )
+        return NoDaemon("no daemon is running", _how_to_have_one())
     if isinstance(error, ConnectionError):
         return NoDaemon(
             f"the daemon went away while it answered ({error})",
@@ -129,6 +127,14 @@ def _away(error: OSError, timeout: float) -> NoDaemon:
     hint = "XDG_RUNTIME_DIR, IMGQ_HOME and IMGQ_SOCKET tell where to ask: are they yours?"
     hint *= isinstance(error, PermissionError)
     return NoDaemon(f"no daemon can be asked on {socket_address()}: {error}", hint)
+
+
+def _how_to_have_one() -> str:
+    from imgq import package
+
+    if package.is_there():
+        return "start one and watch a folder with `imgq start ~/Pictures`"
+    return package.FOR_CLIENT_ALONE
 
 
 def settle(timeout: float) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 from imgq.errors import CannotStart, Refused
+
+FOR_CLIENT_ALONE = (
+    "the daemon comes with: pip install 'imgq[daemon]'; that of another machine is asked by"
+    " `imgq --socket tcp://HOST`, or with IMGQ_SOCKET=tcp://HOST in the environment"
+)
 
 
 class Ended(Refused):
@@ -18,6 +22,8 @@ class Ended(Refused):
 
 def run(module: str, *words: str) -> None:
     """Runs a module of the package in the foreground. Raises Ended where it fails."""
+    import subprocess
+
     require()
     sys.stdout.flush()
     # -P, since a folder one happens to be in is no place to import from.
@@ -28,6 +34,8 @@ def run(module: str, *words: str) -> None:
 
 def read(module: str, *words: str) -> str:
     """What a module of the package prints. Raises Refused where it fails."""
+    import subprocess
+
     require()
     command = [sys.executable, "-P", "-m", module, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -36,13 +44,14 @@ def read(module: str, *words: str) -> str:
     return done.stdout
 
 
-def require() -> None:
-    """Raises CannotStart where the client is installed alone."""
+def is_there() -> bool:
+    """Whether the daemon's package is installed, and not the client alone."""
     from importlib.util import find_spec
 
-    if find_spec("imgqd") is None or find_spec("apsw") is None:
-        raise CannotStart(
-            "this is the client alone",
-            "the daemon comes with: pip install 'imgq[daemon]'; that of another machine is asked by"
-            " `imgq --socket tcp://HOST`",
-        )
+    return find_spec("imgqd") is not None and find_spec("apsw") is not None
+
+
+def require() -> None:
+    """Raises CannotStart where the client is installed alone."""
+    if not is_there():
+        raise CannotStart("this is the client alone", FOR_CLIENT_ALONE)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from imgq import __version__, package, wire
+from imgq import __version__, wire
 from imgq import service as services
 from imgq.client import ask
 from imgq.doctor.verdict import Verdict, note, ok, wrong
-from imgq.errors import CannotStart, Failure, NoDaemon, ProtocolMismatch, Refused, TimedOut
+from imgq.errors import Failure, NoDaemon, ProtocolMismatch, Refused, TimedOut
 from imgq.paths import is_far, socket_address
 
 TYPE_CHECKING = False
@@ -29,9 +29,7 @@ def status() -> wire.Status | Verdict:
     except TimedOut as error:
         found = f"{error.message}{_why_late()}"
         return wrong("daemon", found, "`imgq logs` may tell why; `imgq restart` ends it")
-    except NoDaemon as error:
-        return wrong("daemon", error.message, _for_absent(error))
-    except ProtocolMismatch as error:
+    except (NoDaemon, ProtocolMismatch) as error:
         return wrong("daemon", error.message, error.hint)
     except Failure as error:
         return wrong("daemon", error.message, error.hint or "`imgq logs` may tell why")
@@ -45,15 +43,6 @@ def _why_late() -> str:
     if is_far() or os.path.lexists(path):
         return ""
     return f": its socket {path} is not there; it is still starting, or the socket was taken away"
-
-
-def _for_absent(error: NoDaemon) -> str:
-    """Where the client is alone it cannot start one."""
-    try:
-        package.require()
-    except CannotStart as alone:
-        return error.hint if is_far() else alone.hint
-    return error.hint
 
 
 def verdicts(now: wire.Status) -> Iterator[Verdict]:
