@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,9 +125,20 @@ def test_folders_come_and_go(home: Home, other: Path) -> None:
 
 def test_folders_that_are_not_there(home: Home) -> None:
     assert "there is no folder '/nowhere'" in failure(home, 2, "add", "/nowhere")
-    assert "there is no folder" in failure(home, 2, "add", str(home.pictures / "red.jpg"))
+    assert "`imgq add ~/Pictures`" in failure(home, 2, "add", "/nowhere")
     assert "/nowhere is not watched" in failure(home, 4, "remove", "/nowhere")
     assert "missing argument" in failure(home, 2, "add")
+
+
+def test_a_file_is_no_folder_and_the_command_for_its_folder_is_told(home: Home) -> None:
+    folder = home.folder / "it's here"
+    folder.mkdir()
+    jpeg(folder / "a.jpg", "red")
+    for command in ("add", "start"):
+        said = failure(home, 2, command, str(folder / "a.jpg"))
+        assert 'a.jpg" is a file, and no folder' in said
+        [told] = re.findall("`imgq (.*)`", said)
+        assert shlex.split(told) == [command, str(folder)]
 
 
 def test_folders_that_hold_nobodys_pictures(home: Home) -> None:

@@ -26,7 +26,7 @@ def demo(folder: str | None, query: str | None, model: str, page: str | None) ->
     from imgq.demo.stage import Stage
     from imgq.demo.tour import Tour
 
-    library = Path(os.fsdecode(start.existing(folder))) if folder else None
+    library = Path(os.fsdecode(start.existing(folder, "demo --dir"))) if folder else None
     target = Path(page).absolute() if page else None
     scratch = Path(tempfile.mkdtemp(prefix="imgq-demo-"))
     os.environ["IMGQ_HOME"] = str(scratch / "home")

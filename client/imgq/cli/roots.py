@@ -18,8 +18,8 @@ from imgq.paths import absolute, is_far
 def add(folders: tuple[str, ...], waits: bool) -> None:
     """Watch more folders."""
     # Of another machine's the daemon itself knows whether they are there.
-    path = absolute if is_far() else existing
-    ask(wire.Add(paths=tuple(map(path, folders))))
+    paths = [absolute(each) if is_far() else existing(each, "add") for each in folders]
+    ask(wire.Add(paths=tuple(paths)))
     if waits:
         settle(86400.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 import click
@@ -19,7 +20,7 @@ from imgq.paths import absolute
 @click.option("--model", metavar="NAME", help="The model to use; remembered.")
 def start(folders: tuple[str, ...], model: str | None) -> None:
     """Start the daemon in the background and watch the folders."""
-    paths = [existing(folder) for folder in folders]
+    paths = [existing(folder, "start") for folder in folders]
     lifetime.ensure(model)
     if paths:
         ask(wire.Add(paths=tuple(paths)), lifetime.STARTING_S)
@@ -27,8 +28,13 @@ def start(folders: tuple[str, ...], model: str | None) -> None:
         progress.until_settled()
 
 
-def existing(folder: str) -> bytes:
-    """The absolute path of a folder that is there. Raises UsageError."""
-    if not folder or not os.path.isdir(path := absolute(folder)):
-        raise UsageError(f"there is no folder {folder!r}", "`imgq start ~/Pictures`")
-    return path
+def existing(folder: str, command: str) -> bytes:
+    """The absolute path of a folder that is there. Raises UsageError, which has the command for the folder
+    of what is a file."""
+    path = absolute(folder) if folder else b""
+    if os.path.isdir(path):
+        return path
+    if os.path.isfile(path):
+        around = shlex.quote(os.fsdecode(os.path.dirname(path)))
+        raise UsageError(f"{folder!r} is a file, and no folder", f"`imgq {command} {around}`")
+    raise UsageError(f"there is no folder {folder!r}", f"`imgq {command} ~/Pictures`")
