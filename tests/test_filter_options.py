@@ -142,6 +142,17 @@ def test_words_alone_are_a_search() -> None:
     assert (found.terms, found.filter.words) == ((), "holiday rome")
 
 
+@pytest.mark.parametrize(
+    "words", [["--min-score", "0.2"], ["--min-score=auto"], ["--exact"], ["--weights", "1", "2"]]
+)
+def test_words_alone_take_nothing_that_is_about_likeness(words: list[str]) -> None:
+    option = words[0].partition("=")[0]
+    with pytest.raises(UsageError, match=f"{option} is about likeness") as refused:
+        request("--text", "rome", *words)
+    assert option in refused.value.hint
+    assert request("beach", "--text", "rome", *words).terms
+
+
 @pytest.mark.parametrize("words", [["--after", "2024"], ["--in", "/a"], ["--rating", "5"]])
 def test_filters_without_a_query_say_what_to_add(words: list[str]) -> None:
     with pytest.raises(UsageError, match="nothing to look for") as refused:

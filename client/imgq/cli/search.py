@@ -52,6 +52,7 @@ def terms(asked: Asked, given: Iterable[query.Wanted] = ()) -> list[query.Wanted
     negative = -asked.negative_weight
     wanted += [query.parse_term(term, negative) for term in asked.all("--negative")]
     if not wanted and asked.all("--text"):
+        _require_no_meaning(asked)
         return []
     if not wanted and asked.values.keys() & options.FILTERS:
         raise UsageError(
@@ -60,6 +61,16 @@ def terms(asked: Asked, given: Iterable[query.Wanted] = ()) -> list[query.Wanted
         )
     query.check(wanted)
     return wanted
+
+
+def _require_no_meaning(asked: Asked) -> None:
+    """Words that are looked up have no vector. Raises UsageError for what is about one."""
+    for option in ("--min-score", "--exact", "--weights"):
+        if option in asked.flags or option in asked.values:
+            raise UsageError(
+                f"{option} is about likeness, and --text alone looks words up",
+                f"leave it out, or say what is to be seen, too: `imgq beach --text rome {option} …`",
+            )
 
 
 def weighed(asked: Asked, wanted: list[query.Wanted]) -> list[query.Wanted]:
