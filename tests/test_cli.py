@@ -226,6 +226,8 @@ def test_a_name_that_is_no_text(home: Home) -> None:
     assert base64.b64decode(hit["path_bytes"]) == path
     assert list(hit) == [*FIELDS[:3], "path_bytes", *FIELDS[3:]]
     assert os.path.basename(path) not in answer(home, "--like", os.fsdecode(path), "-l")
+    like = json.loads(answer(home, "--like", os.fsdecode(path), "--json"))
+    assert like["query"] == str(home.pictures / "caf\ufffd.jpg")
 
 
 def on_a_terminal(home: Home, *words: str, **more: Any) -> bytes:

@@ -92,7 +92,8 @@ def test_json_is_one_line_and_steers_no_terminal() -> None:
 
 
 def test_a_query_that_is_no_text_is_still_json() -> None:
-    assert json.loads(render.json_line({"query": "like caf\udce9.jpg"}))
+    written = render.json_line({"query": "like caf\udce9\udce8 \udce2\udc82.jpg?"})
+    assert json.loads(written) == {"query": "like caf\ufffd\ufffd \ufffd.jpg?"}
 
 
 def test_a_record_becomes_plain() -> None:

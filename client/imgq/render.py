@@ -111,10 +111,14 @@ def _value(value: Any) -> Any:
 
 
 def json_line(value: Any) -> bytes:
-    """One line of JSON, in UTF-8."""
+    """One line of JSON, in UTF-8; bytes that are not, as in an argument, become what they are in `path`."""
     from imgq.to_json import to_json
 
-    return to_json(value).encode("utf-8", "replace") + b"\n"
+    text = to_json(value)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode() + b"\n"
 
 
 def _quoted(raw: bytes) -> str:
