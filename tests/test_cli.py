@@ -187,6 +187,20 @@ def test_a_page_of_the_answer(home: Home) -> None:
     temporary.unlink()
 
 
+def test_a_temporary_page_that_cannot_be_written_is_not_left(home: Home, tmp_path: Path) -> None:
+    # Half of a compiled module would stay, too.
+    environment = home.environment | {"TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    small = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh"]
+    done = subprocess.run(
+        [*small, sys.executable, "-m", "imgq", "red", "--html"],
+        env=environment,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"cannot write" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

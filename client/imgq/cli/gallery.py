@@ -23,7 +23,13 @@ _LONGEST = 480
 def show_page(title: str, first: wire.Hits, hits: list[wire.Hit], asked: Asked) -> None:
     """Writes the page, prints its path where it is a temporary one, opens it if asked."""
     target = _target(asked.html)
-    write_page(title, first, hits, target)
+    try:
+        write_page(title, first, hits, target)
+    except BaseException:
+        # Nobody is told where it is.
+        if not asked.html:
+            target.unlink()
+        raise
     if not asked.html:
         sys.stdout.write(f"{target}\n")
     if is_far():
