@@ -502,6 +502,25 @@ def test_a_server_that_stops_sends_what_is_ready(path: str, answers: Answers) ->
     client.close()
 
 
+def test_who_is_hung_up_on_at_the_end_finds_nobody(
+    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks again while the next daemon starts is to wait for that, and not to be hung up on twice."""
+    hang_up, found = peer.Peer.close, []
+
+    def seen(gone: peer.Peer) -> None:
+        found.append(os.path.lexists(path))
+        hang_up(gone)
+
+    monkeypatch.setattr(peer.Peer, "close", seen)
+    with serving(path, answers):
+        clients = [Client(path) for _ in range(2)]
+        assert all(map(roots, clients))
+    assert found == [False, False]
+    for client in clients:
+        client.close()
+
+
 def test_what_is_ready_leaves_whole_before_the_end(path: str, answers: Answers) -> None:
     """A megabyte, of which the system takes a part at a time."""
     server = Server(path, answers)

@@ -149,9 +149,11 @@ class Crowd:
             entrance.newcomers.stays(peer.process)
 
     def close(self) -> None:
+        # Their doors may be closed by now: none is opened for who goes.
+        entrances, self._entrances = self._entrances, []
         for peer in self:
             self.drop(peer)
-        for entrance in self._entrances:
+        for entrance in entrances:
             entrance.newcomers.keep(0)
         self._selector.close()
 

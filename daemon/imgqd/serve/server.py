@@ -86,10 +86,11 @@ class Server:
         self._wake()
         self._thread.join()
         self._lanes.close()
-        self._crowd.close()
+        # Before anybody is hung up on: who then asks again is to find nobody, not to be hung up on twice.
         if self._far_door is not None:
             self._far_door.close()
         door.close(self._door, self._path)
+        self._crowd.close()
 
     def tell_news(self) -> None:
         """Has those looked at again that wait for news; from any thread."""
