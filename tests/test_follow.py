@@ -315,6 +315,7 @@ def told(follower: Iterator[wire.Reply]) -> list[wire.Arrival]:
         ["--since", "-1"],
         ["--since", "x"],
         ["red", "--min-score", "much"],
+        ["--text", "beach", "--min-score", "0.2"],
         ["-", "red"],
         ["--size", "huge"],
         ["--text", "..."],

@@ -12,7 +12,7 @@ from imgq import filters, query, render, wire
 from imgq.cli import manual, options
 from imgq.cli.search import term
 from imgq.client import TIMEOUT, stream
-from imgq.errors import KeyRefused, NoDaemon, Refused
+from imgq.errors import KeyRefused, NoDaemon, Refused, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +45,8 @@ def _narrowing(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--in", multiple=True, metavar="DIR", help="Only what comes under DIR.")
 @click.option(
     "--min-score",
-    default="auto",
-    show_default=True,
     metavar="X|auto",
-    help="The score that makes a match.",
+    help="The score that makes a match; auto, unless it is said.",
 )
 @click.option(
     "--since",
@@ -60,7 +58,7 @@ def _narrowing(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("-0", "--null", is_flag=True, help="Paths alone, each ended by NUL.")
 def follow(
     words: tuple[str, ...],
-    min_score: str,
+    min_score: str | None,
     since: int | None,
     as_json: bool,
     null: bool,
@@ -76,10 +74,15 @@ def follow(
     wanted = query.parse(list(words)) if words else []
     if wanted:
         query.check(wanted)
+    elif min_score is not None:
+        raise UsageError(
+            "--min-score is about likeness, and nothing is said that pictures are to be like",
+            f"`imgq follow beach --min-score {min_score}`",
+        )
     search = wire.Search(
         terms=tuple(map(term, wanted)),
         filter=filters.read({f"--{name}": list(given) for name, given in narrowing.items()}),
-        **(options.min_score(min_score) if wanted else {}),
+        **(options.min_score("auto" if min_score is None else min_score) if wanted else {}),
     )
     write = _written_as(as_json, null)
     for reply in _without_end(wire.Follow(search=search, after=since)):
