@@ -220,6 +220,7 @@ def test_a_file_that_may_not_be_read_is_named(
     # Nothing else may be in the way, as root's folders are above this one.
     tmp_path.chmod(0o755)
     monkeypatch.chdir(tmp_path)
+    os.chmod("settings.toml", 0o644)
     with unprivileged():
         assert load("settings.toml") == Settings(decoders=3)
     os.chmod("settings.toml", 0)
