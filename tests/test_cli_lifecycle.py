@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -17,8 +18,8 @@ import pytest
 
 import peers
 from conftest import PATIENCE_S, Home, until
-from imgq import lifetime
-from imgq.errors import CannotStart, TimedOut
+from imgq import lifetime, lock
+from imgq.errors import CannotStart, NoDaemon, TimedOut
 from imgq.paths import places
 from pictures import jpeg
 
@@ -250,6 +251,17 @@ def test_a_log_is_followed(home: Home) -> None:
         following.kill()
 
 
+def test_a_log_goes_on_in_what_was_put_aside(home: Home) -> None:
+    log = Path(places().log)
+    log.parent.mkdir(parents=True)
+    log.write_text("five\nsix\n")
+    log.with_name(f"{log.name}.1").write_text("three\nfour\n")
+    log.with_name(f"{log.name}.2").write_text("one\ntwo\n")
+    told = [answer(home, "logs", "-n", str(number)).split() for number in range(8)]
+    lines = b"one two three four five six".split()
+    assert told == [[], *(lines[-number:] for number in range(1, 7)), lines]
+
+
 OTHER_VERSION = """
 import fcntl, os, sys, zmq
 lock = open(sys.argv[1] + "/lock", "w")
@@ -319,6 +331,18 @@ def test_a_daemon_that_ended_as_it_was_given_up_has_ended(
     home.start()
     monkeypatch.setattr(lifetime, "ask", ended_unheard)
     assert lifetime.end()
+
+
+def test_whose_daemon_is_another_users_is_told_what_says_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: str, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(lock, "open", refuse, raising=False)
+    with pytest.raises(NoDaemon, match="Permission denied") as caught:
+        lifetime.end()
+    assert "XDG_RUNTIME_DIR" in caught.value.hint
 
 
 def test_a_daemon_of_another_version_is_told_and_can_be_stopped() -> None:

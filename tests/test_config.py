@@ -70,7 +70,12 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "nearest"),
-    [("modle", "model"), ("max_megapixel", "max_megapixels"), ("idle_unlod", "idle_unload")],
+    [
+        ("modle", "model"),
+        ("max_megapixel", "max_megapixels"),
+        ("idle_unlod", "idle_unload"),
+        ("busy", "busy_percent"),
+    ],
 )
 def test_an_unknown_key_is_named_with_the_nearest(
     tmp_path: Path, written: str, nearest: str

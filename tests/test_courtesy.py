@@ -51,7 +51,7 @@ def test_paused_files_are_noticed_and_not_indexed(home: Home) -> None:
     (home.pictures / "a.png").unlink()
     waited = home.imgq("wait")
     assert waited.returncode == 1
-    assert b"1 files are pending, and indexing is paused by `imgq pause`" in waited.stderr
+    assert b"1 files are pending, and indexing waits: paused by `imgq pause`" in waited.stderr
     now = home.status()
     assert (now.state, now.index.files, now.index.pending) == ("paused", 0, 1)
     assert b"waiting  paused by `imgq pause`\n" in home.imgq("status").stdout
@@ -86,6 +86,27 @@ def test_a_pause_ends_by_the_clock(
     until(lambda: not pipeline.holders)
     waits.stop()
     assert new()[0].reason is None
+
+
+def test_a_pause_that_ends_before_the_next_look_ends_in_time(
+    new: Callable[..., tuple[Courtesy, Pipeline]],
+) -> None:
+    waits, _ = new()
+    waits.pause(courtesy.LOOK_S / 10)
+    assert (waits._patience or 0) <= courtesy.LOOK_S / 10
+    waits.pause(10 * courtesy.LOOK_S)
+    assert waits._patience == courtesy.LOOK_S
+
+
+def test_nobody_is_told_to_resume_what_is_no_pause(home: Home) -> None:
+    home.stop()
+    home.settings('quiet_hours = ["00:00-24:00"]')
+    home.start()
+    pictures.png(home.pictures / "a.png", 1)
+    until(lambda: home.status().index.pending == 1)
+    waited = home.imgq("wait").stderr
+    assert b"indexing waits: in the quiet hours 00:00-24:00\n" in waited
+    assert b"`imgq config show`" in waited
 
 
 def test_a_file_of_nonsense_is_no_pause(

@@ -141,6 +141,25 @@ def test_the_log_takes_no_more_than_its_share(
     assert "line 1999," in files[0].read_text()
 
 
+def test_a_log_that_somebody_took_away_goes_on_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGQ_HOME", os.fspath(tmp_path))
+    log = Path(places().log)
+    log.parent.mkdir(mode=0o700)
+    handler, root = journal.private_log(places()), logging.Logger("root of the test")
+    root.addHandler(handler)
+    root.error("one")
+    log.rename(log.with_name("kept"))
+    root.error("two")
+    log.unlink()
+    root.error("three")
+    handler.close()
+    assert log.with_name("kept").read_text() == "one\n"
+    assert log.read_text() == "three\n"
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
 def test_each_time_that_a_root_goes_and_comes_is_told(home: Home) -> None:
     pictures.png(home.pictures / "a.png", 1)
     away = home.pictures.with_name("away")

@@ -15,7 +15,7 @@ from imgq.errors import (
     TimedOut,
     UsageError,
 )
-from imgq.paths import TCP, is_far, socket_address
+from imgq.paths import TCP, cannot_ask, is_far, socket_address
 from imgq.zmtp import Dealer
 
 TYPE_CHECKING = False
@@ -124,9 +124,7 @@ def _away(error: OSError, timeout: float) -> NoDaemon:
             f"the daemon went away while it answered ({error})",
             "`imgq start` starts it again, `imgq logs` may tell why",
         )
-    hint = "XDG_RUNTIME_DIR, IMGQ_HOME and IMGQ_SOCKET tell where to ask: are they yours?"
-    hint *= isinstance(error, PermissionError)
-    return NoDaemon(f"no daemon can be asked on {socket_address()}: {error}", hint)
+    return cannot_ask(error)
 
 
 def _how_to_have_one() -> str:
@@ -144,9 +142,10 @@ def settle(timeout: float) -> None:
     if not isinstance(settled, wire.Settled) or settled.settled:
         return
     if settled.waiting is not None:
+        is_paused = settled.waiting.startswith("paused")
         raise NotSettled(
-            f"not settled: {settled.pending} files are pending, and indexing is {settled.waiting}",
-            "`imgq resume` ends a pause",
+            f"not settled: {settled.pending} files are pending, and indexing waits: {settled.waiting}",
+            f"`imgq {'resume` ends a pause' if is_paused else 'config show` tells what has it wait'}",
         )
     raise NotSettled(
         f"not settled within {timeout:g} s: {settled.pending} files are pending",

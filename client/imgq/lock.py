@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from imgq.paths import socket_address
+from imgq.paths import cannot_ask, socket_address
 
 
 def path() -> str:
@@ -14,7 +14,8 @@ def path() -> str:
 
 
 def is_free() -> bool:
-    """Whether no daemon runs, be it one that starts or ends."""
+    """Whether no daemon runs, be it one that starts or ends. Raises NoDaemon where the
+    folder is another user's."""
     try:
         with open(path(), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -22,6 +23,8 @@ def is_free() -> bool:
         return True
     except BlockingIOError:
         return False
+    except PermissionError as error:
+        raise cannot_ask(error) from None
     return True
 
 

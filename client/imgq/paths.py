@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from imgq.errors import CannotStart, UsageError
+from imgq.errors import CannotStart, NoDaemon, UsageError
 from imgq.record import Record, string
 
 TCP = "tcp://"
@@ -79,6 +79,13 @@ def require_closed_above(private: str) -> None:
 
         hint = f"it is to be yours alone: `chmod 700 {quote(above)}`"
     raise CannotStart(f"XDG_RUNTIME_DIR is {above}, and {found}", hint)
+
+
+def cannot_ask(error: OSError) -> NoDaemon:
+    """As a person is told whom the system keeps from the daemon's folder or socket."""
+    hint = "XDG_RUNTIME_DIR, IMGQ_HOME and IMGQ_SOCKET tell where to ask: are they yours?"
+    hint *= isinstance(error, PermissionError)
+    return NoDaemon(f"no daemon can be asked on {socket_address()}: {error}", hint)
 
 
 def is_far() -> bool:

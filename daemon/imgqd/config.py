@@ -180,7 +180,8 @@ def _place(path: str, text: str, name: str) -> str:
 def require_known(path: str, name: str) -> None:
     """Raises SettingsError, with the nearest name, where there is no such setting."""
     if name not in NAMES:
-        near = get_close_matches(name, NAMES, 1)
+        begun = [known for known in NAMES if known.startswith(f"{name}_")]
+        near = begun or get_close_matches(name, NAMES, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(NAMES)}"
         raise SettingsError(f"{path}: there is no setting {_in_words(name)}", hint)
 

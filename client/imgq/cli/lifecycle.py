@@ -48,7 +48,7 @@ def logs(follow: bool, lines: int) -> None:
     except FileNotFoundError:
         click.echo("imgq: there is no log yet", err=True)
         return
-    sys.stdout.buffer.writelines(map(_shown, deque(file, lines)))
+    sys.stdout.buffer.writelines(map(_shown, _last(lines, file)))
     while follow:
         is_old = _is_old(file)
         sys.stdout.buffer.write(_shown(file.read()))
@@ -58,6 +58,19 @@ def logs(follow: bool, lines: int) -> None:
             file = open(places().log, "rb")  # noqa: SIM115
         else:
             time.sleep(0.3)
+
+
+def _last(lines: int, file: BinaryIO) -> deque[bytes]:
+    """The last of the log, out of those put aside where this one has fewer."""
+    last, number = deque(file, lines), 0
+    while len(last) < lines:
+        number += 1
+        try:
+            with open(f"{places().log}.{number}", "rb") as older:
+                last.extendleft(reversed(deque(older, lines - len(last))))
+        except FileNotFoundError:
+            break
+    return last
 
 
 def _is_old(file: BinaryIO) -> bool:

@@ -28,7 +28,7 @@ def until_settled() -> None:
             most = max(most, now.index.pending)
             _draw(bar(now, most))
             if now.waiting:
-                _draw(f"{now.index.pending} to go; indexing is {now.waiting}\n")
+                _draw(f"{now.index.pending} to go; indexing waits: {now.waiting}\n")
                 return
             time.sleep(0.2)
     except KeyboardInterrupt:

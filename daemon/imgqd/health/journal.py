@@ -127,6 +127,20 @@ def _plain(text: str) -> str:
 class _PrivateFiles(RotatingFileHandler):
     """Each made for its owner alone from its first instant: names of files stand in them."""
 
+    def shouldRollover(self, record: logging.LogRecord) -> int:
+        """Before each line: where somebody has taken the file away, the line goes to another."""
+        if self.stream and not self._is_in_place(self.stream):
+            self.stream.close()
+            self.stream = None
+        return super().shouldRollover(record)
+
+    def _is_in_place(self, stream: TextIOWrapper) -> bool:
+        try:
+            there = os.stat(self.baseFilename)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(os.fstat(stream.fileno()), there)
+
     def _open(self) -> TextIOWrapper:
         return open(self.baseFilename, "a", encoding="utf-8", errors="replace", opener=_private)
 

@@ -96,8 +96,9 @@ class Courtesy(threading.Thread):
         """Seconds to the next look; None where neither time, nor the plug, nor others change anything."""
         if self._most:
             return BUSY_LOOK_S
-        ends = self._pause is not None and not math.isinf(self._pause.until)
-        return LOOK_S if ends or self._on_mains_only or self._quiet else None
+        if self._pause is not None and not math.isinf(self._pause.until):
+            return min(LOOK_S, max(self._pause.until - time.time(), 0.0))
+        return LOOK_S if self._on_mains_only or self._quiet else None
 
     def _look(self) -> None:
         with self._looking:
