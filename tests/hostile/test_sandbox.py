@@ -148,6 +148,7 @@ def test_decoders_that_do_not_start_are_told(new_home: NewHome) -> None:
     home.watch()
     [trouble] = until(lambda: of_the_decoders(home), "a word of it")
     assert "forbidden on purpose" in trouble.message
+    assert decoder(home) is None
     (home.folder / "allowed").touch()
     assert home.settle().index.files == 1
     assert of_the_decoders(home) == []

@@ -169,6 +169,7 @@ class Lane(threading.Thread):
         if bench.lost is not None:
             log.warning("a decoder is replaced: %s", bench.lost.failure.reason)
             self.restarts += 1
+        self._bench = None
         bench.decoder.close()
         self._shop.slabs.retire(bench.slab)
         return self._begin()
