@@ -21,11 +21,13 @@ from imgqd.search.vectors import Vectors
 Found = list[tuple[int, float]]
 
 # By the prefix it takes this share of the pictures at first, at least so many, and so many for each of the
-# top; and so many times as many while the last of the best is not among the first by Snapshot.deep.
+# top. While the last of the best is not deep enough among them (Snapshot.deep), it takes as many as would
+# do for that one and a few more, since others may come; and so many times as many at least.
 _FIRST_LOOK = 1 / 256
-_LEAST = 512
+_LEAST = 1024
 _TOPS = 16
-_MORE = 4
+_SPARE = 9 / 8
+_MORE = 2
 # Where more are taken than this, how many there are is told from a sample of so many of them.
 _SAMPLED = 256
 _BARRED = np.iinfo(np.int32).min
@@ -127,8 +129,10 @@ def _deep_enough(
         both, taken = found.joined(latest), scores[rows]
         best = found.scores >= _highest(both.scores, top)
         last = taken[best].min(initial=taken.max())
-        if np.count_nonzero(taken >= last) * snapshot.deep <= len(rows):
+        enough = np.count_nonzero(taken >= last) * snapshot.deep
+        if enough <= len(rows):
             return np.concatenate([rows, behind])[both.best(top)]
+        depth = max(depth, int(enough * _SPARE))
     return None
 
 
