@@ -191,6 +191,18 @@ class TestItsEnd:
         ):
             embedder.ready()
 
+    def test_is_made_where_nobody_can_listen(
+        self, new: New, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def start(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        before = psutil.Process().children()
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with pytest.raises(EmbedderFailed, match="no thread for it: can't start"):
+            new()
+        assert psutil.Process().children() == before
+
     def test_is_made_where_it_hangs(self, new: New) -> None:
         slab = Slab(noise(FAKE.pixels, 1))
         embedder = new(EmbedderOptions(timeout=3.0))

@@ -172,6 +172,27 @@ def test_it_is_looked_at_again_at_an_interval(
         world.stop()
 
 
+def test_one_that_has_no_thread_is_looked_at_later(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = threading.Thread.start, iter([RuntimeError("can't start new thread")])
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("scout"):
+            for error in failures:
+                raise error
+        real(thread)
+
+    monkeypatch.setattr(reconciler, "STORE_RETRY_S", 0.1)
+    world.settle()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    (tmp_path / "nas2").mkdir()
+    world.put("../../nas2/a.jpg")
+    world.add(tmp_path / "nas2")
+    until(lambda: world.known() == world.truth(tmp_path / "nas2"), "the file")
+    assert next(failures, None) is None
+
+
 def test_a_root_that_is_removed_is_asked_no_more(world: World, network: Network) -> None:
     before = threading.active_count()
     world.remove(nas(world))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,21 @@ def test_a_query_waits_for_the_text_tower(tmp_path: Path, library: Library) -> N
     texts.start()
     assert texts.embed("red", 60.0).shape == (DIM,)
     assert texts.state == "ready"
+
+
+def test_a_text_tower_that_has_no_thread_is_loaded_later(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    texts = TextTower(CARD)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="new thread"):
+            texts.start()
+    texts.start()
+    assert texts.embed("red", 60.0).shape == (DIM,)
 
 
 def test_a_text_tower_that_cannot_be_loaded_says_so(

@@ -83,7 +83,7 @@ class Embedder:
             self._process = _started(options, theirs.fileno())
         self._words: deque[str] = deque(maxlen=_LAST_LINES)
         self._listener = threading.Thread(target=self._listen, name="embedder-stderr", daemon=True)
-        self._listener.start()
+        self._begin_to_listen()
         self._batch: int | None = None
         configuration = Configuration(
             card=card,
@@ -95,6 +95,15 @@ class Embedder:
             engines=options.engines,
         )
         self._send({"configure": configuration.as_map()})
+
+    def _begin_to_listen(self) -> None:
+        try:
+            self._listener.start()
+        except RuntimeError as error:
+            self._process.kill()
+            self._process.communicate()
+            self._channel.close()
+            raise EmbedderFailed(f"the system has no thread for it: {error}") from error
 
     @property
     def pid(self) -> int:

@@ -134,8 +134,10 @@ class Scouts:
         if not mounts.is_remote(self._library.roots.kind(root)):
             return None
         if root not in self._scouts:
-            self._scouts[root] = Scout(root, self._library, self._new_walker(), self._done)
-            self._scouts[root].start()
+            scout = Scout(root, self._library, self._new_walker(), self._done)
+            # Where the system has no thread for it, the next to ask tries again.
+            scout.start()
+            self._scouts[root] = scout
         return self._scouts[root]
 
     @property

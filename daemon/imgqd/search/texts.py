@@ -45,8 +45,8 @@ class TextTower:
             self.rest()
         with self._lock:
             if not self._is_begun:
-                self._is_begun = True
                 threading.Thread(target=self._load, name="text tower", daemon=True).start()
+                self._is_begun = True
 
     @property
     def is_at_rest(self) -> bool:
