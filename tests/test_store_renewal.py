@@ -565,6 +565,29 @@ def test_index_that_cannot_be_made_writable_answers_on(
     store.close()
 
 
+def test_whom_another_thread_led_out_is_not_inside() -> None:
+    """As a generator that was left amid reading, and is collected elsewhere."""
+    gate, closing, opening = Gate(patience=0.05), threading.Event(), threading.Event()
+
+    def close() -> None:
+        left.__exit__(None, None, None)
+        with gate.closed():
+            closing.set()
+            assert opening.wait(60)
+
+    left = gate.passed()
+    left.__enter__()
+    closer = threading.Thread(target=close)
+    closer.start()
+    assert closing.wait(60)
+    with pytest.raises(StoreBusy), gate.passed():
+        pass
+    opening.set()
+    closer.join()
+    with gate.passed():
+        pass
+
+
 def test_gate_that_is_closed_lets_nobody_in_who_is_not_inside() -> None:
     gate = Gate(patience=0.05)
     inside, closing, opening = threading.Event(), threading.Event(), threading.Event()

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgq.errors import StoreBusy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@dataclass(slots=True)
+class _Stay:
+    """is_over: told in here, for a generator that was left inside may be ended by another thread."""
+
+    is_over: bool = False
 
 
 class Gate:
@@ -26,16 +34,17 @@ class Gate:
     def passed(self) -> Iterator[None]:
         """Raises StoreBusy where it is closed for longer than is waited for. A thread that is inside
         may pass again, whoever waits outside."""
-        depth = getattr(self._local, "depth", 0)
-        if not depth:
-            self._enter()
-        self._local.depth = depth + 1
+        before: _Stay | None = getattr(self._local, "stay", None)
+        if before is not None and not before.is_over:
+            yield
+            return
+        self._enter()
+        stay = self._local.stay = _Stay()
         try:
             yield
         finally:
-            self._local.depth = depth
-            if not depth:
-                self._leave()
+            stay.is_over = True
+            self._leave()
 
     @contextmanager
     def closed(self) -> Iterator[None]:
