@@ -559,6 +559,24 @@ def test_a_store_that_fails_amid_a_look_leaves_no_twin_behind(
     assert isinstance(made_of(pipeline, path).change, Indexed)
 
 
+def test_a_lane_that_fails_leaves_no_twin_behind(
+    new_pipeline: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = Decoder.decode, iter([MemoryError])
+
+    def failing(self: Decoder, files: Sequence[Undecoded]) -> object:
+        for error in failures:
+            raise error
+        return real(self, files)
+
+    monkeypatch.setattr(Decoder, "decode", failing)
+    pipeline = new_pipeline()
+    pipeline.start()
+    path = jpeg(tmp_path / "blue.jpg", "blue")
+    assert isinstance(made_of(pipeline, path).change, Failed)
+    assert isinstance(made_of(pipeline, path).change, Indexed)
+
+
 def test_work_is_done_by_urgency_then_newest_first(
     new_pipeline: Callable[..., Pipeline], told: Told, tmp_path: Path
 ) -> None:

@@ -89,7 +89,12 @@ class Reader:
                 for each in begun
                 if (found := self._guarded(each.job, partial(self._sorted, bench, each), left))
             ]
-            self._decode(bench, unknown, left)
+            try:
+                self._decode(bench, unknown, left)
+            except Exception:
+                for each in unknown:
+                    self._again(each.hashed.hash)
+                raise
         return left
 
     def _guarded(self, job: Job, act: Callable[[], T], left: list[Job]) -> T | None:
