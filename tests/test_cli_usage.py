@@ -55,8 +55,16 @@ def refusal(home: Home, *words: str, stdin: bytes = b"") -> str:
         (["--like", "/nowhere.jpg"], "No such file"),
         (["--like", "/dev/null"], "no regular file"),
         (["--like", "-"], "the picture on stdin is empty"),
-        (["red", *["--in=/p"] * 65], "Filter.within"),
-        (["--like", "x" * 5000], "Wanted.path"),
+        (
+            ["red", *["--in=/p"] * 65],
+            "imgq: too much is asked: within has 65 parts, 64 is the most",
+        ),
+        (
+            ["red", "--lens", "x" * 2000],
+            "imgq: too much is asked: lenses has 2000 characters, 1000",
+        ),
+        (["--like", "x" * 5000], "imgq: too much is asked: path has 5000 characters, 4096"),
+        (["info", "/" + "x" * 70000], "imgq: too much is asked: path has 70001 bytes, 65536"),
         (["add", ""], "no folder ''"),
         (["model", "use", ""], "no model ''"),
         (["--socket"], "--socket takes an address"),

@@ -87,8 +87,11 @@ def test_an_integer_has_a_type_and_a_range(wrong: object) -> None:
 
 
 def test_a_refusal_names_the_field_on_the_way_down() -> None:
-    with pytest.raises(BadField, match=r"Map\.spots Spot\.name is not str of a length up to 5"):
+    with pytest.raises(
+        BadField, match=r"Map\.spots Spot\.name has 8 characters, 5 is the most"
+    ) as refused:
         Map(spots=[{"name": "too long"}])
+    assert refused.value.plain == "name has 8 characters, 5 is the most"
     with pytest.raises(BadField, match=r"Spot\.name is missing"):
         Spot()
 

@@ -25,6 +25,11 @@ MOST_PATH = 1 << 16
 class BadField(ValueError):
     """A value is not what its field takes."""
 
+    def __init__(self, words: str, plain: str = "") -> None:
+        """plain: the same to who asks too much, who knows of fields and not of records."""
+        super().__init__(words)
+        self.plain = plain
+
 
 class Field:
     """What a field takes: `check` returns the value as the record keeps it, or raises BadField."""
@@ -100,8 +105,10 @@ def many(field: Any, *, most: int = 1000, default: Any = REQUIRED) -> Any:
     """A tuple of at most `most` of what `field` takes."""
 
     def check(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple) or len(value) > most:
-            raise BadField(f"is not a list of at most {most}")
+        if not isinstance(value, list | tuple):
+            raise BadField("is not a list")
+        if len(value) > most:
+            raise BadField(f"has {len(value)} parts, {most} is the most")
         return tuple(map(field.check, value))
 
     return Field(check, default)
@@ -159,7 +166,8 @@ class Record:
             try:
                 own[name] = field.check(value)
             except BadField as error:
-                raise BadField(f"{type(self).__name__}.{name} {error}") from None
+                plain = error.plain or f"{name} {error}"
+                raise BadField(f"{type(self).__name__}.{name} {error}", plain) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
@@ -198,9 +206,13 @@ def _plain(value: Any) -> Any:
 
 
 def _sized(kind: type[Any], most: int) -> Callable[[Any], Any]:
+    word, unit = ("text", "characters") if kind is str else ("binary", "bytes")
+
     def check(value: Any) -> Any:
-        if type(value) is not kind or len(value) > most:
-            raise BadField(f"is not {kind.__name__} of a length up to {most}")
+        if type(value) is not kind:
+            raise BadField(f"is not {word}")
+        if len(value) > most:
+            raise BadField(f"has {len(value)} {unit}, {most} is the most")
         return value
 
     return check

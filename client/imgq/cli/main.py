@@ -63,7 +63,7 @@ def run(words: list[str]) -> int:
         return failure.exit_code
     except BadField as error:
         # Only what is asked is made into records here: an answer's fields fail as a BadMessage.
-        _say(f"too much is asked: {error}")
+        _say(f"too much is asked: {error.plain or error}")
         return UsageError.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

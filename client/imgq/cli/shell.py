@@ -45,8 +45,14 @@ def shell() -> None:
         except KeyboardInterrupt:
             # The line, or the question, and not the shell.
             print()
-        except (Failure, BadField) as failure:
-            sys.stderr.write(f"imgq: {render.words(str(failure))}\n")
+        except Failure as failure:
+            _say(str(failure))
+        except BadField as error:
+            _say(f"too much is asked: {error.plain or error}")
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"imgq: {render.words(words)}\n")
 
 
 def _lines() -> Callable[[], str]:
