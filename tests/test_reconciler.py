@@ -19,6 +19,7 @@ from conftest import until
 from imgq.errors import StoreError
 from imgqd.embedder.jobs import Urgency
 from imgqd.library import compare, lookout, reach, walk
+from imgqd.library.dirty import Dirty
 from imgqd.library.lookout import Lookout
 from imgqd.library.walk import Pass
 from imgqd.reconcile import reconciler as module
@@ -125,6 +126,29 @@ def test_folders_that_change_places_are_not_read_again(world: World) -> None:
     world.settle()
     assert world.known() == world.truth()
     assert world.read == []
+
+
+def test_of_a_root_that_was_emptied_the_last_word_may_be_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a folder of very many files is deleted, and the system loses that it went itself."""
+    root, real = os.fsencode(world.root), Dirty.mark
+
+    def mark(dirty: Dirty, folder: bytes, **noticed: Any) -> None:
+        if folder == root:
+            dirty.mark_everything()
+        else:
+            real(dirty, folder, **noticed)
+
+    world.put("album/a.jpg")
+    world.settle()
+    monkeypatch.setattr(Dirty, "mark", mark)
+    # All of it is gone before any of it is looked at.
+    with world.dirty._changed:
+        shutil.rmtree(world.root / "album")
+    until(lambda: world.known() == {}, "its files to be gone")
+    world.settle()
+    assert world.roots.offline() == []
 
 
 def test_a_folder_moved_out_is_gone_and_back_is_back(world: World, tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ class Hints:
         deep = any(under(folder, top) for top in self.deep)
         return self.everything or deep or folder in self.folders
 
+    def above_deletions(self) -> set[bytes]:
+        """The folders in which a deletion was seen, and all that they lie in."""
+        found: set[bytes] = set()
+        for folder in self.emptied:
+            while folder not in found:
+                found.add(folder)
+                folder = os.path.dirname(folder)
+        return found
+
     def bound(self) -> None:
         """Keeps few enough, by looking at more than was hinted at."""
         if len(self.folders) + len(self.deep) > MOST_FOLDERS:

@@ -160,12 +160,13 @@ class Reconciler(threading.Thread):
         self._backlog.tally.rescans += 1
         self._backlog.looks_at_everything()
         roots, found = self._library.roots, Pass(hints.closed, Urgency.BACKLOG)
+        emptied = self._emptied(hints)
         for root in roots.paths():
             if scout := self._scouts.of(root):
                 scout.look([root], deep=True)
                 continue
             roots.scanning.add(root)
-            if self._check(root, root in hints.emptied) and not self._ending.is_set():
+            if self._check(root, root in emptied) and not self._ending.is_set():
                 self._walker.walk(root, found, deep=True)
             roots.scanning.discard(root)
         self._walker.finish(found)
@@ -175,6 +176,7 @@ class Reconciler(threading.Thread):
         """The folders that the hints name, with what is new in them."""
         found = Pass(hints.closed, Urgency.FRESH)
         there: dict[bytes, bool] = {}
+        emptied = self._emptied(hints)
         roots = self._library.roots.paths()
         # What lies above a root stands for it.
         deep = hints.deep.union(r for r in roots if any(under(r, each) for each in hints.deep))
@@ -184,7 +186,7 @@ class Reconciler(threading.Thread):
                 scout.look([folder], deep=folder in deep)
                 continue
             if root is not None and root not in there:
-                there[root] = self._check(root, root in hints.emptied)
+                there[root] = self._check(root, root in emptied)
             if root is not None and there[root] and self._library.rules.reaches(root, folder):
                 self._walker.walk(folder, found, deep=folder in deep)
             else:
@@ -192,6 +194,13 @@ class Reconciler(threading.Thread):
                 self._backlog.looks_at(folder)
                 self._walker.denied.discard(folder)
         self._walker.finish(found)
+
+    def _emptied(self, hints: Hints) -> set[bytes]:
+        """The roots that deletions may have emptied. Where it was seen that very many files of a folder
+        went, the last word, that it went itself, may be lost or still be under way."""
+        roots, above = self._library.roots, hints.above_deletions()
+        held = (root for root in roots.paths() if root in above and self._scouts.of(root) is None)
+        return {root for root in held if root in hints.emptied or not roots.looks_changed(root)}
 
     def _check(self, root: bytes, emptied: bool) -> bool:
         """Whether a root is there. When one went or came, nothing is known of what is watched under it."""
