@@ -163,6 +163,22 @@ def test_what_cannot_be_started_leaves_nothing_running(home: Home) -> None:
     assert not lock_is_held()
 
 
+def test_a_service_that_would_not_start_is_not_installed(
+    new_home: Callable[..., Home], tmp_path: Path
+) -> None:
+    """And a daemon that was started by hand goes on."""
+    home = new_home().start()
+    home.settings("offline = true\n")
+    # Where it is installed after all, no manager hears of it.
+    home.environment |= {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PATH": str(tmp_path)}
+    done = home.imgq("service", "install")
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert b"the weights of fast" in done.stderr
+    assert b"imgq model pull fast" in done.stderr
+    assert not (tmp_path / "config").exists()
+    assert home.status().state == "idle"
+
+
 @pytest.mark.parametrize(
     "words",
     [

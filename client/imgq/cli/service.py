@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from imgq import lifetime, package
+from imgq import lifetime
 from imgq import service as services
 
 
@@ -19,7 +19,8 @@ def service() -> None:
 @service.command()
 def install() -> None:
     """Start imgqd now, and whenever you log in."""
-    package.require()
+    # Before anything ends: what is missing can be told, and its fetching shown, here and not in a journal.
+    lifetime.use_model(None)
     if not (services.in_charge() and services.status().running):
         # A daemon started by hand would hold the lock that the service needs.
         lifetime.end()
