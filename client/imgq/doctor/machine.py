@@ -50,15 +50,19 @@ def _socket() -> Verdict:
     if there.st_mode & 0o077:
         return wrong("socket", f"{folder} is open to others", f"chmod 700 {quote(folder)}")
     path = places().socket
-    if address == f"ipc://{path}" and os.path.lexists(path) and not _is_own_socket(path):
+    if address == f"ipc://{path}" and _is_in_the_way(path):
         found = f"{path} is in the way, and is not a socket of this user"
         return wrong("socket", found, f"mv {quote(path)} {quote(path + '.old')}")
     return ok("socket", f"{address}, in a private folder")
 
 
-def _is_own_socket(path: str) -> bool:
-    there = os.lstat(path)
-    return stat.S_ISSOCK(there.st_mode) and there.st_uid == os.getuid()
+def _is_in_the_way(path: str) -> bool:
+    """Whether there is something that is no socket of this user's."""
+    try:
+        there = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISSOCK(there.st_mode) or there.st_uid != os.getuid()
 
 
 def _permissions() -> Verdict:
