@@ -265,7 +265,7 @@ def test_info_of_other_files(home: Home) -> None:
     assert json.loads(done.stdout)["state"] == "unknown"
     assert json.loads(done.stdout)["path"] == "/nowhere"
     assert "missing argument" in failure(home, 2, "info")
-    assert "AskInfo.path" in failure(home, 2, "info", "/" + "x" * 70_000)
+    assert "path has 70001 bytes" in failure(home, 2, "info", "/" + "x" * 70_000)
 
 
 def test_files_lists_each_with_its_hash(home: Home) -> None:
