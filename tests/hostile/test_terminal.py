@@ -22,7 +22,11 @@ RED = encoded(painted("red"), "JPEG")
 @pytest.fixture(scope="module")
 def escaping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A daemon that knows a picture, and a file that is none, whose names would clear the screen."""
-    pictures = {"\x1b[2J\x9bred.jpg": RED, "\x1b[2Jnone.jpg": b"%PDF-1.7\n"}
+    pictures = {
+        "\x1b[2J\x9bred.jpg": RED,
+        "\x1b[2J\x9btoo.jpg": RED,
+        "\x1b[2Jnone.jpg": b"%PDF-1.7\n",
+    }
     with watching(tmp_path_factory.mktemp("escaping"), **pictures) as home:
         yield home
 
@@ -33,7 +37,10 @@ def escaping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         ["red"],
         ["red", "--json"],
         ["red", "-l"],
+        ["red", "-0"],
         ["files"],
+        ["files", "-0"],
+        ["dupes", "-0"],
         ["errors"],
         ["errors", "--json"],
         ["status"],

@@ -46,14 +46,14 @@ def dupes(near: float, within: tuple[str, ...], as_json: bool, null: bool) -> No
     """
     if as_json and null:
         raise not_together("--json", "--null")
-    out = sys.stdout.buffer
+    out, terminal = sys.stdout.buffer, sys.stdout.isatty()
     groups = _groups(wire.Dupes(near=near, within=tuple(map(absolute, within))))
     if as_json:
         _write_list(map(_object, groups))
     elif null:
-        out.writelines(extra.path + b"\0" for _, *extras in groups for extra in extras)
+        extras = (extra for _, *others in groups for extra in others)
+        out.writelines(render.path(extra.path, terminal) + b"\0" for extra in extras)
     else:
-        terminal = sys.stdout.isatty()
         for number, group in enumerate(groups):
             out.write(b"\n" * bool(number))
             out.writelines(_line(place, file, terminal) for place, file in enumerate(group))

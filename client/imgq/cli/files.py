@@ -47,10 +47,8 @@ def files(as_json: bool, null: bool) -> None:
         return
     for piece in stream(wire.AskFiles()):
         for file in _files(piece):
-            if null:
-                out.write(file.path + b"\0")
-            else:
-                out.write(f"{file.hash}\t".encode() + render.path(file.path, terminal) + b"\n")
+            shown = render.path(file.path, terminal)
+            out.write(shown + b"\0" if null else f"{file.hash}\t".encode() + shown + b"\n")
 
 
 @click.command()

@@ -117,11 +117,12 @@ def _without_end(request: wire.Follow) -> Iterator[wire.Arrivals]:
 
 
 def _written_as(as_json: bool, null: bool) -> Callable[[wire.Arrival], bytes]:
+    terminal = sys.stdout.isatty()
     if as_json:
         return lambda arrival: render.json_line(render.arrival_object(arrival))
     if null:
-        return lambda arrival: arrival.path + b"\0"
-    return lambda arrival: _line(arrival, sys.stdout.isatty())
+        return lambda arrival: render.path(arrival.path, terminal) + b"\0"
+    return lambda arrival: _line(arrival, terminal)
 
 
 def _line(arrival: wire.Arrival, terminal: bool) -> bytes:

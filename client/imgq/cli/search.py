@@ -142,7 +142,7 @@ def show(
     elif "--jsonl" in asked.flags:
         out.writelines(render.json_line(render.hit_object(*pair)) for pair in enumerate(hits, 1))
     elif "--null" in asked.flags:
-        out.writelines(hit.path + b"\0" for hit in hits)
+        out.writelines(render.path(hit.path, sys.stdout.isatty()) + b"\0" for hit in hits)
     else:
         show_lines(hits, asked.flags)
 
