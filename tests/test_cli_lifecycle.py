@@ -174,7 +174,7 @@ def test_a_service_that_would_not_start_is_not_installed(
     done = home.imgq("service", "install")
     assert (done.returncode, done.stdout) == (4, b"")
     assert b"the weights of fast" in done.stderr
-    assert b"imgq model pull fast" in done.stderr
+    assert b"`imgq config set offline false && imgq model pull fast` fetches them" in done.stderr
     assert not (tmp_path / "config").exists()
     assert home.status().state == "idle"
 

@@ -105,7 +105,10 @@ class _Errand:
         from imgqd.models.hub import NoHub
 
         if self._knock is None:
-            raise _missing(wanted, "and `offline` is set")
+            online = (
+                f"`imgq config set offline false && imgq model pull {wanted.name}` fetches them"
+            )
+            raise _missing(wanted, "and `offline` is set", online)
         try:
             self._knock.require()
         except NoHub as no:
@@ -137,11 +140,12 @@ class _Errand:
             ) from no
 
 
-def _missing(wanted: Source, reason: str) -> ModelMissing:
+def _missing(wanted: Source, reason: str, first: str = "") -> ModelMissing:
+    """first: what to do, unless a network is all that is missing."""
     name = wanted.name
+    first = first or f"`imgq model pull {name}` fetches them once there is a network"
     return ModelMissing(
         f"the weights of {wanted} are not on disk, {reason}",
-        f"`imgq model pull {name}` fetches them once there is a network; `imgq model add {name} "
-        f"--weights FILE` takes a file that you bring ({wanted.file} of {wanted.repository}); "
-        "`--model builtin` needs nothing",
+        f"{first}; `imgq model add {name} --weights FILE` takes a file that you bring "
+        f"({wanted.file} of {wanted.repository}); `--model builtin` needs nothing",
     )
