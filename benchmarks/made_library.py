@@ -39,6 +39,8 @@ PHOTO = Metadata("JPEG", 4032, 3024, Notes(taken_at="2025-03-01T10:11:12", camer
 
 def at(folder: Path) -> Path:
     """The folder with the pictures of a library; its home is where IMGQ_HOME says from now on."""
+    # A root is a path from / on, wherever one has called it from.
+    folder = folder.absolute()
     os.environ["IMGQ_HOME"] = str(folder / "home")
     return folder / "pictures"
 
