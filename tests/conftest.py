@@ -84,9 +84,8 @@ class Home:
             f"{os.pathsep}{Path(__file__).parent / 'faults' / 'plants'}"
         )
 
-    def start(self, *words: str) -> Home:
-        """The daemon answers when this returns; where it cannot, its words are raised."""
-        reading, writing = os.pipe()
+    def spawn(self, ready: int, *words: str) -> subprocess.Popen[bytes]:
+        """The daemon starts, and is not waited for; it tells that descriptor."""
         with open(self.folder / "log", "ab") as log:
             self.daemon = subprocess.Popen(
                 [
@@ -96,15 +95,21 @@ class Home:
                     "imgqd",
                     *(("--model", self.model) if self.model else ()),
                     "--ready",
-                    str(writing),
+                    str(ready),
                     *words,
                 ],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=(writing,),
+                pass_fds=(ready,),
             )
+        return self.daemon
+
+    def start(self, *words: str) -> Home:
+        """The daemon answers when this returns; where it cannot, its words are raised."""
+        reading, writing = os.pipe()
+        self.spawn(writing, *words)
         os.close(writing)
         with open(reading, "rb") as pipe:
             said = json.loads(pipe.readline() or b'{"exit_code": 70, "message": "no word"}')

@@ -131,15 +131,7 @@ def test_start_keeps_nothing_of_the_caller_open(home: Home) -> None:
 def test_a_daemon_outlives_whoever_started_it_and_did_not_wait(home: Home) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with open(home.folder / "log", "ab") as log:
-        home.daemon = daemon = subprocess.Popen(
-            [sys.executable, "-m", "imgqd", "--model", "builtin", "--ready", str(writing)],
-            env=home.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(writing,),
-        )
+    daemon = home.spawn(writing)
     os.close(writing)
     until(lambda: home.imgq("wait").returncode == 0 or daemon.poll(), "an answer")
     assert home.imgq("status").returncode == 0

@@ -374,18 +374,27 @@ def test_index_that_is_overwritten_while_it_is_open_is_noticed(
     store.close()
 
 
+def leave_nothing(store: Store) -> None:
+    """The index shrinks, as far as it is let."""
+    store.commit([Gone(shown.path) for shown in store.files()], 1.0)
+    store.forget_orphans(2.0)
+    store.maintain()
+
+
+def grow(store: Store) -> None:
+    for number in range(BATCHES // 2):
+        store.commit([indexed(MOST + n) for n in range(number * BATCH, (number + 1) * BATCH)], 3.0)
+
+
 def test_index_that_shrank_and_grows_again_was_not_cut(path: Path) -> None:
     """What is written anew stands in the log for a while: the file stays as small as it has become."""
     store = filled(path, BATCHES)
     store.maintain()
     store.check_file()
     before = path.stat().st_size
-    store.commit([Gone(shown.path) for shown in store.files()], 1.0)
-    store.forget_orphans(2.0)
-    store.maintain()
+    leave_nothing(store)
     shrunk = path.stat().st_size
-    for number in range(BATCHES // 2):
-        store.commit([indexed(MOST + n) for n in range(number * BATCH, (number + 1) * BATCH)], 3.0)
+    grow(store)
     assert path.stat().st_size == shrunk < before, "the log was checkpointed"
     store.check_file()
     os.truncate(path, shrunk // 2)
@@ -402,16 +411,13 @@ def test_index_that_shrinks_once_nobody_reads_it_was_not_cut(path: Path) -> None
     reader = apsw.Connection(os.fspath(path))
     with reader:
         reader.execute("SELECT count(*) FROM files").fetchall()
-        store.commit([Gone(shown.path) for shown in store.files()], 1.0)
-        store.forget_orphans(2.0)
-        store.maintain()
+        leave_nothing(store)
         assert path.stat().st_size == before, "the log was checkpointed"
         store.check_file()
     reader.close()
     store.give_back()
     assert path.stat().st_size < before
-    for number in range(BATCHES // 2):
-        store.commit([indexed(MOST + n) for n in range(number * BATCH, (number + 1) * BATCH)], 3.0)
+    grow(store)
     store.check_file()
     store.close()
 

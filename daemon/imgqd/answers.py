@@ -61,25 +61,13 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Late
             return iter([daemon.status()])
         case wire.AskStats():
             return iter([stats(daemon)])
-        case wire.Add(paths=paths):
-            return _add(daemon, paths)
-        case wire.Remove(paths=paths):
-            return _remove(daemon, paths)
         case wire.AskRoots():
             return iter([_roots(daemon)])
         case wire.AskNames(of=of):
             names = daemon.index.store.names(of)
             return iter([wire.Names(names=tuple(names[: wire.MOST_NAMES]))])
-        case wire.Settle(timeout=timeout):
-            return _settle(daemon, timeout)
-        case wire.Check(paths=paths, repair=repair):
-            return _check(daemon, [os.path.normpath(path) for path in paths], repair)
         case wire.AskErrors():
             return _errors(daemon)
-        case wire.Retry():
-            return _taken(daemon, daemon.index.store.retry(None))
-        case wire.Reindex(paths=paths):
-            return _reindex(daemon, [os.path.normpath(path) for path in paths])
         case wire.Dupes():
             return _dupes(daemon, request)
         case wire.AskInfo(path=path):
@@ -93,6 +81,25 @@ def _answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Late
         case wire.AskThumbnails(paths=paths, longest=longest, form=form):
             drawn = daemon.thumbnails.drawn(paths, longest, form)
             return (wire.Thumbnail(picture=picture) for picture in drawn)
+        case _:
+            return _done(daemon, request)
+
+
+def _done(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Later]:
+    """What it is to do, or to wait for."""
+    match request:
+        case wire.Add(paths=paths):
+            return _add(daemon, paths)
+        case wire.Remove(paths=paths):
+            return _remove(daemon, paths)
+        case wire.Settle(timeout=timeout):
+            return _settle(daemon, timeout)
+        case wire.Check(paths=paths, repair=repair):
+            return _check(daemon, [os.path.normpath(path) for path in paths], repair)
+        case wire.Retry():
+            return _taken(daemon, daemon.index.store.retry(None))
+        case wire.Reindex(paths=paths):
+            return _reindex(daemon, [os.path.normpath(path) for path in paths])
         case wire.Pause(seconds=seconds):
             return _pause(daemon, seconds)
         case wire.Resume():

@@ -15,6 +15,7 @@ import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from imgq.errors import CannotStart, Failure
 from imgq.paths import places
@@ -43,6 +44,14 @@ class CommandLine:
     ready: int | None = None
     lock: int | None = None
     kept: int | None = None
+
+
+class Part(Protocol):
+    """Of the daemon, with a thread of its own or several."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 def run(line: CommandLine) -> int:
@@ -131,29 +140,22 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
 
     server = Server(where.socket, lambda request: answers.answer(daemon, request), gate)
     index.tell_arrival = server.tell_news
-    server.start()
-    stack.callback(server.stop)
-
-    daemon.care.start()
-    stack.callback(daemon.care.stop)
-    daemon.spaces.start()
-    stack.callback(daemon.spaces.stop)
-    daemon.indexer.start()
-    stack.callback(daemon.indexer.stop)
-    daemon.changing.start()
-    stack.callback(daemon.changing.stop)
-    daemon.reconciler.start()
-    stack.callback(daemon.reconciler.stop)
-    daemon.courtesy.start()
-    stack.callback(daemon.courtesy.stop)
-    daemon.upkeep.start()
-    stack.callback(daemon.upkeep.stop)
-    daemon.noter.start()
-    stack.callback(daemon.noter.stop)
+    beginning: list[Part] = [
+        server,
+        daemon.care,
+        daemon.spaces,
+        daemon.indexer,
+        daemon.changing,
+        daemon.reconciler,
+        daemon.courtesy,
+        daemon.upkeep,
+        daemon.noter,
+    ]
     if is_listening():
-        vigil = Vigil(daemon)
-        vigil.start()
-        stack.callback(vigil.stop)
+        beginning.append(Vigil(daemon))
+    for part in beginning:
+        part.start()
+        stack.callback(part.stop)
     return daemon
 
 

@@ -26,7 +26,7 @@ def show_page(title: str, first: wire.Hits, hits: list[wire.Hit], asked: Asked) 
     try:
         write_page(title, first, hits, target)
     except BaseException:
-        # Nobody is told where it is.
+        # Also at Ctrl-C: nobody is told where it is, and what went wrong is told further up.
         if not asked.html:
             target.unlink()
         raise

@@ -55,8 +55,9 @@ def logs(follow: bool, lines: int) -> None:
         sys.stdout.flush()
         if is_old:
             file.close()
-            file = open(places().log, "rb")  # noqa: SIM115
+            file = open(places().log, "rb")  # noqa: SIM115 - as above
         else:
+            # As `tail -f`: a poll is the same on every system, and quick enough for a person.
             time.sleep(0.3)
 
 

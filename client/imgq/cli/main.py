@@ -36,19 +36,20 @@ def main() -> NoReturn:
 
 
 def _stand_in_for_closed_streams() -> None:
-    """Where a shell has closed one (`>&-`), no socket or file may take its number."""
+    """Where a shell has closed one (`>&-`), no socket or file may take its number. What stands in for it
+    is open as long as the process."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDONLY)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - see above
     if sys.stdout is None:
         # To write there fails, as it should.
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - see above
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - see above
 
 
 def run(words: list[str]) -> int:
