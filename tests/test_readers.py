@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -83,6 +84,50 @@ def test_threads_that_read_at_once_have_one_each_and_few_stay(
     assert sum(map(is_open, opened)) == MOST_IDLE
     one_after_the_other(readers, 3)
     assert len(opened) == 3 * MOST_IDLE
+
+
+def test_who_finds_none_waits_for_one_that_is_left(
+    readers: Readers, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgqd.store.database.readers.A_MOMENT_S", 60.0)
+    done, waits, wait_for = threading.Event(), threading.Event(), threading.Condition.wait_for
+
+    def told(self: threading.Condition, *words: Any) -> Any:
+        waits.set()
+        return wait_for(self, *words)
+
+    monkeypatch.setattr(threading.Condition, "wait_for", told)
+    with ThreadPoolExecutor(MOST_IDLE + 1) as pool:
+        reading = [threading.Event() for _ in range(MOST_IDLE)]
+
+        def read(begun: threading.Event) -> None:
+            with readers.one():
+                begun.set()
+                done.wait(60)
+
+        taken = [pool.submit(read, begun) for begun in reading]
+        assert all(begun.wait(60) for begun in reading)
+        late = pool.submit(one_after_the_other, readers, 1)
+        waited = waits.wait(20)
+        done.set()
+        for each in [*taken, late]:
+            each.result(60)
+    assert waited
+    assert len(opened) == MOST_IDLE
+
+
+def test_those_that_stay_forget_what_they_have_read(readers: Readers, opened: Opened) -> None:
+    with readers.one() as connection:
+        connection.execute("CREATE TABLE texts(text)")
+        connection.executemany("INSERT INTO texts VALUES (?)", [("words" * 200,)] * 500)
+    held = cached(opened)
+    readers.free_memory()
+    assert cached(opened) < held / 10
+
+
+def cached(opened: Opened) -> int:
+    """Bytes of pages that they hold."""
+    return sum(each.status(apsw.SQLITE_DBSTATUS_CACHE_USED)[0] for each in opened)
 
 
 def test_a_thread_that_reads_amid_reading_has_the_same(readers: Readers) -> None:

@@ -133,6 +133,7 @@ class Upkeep(threading.Thread):
         """Raises StoreError where something is wrong and was not mended."""
         if time.monotonic() > self._next_memory:
             self._next_memory = time.monotonic() + MEMORY_S
+            self.index.store.free_memory()
             allocator.give_back()
         if self.index.store.is_immutable:
             self._go_on()

@@ -18,7 +18,8 @@ from imgqd.search.vectors import Kept, Vectors
 if TYPE_CHECKING:
     from imgqd.search.segment import Records, Segment
 
-_FIRST_ROWS = 1024
+# The dead of a small library are few, too: they take memory until they go.
+_FIRST_ROWS = 256
 # From so many rows on there is a prefix, and it leaves out the latest of them at most, by this share.
 _PREFIXED = 32_768
 _LATEST = 1 / 16

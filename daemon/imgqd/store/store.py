@@ -116,5 +116,9 @@ class Store(Renewal, Checking, Folders, Files, Commits, Pictures, Filters, Copie
         """Gives the pages that nothing uses back to the file system, a few at a time."""
         self._database.shrink()
 
+    def free_memory(self) -> None:
+        """Keeps nothing in memory that can be read again."""
+        self._database.free_memory()
+
     def close(self) -> None:
         self._database.close()

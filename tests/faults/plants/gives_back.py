@@ -6,6 +6,7 @@ import sys
 
 from fake_embedder import FakeTexts
 from imgqd.health import allocator, upkeep
+from imgqd.store.store import Store
 
 __all__ = ["FakeTexts"]
 
@@ -14,5 +15,10 @@ def _told() -> None:
     sys.stderr.write("given back\n")
 
 
+def _told_of_pages(store: Store) -> None:
+    sys.stderr.write("pages forgotten\n")
+
+
 upkeep.MEMORY_S = 0.1
+Store.free_memory = _told_of_pages  # type: ignore[method-assign]
 allocator.give_back = _told

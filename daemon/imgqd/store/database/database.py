@@ -142,6 +142,12 @@ class Database:
         with self.lock, self.guarded(), suppress(apsw.BusyError):
             self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
+    def free_memory(self) -> None:
+        """Forgets the pages that were read, which the system has as well."""
+        with self.lock, self.guarded():
+            self._writer.pragma("shrink_memory")
+            self._readers.free_memory()
+
     def _free(self) -> int:
         """Pages that nothing uses."""
         with self.read() as connection:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MOST_IDLE = 4
+# Who finds none waits for so long: one is mostly left sooner than another is opened.
+A_MOMENT_S = 0.005
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class Readers:
 
     def __init__(self, open: Callable[[], apsw.Connection]) -> None:
         self._open = open
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
         self._local = threading.local()
         self._all: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._idle: list[apsw.Connection] = []
@@ -67,6 +69,8 @@ class Readers:
     def _taken(self) -> _Reading:
         # All that stay are opened at once: what a daemon holds open does not grow by and by.
         with self._lock:
+            if len(self._all) >= MOST_IDLE:
+                self._lock.wait_for(lambda: self._idle, A_MOMENT_S)
             while len(self._all) < MOST_IDLE or not self._idle:
                 connection = self._open()
                 self._all.add(connection)
@@ -81,9 +85,16 @@ class Readers:
                 and _is_at_rest(reading.connection)
             ):
                 self._idle.append(reading.connection)
+                self._lock.notify()
                 return
             self._all.discard(reading.connection)
         reading.connection.close()
+
+    def free_memory(self) -> None:
+        """Those that stay forget the pages that they have read."""
+        with self._lock:
+            for connection in self._idle:
+                connection.pragma("shrink_memory")
 
     def close(self) -> None:
         """All of them; one that still reads is closed when it is done. Who reads next opens another."""
