@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import resource
 import select
 import signal
 import socket
@@ -373,6 +375,28 @@ def test_closing_leaves_nothing(tmp_path: Path) -> None:
     assert len(list(Path("/dev/fd").iterdir())) == before
     with pytest.raises(ProcessLookupError):
         os.kill(decoder.pid, 0)
+
+
+def test_a_want_of_descriptors_leaves_none_behind() -> None:
+    """Wherever in its beginning the child comes upon it."""
+    before = sorted(os.listdir("/dev/fd"))
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as next_one:
+        first = next_one.fileno()
+    refused = 0
+    for left in itertools.count():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first + left, usual[1]))
+        try:
+            child = Child(("-c", "pass"))
+        except OSError:
+            refused += 1
+        else:
+            child.close()
+            break
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        assert sorted(os.listdir("/dev/fd")) == before, left
+    assert refused > 6
 
 
 # Decoders that are lost

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,17 @@ class Child:
         Raises OSError.
         """
         _held_up[:] = [process for process in _held_up if process.poll() is None]
-        ours, theirs = Channel.pair()
-        self.channel = Channel(ours)
-        self._words, words = os.pipe()
-        self._bell, rope = os.pipe()
-        os.set_blocking(self._bell, False)
         self._last_words = b""
-        # A child that prints without end loses its words, instead of its time or our memory.
-        os.set_blocking(self._words, False)
-        os.set_blocking(words, False)
-        inherited = (theirs.fileno(), rope, *descriptors)
-        try:
+        with ExitStack() as ours, ExitStack() as theirs:
+            near, far = Channel.pair()
+            self.channel = Channel(near)
+            ours.callback(self.channel.close)
+            theirs.callback(far.close)
+            self._words, words = _piped(ours, theirs)
+            self._bell, rope = _piped(ours, theirs)
+            # A child that prints without end loses its words, instead of its time or our memory.
+            os.set_blocking(words, False)
+            inherited = (far.fileno(), rope, *descriptors)
             self._process = subprocess.Popen(
                 [sys.executable, "-P", *program, *map(str, inherited), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
@@ -68,15 +69,7 @@ class Child:
                 # that the daemon does.
                 process_group=0,
             )
-        except OSError:
-            self.channel.close()
-            os.close(self._words)
-            os.close(self._bell)
-            raise
-        finally:
-            theirs.close()
-            os.close(words)
-            os.close(rope)
+            ours.pop_all()
         self.pid = self._process.pid
 
     def answer(self, seconds: float, watch: Callable[[], None] | None = None) -> dict[str, Any]:
@@ -168,6 +161,15 @@ class Child:
         except BlockingIOError:
             return
         self._last_words = (self._last_words + words)[-_LAST_WORDS:]
+
+
+def _piped(ours: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    """Where we read, without waiting, and where a child writes."""
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    theirs.callback(os.close, writing)
+    os.set_blocking(reading, False)
+    return reading, writing
 
 
 def _environment() -> dict[str, str]:
