@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import threads
 from conftest import until
 from fuse_disk import PIT, FuseDisk, fuse_disk
 from imgqd.embedder import disks as module
@@ -123,6 +124,22 @@ def test_a_disk_that_is_known_to_be_silent_is_not_asked(known: Known, tmp_path: 
     disks = Disks(replace(known.memory(), is_silent=lambda _: True))
     with pytest.raises(SilentDisk), disks.opened(os.fsencode(jpeg(tmp_path / "near.jpg")), 1):
         pass
+
+
+def test_a_disk_that_there_is_no_thread_for_is_asked_later(disks: Disks, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    far = jpeg(tmp_path / "far" / "blue.jpg", "blue")
+    before = descriptors()
+    with threads.refused():
+        assert not can_be_opened(disks, far)
+    with disks.opened(os.fsencode(far), 1) as file, threads.refused():
+        with pytest.raises(SilentDisk):
+            file.status()
+        opened = descriptors()
+    with disks.opened(os.fsencode(far), 1), threads.refused():
+        pass
+    until(lambda: descriptors() == before, "the descriptors to be closed")
+    assert opened > before
 
 
 # ── through a pipeline ──────────────────────────────────────────────────────────────────────────────

@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import psutil
 import pytest
 import xxhash
 
+import threads
 from conftest import Home, until
 from imgq import client, wire
 from imgq.errors import CannotStart, Refused
@@ -32,6 +34,7 @@ from imgqd.embedder.pipeline import Pipeline, Plant
 from imgqd.embedder.reading import STILL_S
 from imgqd.embedder.slab import Slab
 from imgqd.embedder.tower import Ready
+from imgqd.exchange.spaces import Space
 from imgqd.pictures.handle import Decoder
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.messages import Look, Undecoded, Unseen
@@ -1119,6 +1122,19 @@ def test_it_ends_while_no_decoder_can_be_started(
         pipeline.start()
         assert failed.wait(PATIENCE_S)
         pipeline.stop()
+
+
+def test_one_that_there_are_too_few_threads_for_is_begun_again(
+    new_pipeline: Callable[..., Pipeline],
+) -> None:
+    space = Space(*cast(Any, [None] * 4), lambda *_: new_pipeline(decoders=2))
+    before = threading.active_count()
+    for after in range(3):
+        with threads.refused(after=after), pytest.raises(RuntimeError, match="new thread"):
+            _ = space.pipeline
+        assert threading.active_count() == before
+        assert space.working is None
+    assert space.pipeline.is_alive()
 
 
 # ── through a daemon ────────────────────────────────────────────────────────────────────────────────

@@ -101,12 +101,23 @@ class _FarDisk:
         if self._left_alone:
             raise SilentDisk
         answer: Future[T] = Future()
-        self.tell(lambda: self._answer(answer, call, undo))
+        try:
+            self._begin(lambda: self._answer(answer, call, undo))
+        except RuntimeError as error:
+            log.warning("a disk is asked later: %s", error)
+            raise SilentDisk from error
         Patience(SILENT_S).wait(lambda most: self._comes(answer, most))
         self._leave_alone(answer)
         return answer.result()
 
     def tell(self, call: Callable[[], None]) -> None:
+        try:
+            self._begin(call)
+        except RuntimeError:
+            # Rather a lane that waits than a descriptor that stays.
+            call()
+
+    def _begin(self, call: Callable[[], None]) -> None:
         threading.Thread(target=call, name="disk", daemon=True).start()
 
     def _comes(self, answer: Future[T], most: float) -> bool:
@@ -146,10 +157,6 @@ def _opened(path: bytes, flags: int) -> tuple[int, os.stat_result]:
     except OSError:
         os.close(descriptor)
         raise
-
-
-def _forget(opened: tuple[int, os.stat_result]) -> None:
-    _close(opened[0])
 
 
 def _close(descriptor: int) -> None:

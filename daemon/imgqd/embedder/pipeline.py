@@ -109,14 +109,20 @@ class Pipeline:
         self.results.put(replace(result, source=self))
 
     def start(self) -> None:
-        for lane in self.lanes:
-            lane.start()
+        """Raises RuntimeError where the system has too few threads; none of them is left then."""
         self.batches.start()
+        try:
+            for lane in self.lanes:
+                lane.start()
+        except RuntimeError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Ends after the work under way; what waits is found again by the next scan."""
         self._disks.end()
-        for lane in self.lanes:
+        lanes = [lane for lane in self.lanes if lane.ident is not None]
+        for lane in lanes:
             self._work.put(Turn.nothing())
             lane.end()
         self.batches.end()
@@ -125,11 +131,11 @@ class Pipeline:
         if self.batches.is_alive() and (pid := self.batches.pid) is not None:
             # In the middle of loading a model, or of a large batch.
             os.kill(pid, signal.SIGKILL)
-        for lane in self.lanes:
+        for lane in lanes:
             lane.join(max(deadline - time.monotonic(), 0))
             if lane.is_alive():
                 lane.kill()
-        for thread in (*self.lanes, self.batches):
+        for thread in (*lanes, self.batches):
             thread.join()
         self._slabs.close()
         if self.batches.fastest:

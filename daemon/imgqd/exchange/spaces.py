@@ -66,8 +66,10 @@ class Space:
         """Begun where it is at rest."""
         with self._lock:
             if self._pipeline is None:
-                self._pipeline = self._new_pipeline(self.card, self.model)
-                self._pipeline.start()
+                pipeline = self._new_pipeline(self.card, self.model)
+                # Where the system has no thread for it, the next to ask tries again.
+                pipeline.start()
+                self._pipeline = pipeline
             return self._pipeline
 
     @property
