@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,10 +18,12 @@ import psutil
 import pytest
 
 import peers
+import threads
 from conftest import PATIENCE_S, Home, until
 from imgq import lifetime, lock
 from imgq.errors import CannotStart, NoDaemon, TimedOut
 from imgq.paths import places
+from imgqd import app
 from pictures import jpeg
 
 
@@ -310,6 +313,11 @@ def test_what_refuses_to_start_is_not_waited_for(
         monkeypatch.setattr(lifetime, {"launch": "_launch"}.get(each.__name__, each.__name__), each)
     with pytest.raises(CannotStart, match="its last word"):
         lifetime.ensure()
+
+
+def test_one_that_has_no_thread_refuses_to_start() -> None:
+    with threads.refused(), pytest.raises(CannotStart, match="no thread left for imgqd"):
+        app.begin(threading.Timer(0, int))  # type: ignore[arg-type]
 
 
 def test_a_daemon_that_hangs_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,9 +154,20 @@ def start(stack: ExitStack, line: CommandLine, orders: Orders) -> Daemon:
     if is_listening():
         beginning.append(Vigil(daemon))
     for part in beginning:
-        part.start()
+        begin(part)
         stack.callback(part.stop)
     return daemon
+
+
+def begin(part: Part) -> None:
+    """Raises CannotStart where the system has no thread for it."""
+    try:
+        part.start()
+    except RuntimeError as error:
+        raise CannotStart(
+            f"the system has no thread left for imgqd: {error}",
+            "end other programs, or raise the limit on processes (`ulimit -u`, a service's TasksMax)",
+        ) from error
 
 
 def _wait(daemon: Daemon) -> Settings | None:
