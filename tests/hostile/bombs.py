@@ -87,6 +87,22 @@ def _segment(marker: int, data: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
 
 
+def webp(width: int, height: int) -> bytes:
+    """A lossless WebP of one color: a code of one symbol takes no bits."""
+    # No transform, no color cache, no codes by place; then green, red, blue, alpha and distance.
+    fields = [(0x2F, 8), (width - 1, 14), (height - 1, 14), (0, 1 + 3), (0, 3)]
+    fields += [(0b101 | symbol << 3, 3 + 8) for symbol in (10, 200, 30, 255, 0)]
+    bits = at = 0
+    for value, length in fields:
+        bits |= value << at
+        at += length
+    data = bits.to_bytes(-(-at // 8), "little")
+    # Some room behind, for whoever reads ahead.
+    data = data.ljust(len(data) + 9 & ~1, b"\0")
+    body = b"WEBPVP8L" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 def gif(frames: int) -> bytes:
     one = encoded(painted(1, (500, 400)).quantize(64), "GIF")
     # The logical screen and its palette, then the frame, then the trailer.
@@ -121,6 +137,7 @@ def write(folder: Path) -> None:
         "400-megapixels.png": png(20000, 20000),
         "64-megapixels.png": png(8000, 8000),
         "64-deep-megapixels.png": png(8000, 8000, bits=16, samples=4),
+        "64-megapixels.webp": webp(8000, 8000),
         "profile.png": png(64, 64, notes=profile(200 * MEGABYTE)),
         "texts.png": png(64, 64, notes=texts(60, 1_000_000)),
         "frames.gif": gif(300),

@@ -117,8 +117,8 @@ def test_fault_53_bombs(new_home: NewHome) -> None:
     }
     assert limits == {(1 << 30, 1 << 30)}
     assert {path.name for path in home.indexed()} == {
-        "64-megapixels.png", "64-deep-megapixels.png", "texts.png", "frames.gif", "scans.jpg",
-        "profile.tif",
+        "64-megapixels.png", "64-deep-megapixels.png", "64-megapixels.webp", "texts.png",
+        "frames.gif", "scans.jpg", "profile.tif",
     }  # fmt: skip
     reasons = {path.name: (error.kind, error.reason) for path, error in errors(home).items()}
     assert reasons.pop("profile.png") == ("too_large", "a note inside the PNG is too large")
@@ -157,6 +157,17 @@ def test_fault_54_a_phones_200_megapixels_are_seen(tmp_path: Path, decoder: Deco
     assert isinstance(refused, Failure)
     assert refused.kind == "too_large"
     assert "max_megapixels_jpeg (200)" in refused.reason
+
+
+@pytest.mark.parametrize("megabytes", [450, 700])
+def test_what_takes_too_much_is_not_called_damaged(tmp_path: Path, megabytes: int) -> None:
+    """Neither where libwebp begins, nor where it decodes."""
+    path = tmp_path / "large.webp"
+    path.write_bytes(bombs.webp(8000, 8000))
+    decoder = Decoder(SPEC, 1, Limits(memory=megabytes << 20))
+    found = decoded(decoder, path)
+    decoder.close()
+    assert found == Failure("too_large", f"decoding it takes more than a decoder's {megabytes} MB")
 
 
 def test_fault_57_no_program_is_started_for_a_lie(new_home: NewHome) -> None:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from imgqd.pictures import formats, jxl, raw
+from imgqd.pictures import formats, jxl, raw, webp
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.refusal import Refused, too_many_pixels
 
@@ -143,7 +143,7 @@ def _open(file: BinaryIO, format: str) -> ImageFile.ImageFile:
         warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            return Image.open(file, formats=[format])
+            return webp.opened(file) if format == "WEBP" else Image.open(file, formats=[format])
         except UnidentifiedImageError:
             # Pillow keeps the reason for a warning.
             if said and (reason := str(said[-1].message).partition("opening failed. ")[2]):

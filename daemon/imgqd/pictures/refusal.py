@@ -27,7 +27,7 @@ _UNSUPPORTED = re.compile(
 _SLIPS = (IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError, struct.error)
 _SAYS_NOTHING = re.compile(
     r"^decoder error|not identified by this driver|index out of range|^\d+$|requires a buffer"
-    r"|invalid literal|before the file's start"
+    r"|invalid literal|before the file's start|could not create decoder|failed to read next frame"
 )
 # What Pillow says of a codec that it has, and that makes nothing of the data.
 _BROKEN = re.compile(r"data stream contents")
