@@ -63,7 +63,7 @@ def test_a_daemon_does_so_now_and_then(new_home: Callable[..., Home]) -> None:
     home = new_home()
     home.plant("gives_back")
     home.start()
-    until(lambda: home.log.count("pages forgotten\ngiven back") >= 2)
+    until(lambda: home.log.count("pages forgotten\ncircles cut\ngiven back") >= 2)
 
 
 def test_threads_share_a_few_arenas() -> None:

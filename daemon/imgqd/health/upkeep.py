@@ -3,6 +3,7 @@ can, and what nothing uses is given back when there is nothing else to do."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -31,6 +32,8 @@ LEAST_SPACE = 1 << 20
 CHECK_S = 60.0
 IDLE_S = 3600.0
 MEMORY_S = 60.0
+# With so many files under way nobody goes through all that there is of them: queries would wait.
+FEW = 2000
 # What was removed or moved away keeps its embedding for a week.
 KEEP_ORPHANS_S = 7 * 86400.0
 
@@ -133,8 +136,7 @@ class Upkeep(threading.Thread):
         """Raises StoreError where something is wrong and was not mended."""
         if time.monotonic() > self._next_memory:
             self._next_memory = time.monotonic() + MEMORY_S
-            self.index.store.free_memory()
-            allocator.give_back()
+            self._free_memory()
         if self.index.store.is_immutable:
             self._go_on()
         elif self._is_damaged():
@@ -145,6 +147,13 @@ class Upkeep(threading.Thread):
         elif time.monotonic() > self._next_idle and self._reconciler.is_settled:
             self._next_idle = time.monotonic() + IDLE_S
             self._use_idle_hour()
+
+    def _free_memory(self) -> None:
+        """What SQLite, Python and C keep of the work that is done, for the next that may never come."""
+        self.index.store.free_memory()
+        if self._reconciler.pending < FEW:
+            gc.collect()
+        allocator.give_back()
 
     def _go_on(self) -> None:
         """Writes the store from now on, if there is space by now."""

@@ -91,6 +91,11 @@ class Reconciler(threading.Thread):
         return self._completed > 0
 
     @property
+    def pending(self) -> int:
+        """Files that are waited for."""
+        return self._backlog.pending
+
+    @property
     def is_settled(self) -> bool:
         waiting = self._library.dirty.waiting or self._backlog.pending
         return self.has_scanned and not waiting and self._scouts.are_done
