@@ -18,6 +18,7 @@ from PIL import Image
 
 from imgq import client, wire
 
+# A busy machine makes figures worse, and no benchmark fail.
 PATIENCE_S = 600.0
 
 

@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import a_daemon
+from benchmarks.a_daemon import PATIENCE_S
 from benchmarks.machine import machine
 from imgq import client, wire
 
 AWAKE = 32
 BURST = 100
-PATIENCE_S = 60.0
 SIZE = (1600, 1200)
 
 

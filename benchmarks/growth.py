@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import made_library
+from benchmarks.a_daemon import PATIENCE_S
 from benchmarks.drawing import Line, drawn, plotted
 from benchmarks.freshness import picture
 from benchmarks.machine import machine
@@ -37,7 +38,6 @@ from imgq.paths import places
 QUERIES = 60
 INSERTS = 5
 RECORDED = 5000
-PATIENCE_S = 200.0
 
 
 @dataclass(frozen=True, slots=True)

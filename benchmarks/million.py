@@ -27,12 +27,12 @@ import numpy as np
 import psutil
 
 from benchmarks import made_library
+from benchmarks.a_daemon import PATIENCE_S
 from benchmarks.machine import machine
 from imgq import client, wire
 from imgq.errors import Failure
 from imgq.paths import places
 
-PATIENCE_S = 300.0
 # Between two attempts to reach a daemon that is not there yet.
 AGAIN_S = 0.005
 # Between two looks whether it is settled: who asks goes before who indexes.
