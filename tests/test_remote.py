@@ -142,26 +142,26 @@ def test_nothing_outside_of_the_folders_is_told(nas: Nas) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "request_name"),
+    ("words", "command"),
     [
-        (("remove", "/p"), "Remove"),
-        (("add", "/p"), "Add"),
-        (("pause",), "Pause"),
-        (("resume",), "Resume"),
-        (("reindex",), "Reindex"),
-        (("errors", "--retry"), "Retry"),
-        (("check",), "Check"),
-        (("check", "--repair"), "Check"),
-        (("model", "use", "builtin"), "UseModel"),
-        (("model", "drop", "builtin"), "DropModel"),
-        (("stop",), "Stop"),
+        (("remove", "/p"), "remove"),
+        (("add", "/p"), "add"),
+        (("pause",), "pause"),
+        (("resume",), "resume"),
+        (("reindex",), "reindex"),
+        (("errors", "--retry"), "errors --retry"),
+        (("check",), "check"),
+        (("check", "--repair"), "check"),
+        (("model", "use", "builtin"), "model use"),
+        (("model", "drop", "builtin"), "model drop"),
+        (("stop",), "stop"),
     ],
 )
 def test_what_is_the_owners_is_refused_to_a_reader(
-    nas: Nas, words: tuple[str, ...], request_name: str
+    nas: Nas, words: tuple[str, ...], command: str
 ) -> None:
     said = nas.reader.done(*words, code=4)
-    assert f"{request_name} needs the right 'full', and this key has 'read'" in said
+    assert f"`imgq {command}` needs a key with the right 'full', and this key has 'read'" in said
     assert re.search("hint: at the daemon's machine: `imgq keys allow [0-9a-f]{64} --full`", said)
 
 
@@ -651,7 +651,7 @@ def test_a_laptop_asks_a_nas_in_another_namespace(
     assert laptop.done("--like", "mine.jpg", "-l", "-k", "1") == f"{home.pictures}/blue.jpg\n"
     laptop.done("red", "--html=page.html")
     assert "data:image/jpeg" in (laptop.folder / "page.html").read_text()
-    assert "needs the right 'full'" in laptop.done("pause", code=4)
+    assert "needs a key with the right 'full'" in laptop.done("pause", code=4)
     # The cable is cut: who waits is told in time, and not before somebody may still answer.
     ip("-n", nas, "link", "set", "cable", "down")
     assert laptop.imgq("red", "--timeout", "0.3").returncode == 3

@@ -4,39 +4,41 @@ from __future__ import annotations
 
 from imgq import wire
 from imgq.errors import Refused
-from imgq.keys import FULL, READ
+from imgq.keys import FULL
 
 # All that changes nothing, but for a look at the disk that is due anyway.
-NEEDS: dict[type[wire.Request], str] = {
-    wire.Search: READ,
-    wire.Batch: READ,
-    wire.Follow: READ,
-    wire.Dupes: READ,
-    wire.AskStatus: READ,
-    wire.AskStats: READ,
-    wire.AskRoots: READ,
-    wire.AskNames: READ,
-    wire.AskErrors: READ,
-    wire.AskInfo: READ,
-    wire.AskFiles: READ,
-    wire.AskThumbnails: READ,
-    wire.Export: READ,
-    wire.Settle: READ,
-    # These read every file anew, change what is indexed, or end it.
-    wire.Check: FULL,
-    wire.Retry: FULL,
-    wire.Reindex: FULL,
-    wire.Add: FULL,
-    wire.Remove: FULL,
-    wire.UseModel: FULL,
-    wire.DropModel: FULL,
-    wire.Pause: FULL,
-    wire.Resume: FULL,
-    wire.UseModel: FULL,
-    wire.DropModel: FULL,
-    wire.Reload: FULL,
-    wire.ReadKeys: FULL,
-    wire.Stop: FULL,
+READS = frozenset(
+    (
+        wire.Search,
+        wire.Batch,
+        wire.Follow,
+        wire.Dupes,
+        wire.AskStatus,
+        wire.AskStats,
+        wire.AskRoots,
+        wire.AskNames,
+        wire.AskErrors,
+        wire.AskInfo,
+        wire.AskFiles,
+        wire.AskThumbnails,
+        wire.Export,
+        wire.Settle,
+    )
+)
+# These read every file anew, change what is indexed, or end it; by the words that a person types for it.
+CHANGES: dict[type[wire.Request], str] = {
+    wire.Check: "imgq check",
+    wire.Retry: "imgq errors --retry",
+    wire.Reindex: "imgq reindex",
+    wire.Add: "imgq add",
+    wire.Remove: "imgq remove",
+    wire.UseModel: "imgq model use",
+    wire.DropModel: "imgq model drop",
+    wire.Pause: "imgq pause",
+    wire.Resume: "imgq resume",
+    wire.Reload: "imgq config set",
+    wire.ReadKeys: "imgq keys allow",
+    wire.Stop: "imgq stop",
 }
 
 
@@ -46,9 +48,10 @@ def require(right: str | None, request: wire.Request, key: str = "KEY") -> None:
         raise Refused(
             "this key is no longer allowed", f"at the daemon's machine: `imgq keys allow {key}`"
         )
-    needed = NEEDS.get(type(request), FULL)
-    if right not in (needed, FULL):
-        raise Refused(
-            f"{type(request).__name__} needs the right {needed!r}, and this key has {right!r}",
-            f"at the daemon's machine: `imgq keys allow {key} --full`",
-        )
+    if right == FULL or type(request) in READS:
+        return
+    command = CHANGES.get(type(request), type(request).__name__)
+    raise Refused(
+        f"`{command}` needs a key with the right {FULL!r}, and this key has {right!r}",
+        f"at the daemon's machine: `imgq keys allow {key} --full`",
+    )
