@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -56,7 +58,8 @@ def test_paused_files_are_noticed_and_not_indexed(home: Home) -> None:
     assert (now.state, now.index.files, now.index.pending) == ("paused", 0, 1)
     assert b"waiting  paused by `imgq pause`\n" in home.imgq("status").stdout
     assert home.imgq("--like", str(home.pictures / "b.png")).returncode == 1
-    assert home.imgq("resume").returncode == 0
+    resumed = home.imgq("resume")
+    assert (resumed.returncode, resumed.stderr) == (0, b"")
     now = home.settle()
     assert (now.state, now.index.files, now.waiting) == ("idle", 1, None)
 
@@ -88,6 +91,61 @@ def test_a_pause_ends_by_the_clock(
     assert new()[0].reason is None
 
 
+def test_an_end_far_away_has_a_date(new: Callable[..., tuple[Courtesy, Pipeline]]) -> None:
+    waits, _ = new()
+    waits.pause(2 * 3600)
+    assert re.search(r"until [^ \d]+ \d\d:\d\d$", waits.reason or "")
+    waits.pause(366 * 86400)
+    day = time.strftime("%Y-%m-%d", time.localtime(time.time() + 366 * 86400))
+    assert f"until {day} " in (waits.reason or "")
+
+
+def test_how_long_it_waits_is_known(
+    new: Callable[..., tuple[Courtesy, Pipeline]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.mktime((2026, 1, 15, 12, 30, 20, 0, 0, -1))
+    monkeypatch.setattr(courtesy.time, "time", lambda: now)
+    assert new()[0].wait_s() == 0
+    assert new(quiet_hours=("11:00-12:30", "14:00-15:00"))[0].wait_s() == 0
+    waits, _ = new(quiet_hours=("12:00-13:00", "13:00-14:00", "22:00-07:00"))
+    assert waits.wait_s() == 90 * 60 - 20
+    waits.pause(10 * 3600)
+    assert waits.wait_s() == 18.5 * 3600 - 20
+    waits.pause(None)
+    assert waits.wait_s() == math.inf
+    waits.resume()
+    assert new(quiet_hours=("00:00-12:00", "12:00-24:00"))[0].wait_s() == math.inf
+    monkeypatch.setattr(power, "is_on_battery", lambda: True)
+    assert new(power="mains")[0].wait_s() == math.inf
+    # Whoever is busy may be done at any moment.
+    monkeypatch.setattr(Load, "of_others", lambda _: 1.0)
+    waits, _ = new(busy_percent=50)
+    assert (waits.reason, waits.wait_s()) == ("other programs are busy", 0)
+
+
+def test_quiet_hours_end_in_time(
+    new: Callable[..., tuple[Courtesy, Pipeline]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.mktime((2026, 1, 15, 6, 59, 50, 0, 0, -1))
+    monkeypatch.setattr(courtesy.time, "time", lambda: now)
+    assert new(quiet_hours=("22:00-07:00",))[0]._patience == 10
+    assert new(quiet_hours=("22:00-08:00",))[0]._patience == courtesy.LOOK_S
+    assert new(quiet_hours=("08:00-22:00",))[0]._patience == courtesy.LOOK_S
+
+
+def test_a_pause_that_ends_in_time_is_waited_for(home: Home) -> None:
+    assert home.imgq("pause", "--for", "2s").returncode == 0
+    pictures.png(home.pictures / "a.png", 1)
+    waited = home.imgq("wait", "--timeout", "60")
+    assert (waited.returncode, waited.stderr) == (0, b"")
+    assert home.status().index.files == 1
+    home.imgq("pause", "--for", "1h")
+    pictures.png(home.pictures / "b.png", 2)
+    waited = home.imgq("wait", "--timeout", "60")
+    assert waited.returncode == 1
+    assert b"indexing waits: paused by `imgq pause` until" in waited.stderr
+
+
 def test_a_pause_that_ends_before_the_next_look_ends_in_time(
     new: Callable[..., tuple[Courtesy, Pipeline]],
 ) -> None:
@@ -107,6 +165,9 @@ def test_nobody_is_told_to_resume_what_is_no_pause(home: Home) -> None:
     waited = home.imgq("wait").stderr
     assert b"indexing waits: in the quiet hours 00:00-24:00\n" in waited
     assert b"`imgq config show`" in waited
+    resumed = home.imgq("resume")
+    assert resumed.returncode == 0
+    assert b"still waits: in the quiet hours 00:00-24:00\n" in resumed.stderr
 
 
 def test_a_file_of_nonsense_is_no_pause(

@@ -169,8 +169,9 @@ def _settle(daemon: Daemon, timeout: float) -> Iterator[wire.Reply]:
 
 
 def _settles(daemon: Daemon, timeout: float) -> bool:
-    """While indexing waits, what is pending stays so: what can be noticed is, and nothing waited for."""
-    if daemon.courtesy.reason is None:
+    """While indexing waits for longer, what is pending stays so: what can be noticed is, and nothing waited
+    for."""
+    if daemon.courtesy.wait_s() <= timeout:
         return daemon.reconciler.settle(timeout)
     return daemon.reconciler.look(timeout) and daemon.is_settled
 

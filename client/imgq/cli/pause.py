@@ -7,6 +7,7 @@ from itertools import groupby
 import click
 
 from imgq import wire
+from imgq.cli.progress import status
 from imgq.client import ask
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -44,5 +45,12 @@ def pause(seconds: float | None) -> None:
 
 @click.command()
 def resume() -> None:
-    """Go on with indexing."""
+    """End a pause, and go on with indexing, unless the settings have it wait."""
     ask(wire.Resume())
+    now = status()
+    if now.waiting:
+        click.echo(
+            f"imgq: there is no pause, and indexing still waits: {now.waiting}\n"
+            "hint: `imgq config show` tells what has it wait",
+            err=True,
+        )

@@ -29,6 +29,8 @@ LOOK_S = 30.0
 BUSY_LOOK_S = 10.0
 # Where it waits for them it goes on when they take this part of what it waits for.
 _LESS = 0.8
+_DAY_S = 86400.0
+_SIX_DAYS_S = 6 * _DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Pause:
     def words(self) -> str:
         if math.isinf(self.until):
             return "paused by `imgq pause`"
-        return (
-            f"paused by `imgq pause` until {time.strftime('%a %H:%M', time.localtime(self.until))}"
-        )
+        # A week from now a day's name is that of two.
+        form = "%a %H:%M" if self.until < time.time() + _SIX_DAYS_S else "%Y-%m-%d %H:%M"
+        return f"paused by `imgq pause` until {time.strftime(form, time.localtime(self.until))}"
 
 
 class Courtesy(threading.Thread):
@@ -62,6 +64,8 @@ class Courtesy(threading.Thread):
         self._ending = False
         self._looking = threading.Lock()
         self._pause = _read(file)
+        # When pause and quiet hours are over, by the wall clock; None where there are none now.
+        self._ends: float | None = None
         self.reason: str | None = None
         self._look()
 
@@ -91,24 +95,45 @@ class Courtesy(threading.Thread):
         self._look()
         self._changed.set()
 
+    def wait_s(self) -> float:
+        """Seconds until indexing may go on: infinite on battery, and in a pause that only a person ends."""
+        if self._on_mains_only and power.is_on_battery():
+            return math.inf
+        return 0.0 if self._ends is None else max(self._ends - time.time(), 0.0)
+
     @property
     def _patience(self) -> float | None:
         """Seconds to the next look; None where neither time, nor the plug, nor others change anything."""
-        if self._most:
-            return BUSY_LOOK_S
-        if self._pause is not None and not math.isinf(self._pause.until):
-            return min(LOOK_S, max(self._pause.until - time.time(), 0.0))
-        return LOOK_S if self._on_mains_only or self._quiet else None
+        look = BUSY_LOOK_S if self._most else LOOK_S
+        if self._ends is not None and not math.isinf(self._ends):
+            return min(look, max(self._ends - time.time(), 0.0))
+        return look if self._most or self._on_mains_only or self._quiet else None
 
     def _look(self) -> None:
         with self._looking:
             self._end_pause()
+            self._ends = self._end_of_hours()
             self._give(next(self._reasons(), None))
 
     def _end_pause(self) -> None:
         if self._pause is not None and self._pause.until <= time.time():
             self._pause = None
             _write(self._file, None)
+
+    def _end_of_hours(self) -> float | None:
+        """When pause and quiet hours are over; None where there are none now."""
+        now = time.time()
+        ends = now if self._pause is None else self._pause.until
+        longest = ends + 2 * _DAY_S
+        # Where one of them ends another may have begun.
+        while (
+            ends < longest
+            and (later := max((each.until(ends) for each in self._quiet), default=ends)) > ends
+        ):
+            ends = later
+        if ends == now:
+            return None
+        return ends if ends < longest else math.inf
 
     def _give(self, reason: str | None) -> None:
         if reason != self.reason:

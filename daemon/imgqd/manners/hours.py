@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 _FORM = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)-([01]?\d|2[0-4]):([0-5]\d)")
@@ -33,6 +34,15 @@ class Hours:
         if self.begin < self.end:
             return self.begin <= minute < self.end
         return minute >= self.begin or minute < self.end
+
+    def until(self, moment: float) -> float:
+        """When these hours end that hold at a moment of the wall clock, in seconds; else the moment."""
+        now = time.localtime(moment)
+        minute = now.tm_hour * 60 + now.tm_min
+        if not self.hold(minute):
+            return moment
+        left = (self.end - minute - 1) % _DAY + 1
+        return moment - now.tm_sec + left * 60
 
     def __str__(self) -> str:
         return f"{_clock(self.begin)}-{_clock(self.end)}"
