@@ -269,6 +269,15 @@ def test_line_ends_stay_as_an_editor_left_them(tmp_path: Path, text: str) -> Non
     assert b"\r" not in Path(path).read_bytes()
 
 
+def test_a_mark_of_the_byte_order_stays(tmp_path: Path) -> None:
+    path = settings(tmp_path, b"\xef\xbb\xbf# c\r\nrescan = 60\r\n")
+    remember(path, "rescan", 90.5)
+    remember(path, "model", "builtin")
+    written = Path(path).read_bytes()
+    assert written == b'\xef\xbb\xbf# c\r\nrescan = 90.5\r\nmodel = "builtin"\r\n'
+    assert load(path).rescan == 90.5
+
+
 def test_what_is_remembered_makes_the_file_and_its_folders(tmp_path: Path) -> None:
     path = os.fspath(tmp_path / "home" / "deep" / "settings.toml")
     remember(path, "model", "builtin")

@@ -143,7 +143,7 @@ def load(path: str, but: str | None = None) -> Settings:
         text = settings_text.read(path)
     except FileNotFoundError:
         return DEFAULTS
-    return parsed(path, text, but)
+    return parsed(path, text.removeprefix(settings_text.MARK), but)
 
 
 def parsed(path: str, text: str, but: str | None = None) -> Settings:

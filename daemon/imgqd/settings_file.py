@@ -31,7 +31,7 @@ def remember(path: str, name: str, value: object) -> None:
     Raises Refused where it cannot be written, SettingsError where it is no TOML."""
     # Where the file is a link, as those who keep their settings in a repository have it.
     file = Path(path).resolve()
-    text = _text(file)
+    mark, text = _marked(file)
     document = _parsed(file, text)
     if name in document and document[name] == value:
         return
@@ -40,7 +40,12 @@ def remember(path: str, name: str, value: object) -> None:
         with suppress(SettingsError):
             document = _parsed(file, text.replace(f"\n#{name} = ", f"\n{name} = ", 1))
     document[name] = value
-    _write(file, _with_line_ends_of(text, tomlkit.dumps(document)))
+    _write(file, mark + _with_line_ends_of(text, tomlkit.dumps(document)))
+
+
+def require_sound(path: str) -> None:
+    """Raises SettingsError where the file could not be written for what stands in it."""
+    _parsed(Path(path), _marked(Path(path))[1])
 
 
 def remember_model(where: Places, model: str) -> Refused | None:
@@ -117,18 +122,24 @@ def _line(name: str, value: Any) -> str:
     return tomlkit.dumps({name: list(value) if isinstance(value, tuple) else value})
 
 
-def _text(file: Path) -> str:
+def _marked(file: Path) -> tuple[str, str]:
+    """The mark of the byte order, or nothing, and the text behind it."""
     try:
-        return settings_text.read(os.fspath(file))
+        whole = settings_text.read(os.fspath(file))
     except FileNotFoundError:
-        return ""
+        return "", ""
+    text = whole.removeprefix(settings_text.MARK)
+    return whole[: len(whole) - len(text)], text
 
 
 def _parsed(file: Path, text: str) -> tomlkit.TOMLDocument:
     try:
         return tomlkit.parse(text)
     except ValueError as error:
-        raise SettingsError(f"cannot read the settings in {file}: {error}") from None
+        raise SettingsError(
+            f"{file} is no TOML, and nothing was changed: {error}",
+            "mend that line, or move the file away",
+        ) from None
 
 
 def _with_line_ends_of(before: str, text: str) -> str:

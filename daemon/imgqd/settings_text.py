@@ -10,12 +10,15 @@ from imgq.errors import SettingsError
 
 # Settings take some kB; whatever takes more is something else.
 MOST_BYTES = 1 << 20
+# Of the byte order, which some editors put before the first line.
+MARK = "\ufeff"
 
 
 def read(path: str) -> str:
-    """The text of the file; does not wait for one that is none. Raises FileNotFoundError, SettingsError."""
+    """The text of the file, with its `MARK` where it has one; does not wait for one that is none. Raises
+    FileNotFoundError, SettingsError."""
     try:
-        return _regular(path).decode("utf-8-sig")
+        return _regular(path).decode()
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:

@@ -150,8 +150,8 @@ def _note_unless_listening() -> None:
 def _listen() -> str:
     """The setting; empty where there is none that can be read."""
     try:
-        with open(places().settings, "rb") as file:
-            return str(tomllib.load(file).get("listen", ""))
+        with open(places().settings, encoding="utf-8-sig") as file:
+            return str(tomllib.loads(file.read()).get("listen", ""))
     except (OSError, ValueError):
         return ""
 
