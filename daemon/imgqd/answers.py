@@ -20,7 +20,7 @@ from imgqd.pieces import in_pieces, rows
 from imgqd.records import is_regular
 from imgqd.search.following import Follower
 from imgqd.serve.job import Later
-from imgqd.settings_file import remember_model
+from imgqd.settings_file import remember_model, require_sound
 
 if TYPE_CHECKING:
     from imgqd.daemon import Daemon
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 # A damaged index is made anew within this time, if it can be.
 MENDED_S = 20.0
-# Weights that another model needs may have to be fetched first: nobody who sets it waits for that.
-RELOADED_S = 10.0
+# Weights that another model needs may have to be fetched first: nobody who sets it waits for that, but for
+# a hub that does not answer.
+RELOADED_S = 13.0
 
 
 def answer(daemon: Daemon, request: wire.Request) -> Iterator[wire.Reply | Later]:
@@ -257,6 +258,8 @@ def _resume(daemon: Daemon) -> Iterator[wire.Reply]:
 
 
 def _use_model(daemon: Daemon, name: str, keep: bool) -> Iterator[wire.Reply]:
+    # Whoever mends them later would have the model that they name.
+    require_sound(daemon.life.places.settings)
     daemon.changing.use(name, keep=keep)
     daemon.life.in_force.unwritten = remember_model(daemon.life.places, name)
     yield wire.Noted()
@@ -264,6 +267,7 @@ def _use_model(daemon: Daemon, name: str, keep: bool) -> Iterator[wire.Reply]:
 
 def _drop_model(daemon: Daemon, name: str) -> Iterator[wire.Reply]:
     """One that is coming is wanted no longer."""
+    require_sound(daemon.life.places.settings)
     wanted = daemon.changing.wanted
     daemon.changing.drop(name)
     if daemon.changing.wanted != wanted:

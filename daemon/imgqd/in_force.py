@@ -76,6 +76,9 @@ def others(daemon: Daemon) -> Settings | None:
             daemon.changing.use(settings.model)
             log.info("the settings were read again: the model is to be %s", settings.model)
     except Failure as failure:
+        if life.orders.is_pressing:
+            # They may be others by now: whoever heeds the next order reads them again.
+            return None
         now.trouble = failure
         log.error("the settings cannot be used, those in force stay so: %s", failure.message)
         return None
@@ -90,7 +93,7 @@ def others(daemon: Daemon) -> Settings | None:
 def _require_weights(life: Life, model: str) -> None:
     """Raises ModelMissing where they cannot be fetched either; who tried has told the log why."""
     try:
-        parts.card_of(life.places, model, lambda: life.orders.is_ending)
+        parts.card_of(life.places, model, lambda: life.orders.is_pressing)
     except Refused as refusal:
         why = refusal.message or f"the weights of {model} are not on disk, and cannot be fetched"
         raise ModelMissing(why, f"`imgq model pull {model}` tells why") from None

@@ -65,6 +65,11 @@ class Orders:
             self._wake.send(b"\0")
         return heeded
 
+    @property
+    def is_pressing(self) -> bool:
+        """Whether another order waits for the one that is being heeded."""
+        return self.is_ending or not self._given.empty()
+
     def heed_signals(self) -> None:
         """From now on SIGTERM and SIGINT end the daemon, and SIGHUP has it read its settings again.
         Until the first order is waited for, there is nothing yet to be ended in order: then

@@ -44,7 +44,7 @@ from imgqd.search.texts import TextTower
 from imgqd.store import Model, Store
 from imgqd.thumbnails import Drawer, Thumbnails
 
-# Weights may take an hour, and whoever ends the daemon meanwhile waits no longer than that.
+# Weights may take an hour, and whoever ends the daemon or wants others waits no longer than that.
 _LOOK_S = 0.2
 
 
@@ -144,12 +144,12 @@ class Choice:
         return card if card and card.identity == held.model.identity else None
 
 
-def card_of(where: Places, name: str, is_ending: Callable[[], bool] = lambda: False) -> Card:
-    """The card of the model to use; its weights are fetched by a process of their own, which nobody waits
-    for where the daemon is ending."""
+def card_of(where: Places, name: str, is_over: Callable[[], bool] = lambda: False) -> Card:
+    """The card of the model to use; its weights are fetched by a process of their own, as long as they are
+    wanted."""
     found = cards.load(where.models, name)
     if found is None:
-        if code := _pulled(name, is_ending):
+        if code := _pulled(name, is_over):
             # It has said on stderr what is wrong.
             failure = Refused("")
             failure.exit_code = code
@@ -162,12 +162,12 @@ def card_of(where: Places, name: str, is_ending: Callable[[], bool] = lambda: Fa
     return found
 
 
-def _pulled(name: str, is_ending: Callable[[], bool]) -> int:
+def _pulled(name: str, is_over: Callable[[], bool]) -> int:
     """How the process ended that fetches what a model needs."""
     command = [sys.executable, "-P", "-m", "imgqd.models", "pull", name]
     with subprocess.Popen(command) as child:
         try:
-            while not is_ending():
+            while not is_over():
                 with suppress(subprocess.TimeoutExpired):
                     return child.wait(_LOOK_S)
         finally:

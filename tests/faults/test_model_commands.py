@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import pytest
 
 import change
 import spaces_apart
-from conftest import Home, until
+from conftest import PATIENCE_S, Home, until
 from imgq import wire
+from imgq.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +152,62 @@ def test_one_that_is_not_there_changes_nothing(home: Home) -> None:
     said = refusal(home, 4, "model", "use", "fast")
     assert "imgq model pull fast" in said
     assert (home.status().change, settings(home)) == (None, before + "offline = true\n")
+
+
+def test_settings_that_name_one_that_is_not_there_say_so(home: Home) -> None:
+    before = settings(home)
+    said = refusal(home, 4, "config", "set", "model", "fast")
+    assert (
+        "set, but the settings cannot be used, and those before stay in force: the weights" in said
+    )
+    assert 'model = "fast"' in settings(home)
+    spaces_apart.tell(home.folder / "home", "second", "waits")
+    said = done(home, "config", "set", "model", "second")
+    assert said.startswith("imgq: builtin answers until 20 pictures are embedded by second; ")
+    spaces_apart.tell(home.folder / "home", "second", "waits", False)
+    until(is_used(home, "second"), "the change")
+    assert done(home, "config", "set", "model", "second") == ""
+    home.settings(before)
+    done(home, "model", "use", "builtin")
+    until(is_used(home, "builtin"), "the last change")
+
+
+def test_settings_that_are_no_toml_keep_the_model(home: Home) -> None:
+    """A client that cannot see the file has the daemon look."""
+    before = settings(home)
+    home.settings("model = ")
+    for request in (wire.UseModel(name="second"), wire.DropModel(name="second")):
+        with pytest.raises(UsageError, match="is no TOML, and nothing was changed"):
+            home.ask(request)
+    assert refusal(home, 2, "model", "use", "second")
+    assert (home.status().change, home.status().model.name) == (None, "builtin")
+    home.settings(before)
+
+
+def test_one_that_is_set_while_another_is_fetched_supersedes_it(
+    new_home: Callable[..., Home], tmp_path: Path
+) -> None:
+    home = new_home()
+    home.settings('model = "builtin"\n')
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        home.environment |= {
+            "HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "HF_HOME": os.fspath(tmp_path / "hub"),
+        }
+        home.start()
+        silent.settimeout(PATIENCE_S)
+        home.settings('model = "fast"\n')
+        assert home.daemon is not None
+        home.daemon.send_signal(signal.SIGHUP)
+        with silent.accept()[0] as hub:
+            home.settings('model = "builtin"\nrescan = 60\n')
+            home.daemon.send_signal(signal.SIGHUP)
+            until(lambda: "the settings have changed" in home.log, "the settings to be read again")
+            # Nobody answered, and nobody waits for it.
+            hub.settimeout(PATIENCE_S)
+            while hub.recv(4096):
+                pass
+    assert "cannot be used" not in home.log
 
 
 def test_without_a_daemon_it_is_used_from_the_next_start_on(tmp_path: Path) -> None:

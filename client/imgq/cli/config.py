@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from imgq import package, wire
+from imgq.cli.model import tell_change
+from imgq.cli.progress import status
 from imgq.client import ask
-from imgq.errors import Failure
+from imgq.errors import Failure, Refused
 from imgq.paths import places
 
 _MODULE = "imgqd.settings_file"
@@ -56,12 +58,21 @@ def set_(key: str, values: tuple[str, ...]) -> None:
     imgq config set exclude '*.tmp' drafts/      a list takes any number
     """
     package.run(_MODULE, "set", key, *values)
-    _have_it_read()
+    now = _have_it_read()
+    if now is not None and key == "model":
+        tell_change(now, *values)
 
 
-def _have_it_read() -> None:
-    """Where no daemon runs there is none to tell, and the next one reads the file."""
+def _have_it_read() -> wire.Status | None:
+    """What the daemon does by then; where none runs there is none to tell, and the next one reads the file.
+    Raises Refused where they are not in force."""
     try:
         ask(wire.Reload())
+        now = status()
     except Failure as failure:
         click.echo(f"imgq: set; no daemon has taken it yet: {failure.message}", err=True)
+        return None
+    for trouble in now.degraded:
+        if trouble.code == "settings":
+            raise Refused(f"set, but {trouble.message}", trouble.remedy)
+    return now

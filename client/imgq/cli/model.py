@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from imgq import lifetime, package, render, wire
+from imgq.cli.progress import status
 from imgq.client import answers, ask
 from imgq.errors import NoDaemon
 from imgq.paths import is_far
@@ -33,8 +34,7 @@ def _held() -> list[str]:
     """What a daemon that runs tells of its models."""
     if not answers():
         return []
-    told = ask(wire.AskStatus())
-    assert isinstance(told, wire.Status)
+    told = status()
     held = {"models": render.plain(told)["models"], "change": render.plain(told)["change"]}
     return ["--held", render.json_line(held).decode()]
 
@@ -55,15 +55,26 @@ def use(name: str, keep: bool) -> None:
         lifetime.use_model(name)
         return
     lifetime.change_model(name, keep)
-    told = ask(wire.AskStatus())
-    assert isinstance(told, wire.Status)
+    told = status()
     for trouble in told.degraded:
         if trouble.code == "unwritten":
             click.echo(f"imgq: {trouble.message}\nhint: {trouble.remedy}", err=True)
-    if told.change:
+    tell_change(told, name)
+
+
+def tell_change(now: wire.Status, name: str) -> None:
+    """What comes of it that this model is to be used."""
+    used = now.model.name
+    if now.change:
         click.echo(
-            f"imgq: {told.model.name} answers until {told.change.of} pictures are embedded by {name}; "
+            f"imgq: {used} answers until {now.change.of} pictures are embedded by {name}; "
             "`imgq status` shows how many are",
+            err=True,
+        )
+    elif used != name:
+        click.echo(
+            f"imgq: {used} answers while the weights of {name} are fetched; `imgq logs` tells how far "
+            "that is",
             err=True,
         )
 

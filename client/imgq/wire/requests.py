@@ -171,7 +171,7 @@ class DropModel(Request):
 
 class Reload(Request):
     """Has the daemon read its settings again. Answered by `Noted`, once they are in force: where it starts
-    anew for that it hangs up, and answers who asks again; or after 10 s, where that takes longer."""
+    anew for that it hangs up, and answers who asks again; or after 13 s, where that takes longer."""
 
     slow = True
 
