@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from imgq import query
-from imgq.cli import manual
+from imgq.cli import manual, search
 from imgq.cli.options import TAKES, Asked, parse
-from imgq.cli.search import request, terms, weighed
+from imgq.cli.search import request, terms, weighed, when_settled
 from imgq.errors import UsageError
 
 
@@ -164,6 +164,17 @@ def test_a_request_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wanted.filter.within == (b"/home/me/p", b"/a")
     assert (wanted.top, wanted.offline, wanted.exact, wanted.timeout) == (9, True, True, 30.0)
     assert request(parse(["red"]), ()).exact is False
+
+
+def test_waiting_and_the_answer_have_one_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = parse(["red", "--all", "--timeout", "10"])
+    assert when_settled(request(asked, ()), asked).timeout == 10
+    waited: list[float] = []
+    monkeypatch.setattr(search, "settle", waited.append)
+    monkeypatch.setattr(search, "monotonic", lambda: 100.0 + 7 * len(waited))
+    asked.flags.add("--wait")
+    asks = when_settled(request(asked, ()), asked)
+    assert (waited, asks.timeout, asks.offline) == ([10], 3, True)
 
 
 def title(asked: Asked) -> str:

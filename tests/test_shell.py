@@ -60,6 +60,25 @@ def test_options_alone_hold_until_a_reset(home: Home) -> None:
     assert found[2][1] == [f"{home.pictures}/red.jpg"]
 
 
+def test_what_holds_refuses_no_line_that_it_is_not_about(home: Home) -> None:
+    """A held option counts again for the next line that it is about."""
+    red, blue = f"{home.pictures}/red.jpg", f"{home.pictures}/blue.jpg"
+    found = answers(
+        home, "--min-score 0.99 --exact", "--text blue", "red", "reset",
+        "--json --weights 0.5 1 --negative-weight 0.3", "red k:1", "--text blue",
+        f"red k:1 --like {blue}", "red k:1 --negative blue",
+    )  # fmt: skip
+    assert [paths for _, paths in found[:2]] == [[blue], [red]]
+    assert [query for query, _ in found[2:]] == [
+        "red", "blue", f"0.5:red + {blue}", "red - 0.3:blue",
+    ]  # fmt: skip
+    said, trouble = fed(
+        home, "--json", "red k:1 --paths", "--min-score 0.99", "--text blue --exact"
+    )
+    assert said[0] == red
+    assert "--exact is about likeness" in trouble
+
+
 def test_numbers_make_queries_of_hits(home: Home) -> None:
     red, blue = f"{home.pictures}/red.jpg", f"{home.pictures}/blue.jpg"
     found = answers(

@@ -101,17 +101,18 @@ def check(terms: Sequence[Wanted]) -> None:
 
 def balanced(terms: Sequence[Wanted], text: float, picture: float) -> list[Wanted]:
     """The terms; texts that are wanted weigh so many times as much, and pictures so many times."""
-    wanted = [term for term in terms if term.weight > 0]
-    for kind, there in (
-        ("text", any(term.path is None for term in wanted)),
-        ("picture", any(term.path is not None for term in wanted)),
-    ):
-        if not there:
-            raise UsageError(
-                f"--weights weighs a text and a picture, and the query has no {kind}",
-                "`imgq beach --like pool.jpg --weights 0.7 0.3`",
-            )
+    if kind := missing_kind(terms):
+        raise UsageError(
+            f"--weights weighs a text and a picture, and the query has no {kind}",
+            "`imgq beach --like pool.jpg --weights 0.7 0.3`",
+        )
     return [_times(term, text if term.path is None else picture) for term in terms]
+
+
+def missing_kind(terms: Sequence[Wanted]) -> str | None:
+    """Which of the two there is none of among what is wanted: text, or picture."""
+    are_texts = {term.path is None for term in terms if term.weight > 0}
+    return None if len(are_texts) > 1 else "picture" if True in are_texts else "text"
 
 
 def number(head: str) -> float | None:

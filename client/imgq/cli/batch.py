@@ -6,8 +6,8 @@ import os
 import sys
 
 from imgq import query, render, wire
-from imgq.cli.search import note, request, term
-from imgq.client import settle, stream
+from imgq.cli.search import note, request, term, when_settled
+from imgq.client import stream
 from imgq.errors import UsageError
 from imgq.record import Record, integer, many, record
 
@@ -47,9 +47,7 @@ def search(asked: Asked) -> int:
     (path,) = asked.all("--batch")[-1:]
     _require_alone(asked)
     lines = list(_lines(_read(path)))
-    options = request(asked, ())
-    if "--wait" in asked.flags:
-        settle(asked.timeout)
+    options = when_settled(request(asked, ()), asked)
     found, is_first = False, True
     for some, asks in _batches(lines, options):
         pieces = [each for each in stream(asks, options.timeout) if isinstance(each, wire.Hits)]

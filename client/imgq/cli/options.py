@@ -8,6 +8,7 @@ from imgq.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Any
 
 # Each option with what it takes: None for nothing, else the word that stands for its value.
@@ -177,6 +178,26 @@ def parse(arguments: list[str]) -> Asked:
             _option(asked, *_split(word), left)
     _require_one_form(asked.flags)
     return asked
+
+
+def beside(held: Asked, own: Asked, without: Container[str] = ()) -> Asked:
+    """What a line says, and what holds beside it: none of `without`, and no form of an answer where the
+    line has another."""
+    both = Asked()
+    both.words = own.words
+    replaced = {
+        flag
+        for form in _FORMS
+        if any(own.flags & {*other} for other in _FORMS if other != form)
+        for flag in form
+    }
+    both.flags = own.flags | {each for each in held.flags - replaced if each not in without}
+    both.optional = held.optional | own.optional
+    for option in {**held.values, **own.values}:
+        kept = [] if option in without else held.all(option)
+        if values := kept + own.all(option):
+            both.values[option] = values
+    return both
 
 
 def _require_one_form(flags: set[str]) -> None:

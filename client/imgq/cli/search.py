@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic
 
 from imgq import query, render, wire
 from imgq.cli import options
@@ -28,10 +29,7 @@ def search(arguments: list[str]) -> int:
 
         return batch.search(asked)
     wanted = weighed(asked, terms(asked))
-    asks = request(asked, wanted)
-    if "--wait" in asked.flags:
-        settle(asked.timeout)
-    first, hits = answer(asks)
+    first, hits = answer(when_settled(request(asked, wanted), asked))
     note(first)
     show(asked, wanted, first, hits)
     return 0 if hits else 1
@@ -100,6 +98,17 @@ def request(asked: Asked, wanted: Iterable[query.Wanted]) -> wire.Search:
         **asked.min_score,
         timeout=asked.timeout,
     )
+
+
+def when_settled(asks: wire.Search, asked: Asked) -> wire.Search:
+    """The question, if it is to wait until the index is settled with what that left of its timeout. Raises
+    NotSettled."""
+    if "--wait" not in asked.flags:
+        return asks
+    began = monotonic()
+    settle(asks.timeout)
+    left = max(asks.timeout - (monotonic() - began), 0.0)
+    return wire.Search(**asks.__dict__ | {"timeout": left})
 
 
 def answer(wanted: wire.Search) -> tuple[wire.Hits, list[wire.Hit]]:

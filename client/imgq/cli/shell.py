@@ -11,7 +11,6 @@ import click
 from imgq import query, render, wire
 from imgq.cli import options, search, shell_lines
 from imgq.cli.options import Asked
-from imgq.client import settle
 from imgq.errors import Failure, UsageError
 from imgq.paths import is_far, require_here
 from imgq.record import BadField
@@ -24,7 +23,10 @@ if TYPE_CHECKING:
 
 _FORMS = {"--html", "--open", "--json", "--jsonl", "--null", "--paths"}
 # What makes a query; without any of it, a line of options holds for those that follow.
-_SUBJECTS = {"--like", "--not", "--negative", "--text"}
+_MEANINGS = {"--like", "--not", "--negative"}
+_SUBJECTS = {*_MEANINGS, "--text"}
+# What is about likeness, and holds for no line that has words looked up alone.
+_OF_MEANING = ("--min-score", "--exact", "--weights")
 # As much as --negative weighs unless told otherwise.
 _LESS = -0.5
 
@@ -86,7 +88,7 @@ class Session:
     """What a shell remembers: options that hold, and the last query with its answer."""
 
     def __init__(self) -> None:
-        self._held: list[str] = []
+        self._held = Asked()
         self._terms: list[query.Wanted] = []
         self._hits: list[wire.Hit] = []
         self._noted: tuple[str, int, bool] | None = None
@@ -97,7 +99,7 @@ class Session:
             case "help":
                 sys.stdout.write(shell_lines.HELP)
             case "reset":
-                self._held = []
+                self._held = Asked()
             case "open":
                 self._open(line.numbers)
             case "like":
@@ -120,25 +122,28 @@ class Session:
         elif asked.words or _SUBJECTS & asked.values.keys():
             self._ask(words)
         else:
-            self._hold(words)
+            self._hold(asked)
 
-    def _hold(self, words: tuple[str, ...]) -> None:
+    def _hold(self, asked: Asked) -> None:
         """What cannot be is said now, and not with the next query."""
-        held = [*self._held, *words]
-        search.request(options.parse([*held, "x"]), ())
+        held = options.beside(self._held, asked)
+        search.request(held, ())
         self._held = held
 
     def _ask(self, words: Iterable[str], given: Iterable[query.Wanted] = ()) -> None:
-        asked = options.parse([*self._held, *words])
+        line = options.parse(list(words))
+        asked = self._with_held(line, bool(given))
         like = asked.all("--like")
         given = [*given, *(self._picture(int(each)) for each in like if _is_hit(each))]
         asked.values["--like"] = [each for each in like if not _is_hit(each)]
         # What holds is weighed once, however often the query is refined.
         said = search.terms(asked, given)
+        if "--weights" not in line.values and query.missing_kind(said):
+            # What holds is for queries that have both.
+            asked.values.pop("--weights", None)
         terms = search.weighed(asked, said)
-        if "--wait" in asked.flags:
-            settle(asked.timeout)
-        first, hits = search.answer(search.request(asked, terms))
+        asks = search.request(asked, terms)
+        first, hits = search.answer(search.when_settled(asks, asked))
         # By their bytes the daemon leaves the pictures of a query out of its answer, and these have others.
         own = {term.path for term in terms if term.picture}
         hits = [hit for hit in hits if os.fsdecode(hit.path) not in own] if own else hits
@@ -147,6 +152,13 @@ class Session:
         if given and sys.stdout.isatty():
             print(render.words(query.printed(terms)))
         self._show(asked, terms, first)
+
+    def _with_held(self, line: Asked, is_refined: bool) -> Asked:
+        """The line, and what holds, as far as it is about a query like this one."""
+        without = set() if "--negative" in line.values else {"--negative-weight"}
+        if not (is_refined or line.words or line.values.keys() & _MEANINGS):
+            without.update(_OF_MEANING)
+        return options.beside(self._held, line, without)
 
     def _note(self, first: wire.Hits) -> None:
         """What is worth a note is so once, and not at every question."""
