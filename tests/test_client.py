@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import msgpack
 import pytest
 
 import peers
-from imgq import client, wire
+from imgq import client, listener, wire, zmtp
 from imgq.errors import (
     Failure,
     NoDaemon,
@@ -23,6 +26,7 @@ from imgq.errors import (
     TimedOut,
     UsageError,
 )
+from imgq.paths import places
 
 ROOTS = wire.Roots(roots=[wire.Root(path=b"/p", state="watching", files=1)])
 TAKEN = [wire.Taken(files=number) for number in range(3)]
@@ -109,6 +113,43 @@ def test_who_is_silent_is_given_up(path: str, greets: bool) -> None:
     assert caught.value.exit_code == 3
 
 
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where a daemon of this home would listen."""
+    monkeypatch.delenv("IMGQ_SOCKET", raising=False)
+    monkeypatch.setattr(zmtp, "GREETS_S", 0.05)
+    with tempfile.TemporaryDirectory(prefix="imgq-", dir="/tmp") as home:
+        monkeypatch.setenv("IMGQ_HOME", home)
+        os.mkdir(places().runtime, 0o700)
+        yield places().socket
+
+
+@pytest.mark.parametrize("said", [b"", b"\xff\0\0"])
+def test_what_else_listens_there_is_told_before_the_time_is_out(own: str, said: bytes) -> None:
+    def say(connection: socket.socket) -> None:
+        connection.sendall(said)
+        peers.until_closed(connection)
+
+    with peers.listening(own, say), pytest.raises(NoDaemon, match="something else") as caught:
+        client.ask(wire.AskRoots(), peers.PATIENCE_S)
+    assert not isinstance(caught.value, TimedOut)
+    assert f"process {os.getpid()})" in caught.value.message
+
+
+@pytest.mark.parametrize("who", ["a daemon", "a service manager"])
+def test_who_is_about_to_greet_is_waited_for(
+    own: str, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """As one that starts, is stopped, or is started by whoever holds its socket."""
+    with open(places().lock, "wb") as lock, peers.listening(own, peers.until_closed):
+        if who == "a daemon":
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        else:
+            monkeypatch.setattr(listener, "name", lambda _: "systemd")
+        with pytest.raises(TimedOut, match=r"did not answer within 0\.2 s"):
+            client.ask(wire.AskRoots(), 0.2)
+
+
 def test_who_goes_in_the_middle_is_missed(path: str) -> None:
     frames = [wire.pack_reply(TAKEN[0], 1, more=True)]
     with peers.answering(path, frames):
@@ -136,7 +177,7 @@ def test_who_may_not_ask_is_told_what_says_where(
 ) -> None:
     """As after `su`, which keeps XDG_RUNTIME_DIR."""
 
-    def refuse(path: str, deadline: float) -> None:
+    def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(client, "Dealer", refuse)

@@ -20,6 +20,7 @@ from imgq.zmtp import Dealer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Iterator
 
 TIMEOUT = 30.0
@@ -178,10 +179,27 @@ def answers(timeout: float = 2.0) -> bool:
     return True
 
 
+def _require_ours(connected: socket) -> None:
+    """Raises NoDaemon where a listener that does not greet is surely none of imgq's: a daemon holds its
+    lock for as long as it listens, and a service manager that listens is about to start one."""
+    from imgq import lock, paths
+    from imgq.listener import listener, may_hand_over, name
+
+    path = paths.places().socket
+    process = listener(connected)
+    if socket_address() != f"ipc://{path}" or may_hand_over(process) or not lock.is_free():
+        return
+    who = f"{name(process)}, process {process}".removeprefix(", ")
+    raise NoDaemon(
+        f"no daemon is running, and something else listens on {path} ({who})",
+        f"end it, then `imgq start`; `fuser {path}` tells who has it",
+    )
+
+
 def _connected(address: str, deadline: float) -> Dealer:
     """Raises OSError, and UsageError or KeyRefused where keys are missing."""
     if address.startswith("ipc://"):
-        return Dealer(address.removeprefix("ipc://"), deadline)
+        return Dealer(address.removeprefix("ipc://"), deadline, _require_ours)
     if address.startswith(TCP):
         from imgq import remote
 

@@ -11,26 +11,42 @@ import sys
 from _socket import AF_UNIX, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 from time import monotonic
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 _READY = b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
 _MORE, _LONG, _COMMAND = 1, 2, 4
 # The user at the other end stands at the same place in Linux's struct ucred and in macOS's xucred.
 _CREDENTIALS = (0, 1, 76) if sys.platform == "darwin" else (SOL_SOCKET, 17, 12)
 _UID = slice(4, 8)
+# A thread of the daemon greets at once, whatever the others do; one that is starting or stopped does not.
+GREETS_S = 2.0
 _WORD = (sys.maxsize.bit_length() + 1) // 8
 
 
 class Dealer:
-    """A connection that is greeted and ready. Every call raises OSError, TimeoutError among them."""
+    """A connection that is greeted and ready. Every call raises OSError, TimeoutError among them.
 
-    def __init__(self, path: str, deadline: float) -> None:
+    doubt: what is done about a listener that is slow to greet, which may raise what it likes.
+    """
+
+    def __init__(
+        self, path: str, deadline: float, doubt: Callable[[socket], object] | None = None
+    ) -> None:
         self._socket = socket(AF_UNIX, SOCK_STREAM)
         self._buffer = bytearray()
         try:
             self._connect(path, deadline)
             self._require_trusted()
             self._send_all(_GREETING + _READY)
-            self._hear_greeting(deadline)
+            try:
+                self._hear_greeting(min(deadline, monotonic() + GREETS_S))
+            except TimeoutError:
+                if doubt is not None:
+                    doubt(self._socket)
+                self._hear_greeting(deadline)
             self._frame(deadline)
         except BaseException:
             self.close()
@@ -50,9 +66,10 @@ class Dealer:
 
     def _hear_greeting(self, deadline: float) -> bytes:
         # Whoever speaks something else may never send all of a greeting.
-        if self._take(1, deadline) != b"\xff":
+        self._gather(1, deadline)
+        if self._buffer[0] != _GREETING[0]:
             raise OSError("what answers there does not speak ZMTP")
-        return self._take(63, deadline)
+        return self._take(64, deadline)[1:]
 
     def _require_trusted(self) -> None:
         """In a folder that others may write to, anybody could have been there first."""
@@ -91,15 +108,18 @@ class Dealer:
         return flags, self._take(size, deadline)
 
     def _take(self, count: int, deadline: float) -> bytes:
+        self._gather(count, deadline)
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
+
+    def _gather(self, count: int, deadline: float) -> None:
         while len(self._buffer) < count:
             self._within(deadline)
             part = self._socket.recv(1 << 16)
             if not part:
                 raise ConnectionResetError("the daemon closed the connection")
             self._buffer += part
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
 
     def _send_all(self, data: bytes) -> None:
         self._socket.sendall(data)
