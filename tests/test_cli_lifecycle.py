@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -359,6 +360,27 @@ def test_whose_daemon_is_another_users_is_told_what_says_where(
     with pytest.raises(NoDaemon, match="Permission denied") as caught:
         lifetime.end()
     assert "XDG_RUNTIME_DIR" in caught.value.hint
+
+
+def test_a_daemon_of_before_the_login_is_asked_and_ended(home: Home) -> None:
+    """Started by cron at boot it has its socket at home, and a shell is told of another place."""
+    with tempfile.TemporaryDirectory(prefix="imgq-", dir="/tmp") as short:
+        del home.environment["IMGQ_HOME"]
+        home.environment |= {"HOME": short, "XDG_STATE_HOME": short}
+        for name in ("RUNTIME_DIR", "CONFIG_HOME", "DATA_HOME"):
+            home.environment.pop(f"XDG_{name}", None)
+        daemon = home.start().daemon
+        assert daemon is not None
+        home.environment["XDG_RUNTIME_DIR"] = f"{short}/told"
+        os.mkdir(f"{short}/told", 0o700)
+        assert answer(home, "roots") == b""
+        assert answer(home, "start", str(home.pictures)) == b""
+        assert home.json("status")["pid"] == daemon.pid
+        assert answer(home, "stop") == b""
+        assert daemon.wait(PATIENCE_S) == 0
+        assert answer(home, "start") == b""
+        assert os.listdir(f"{short}/told/imgq")
+        assert answer(home, "stop") == b""
 
 
 def test_a_daemon_of_another_version_is_told_and_can_be_stopped() -> None:

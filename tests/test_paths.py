@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -73,6 +75,29 @@ def test_a_shell_that_was_told_goes_where_it_was_told(
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
     assert places().socket == "/run/user/7/imgq/socket"
+
+
+def test_a_daemon_of_before_the_login_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of one that was started by cron, at boot."""
+    with TemporaryDirectory(prefix="imgq-", dir="/tmp") as short:
+        told, at_home = Path(short, "7"), Path(short, "imgq", "run")
+        monkeypatch.setenv("XDG_STATE_HOME", short)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", os.fspath(told))
+        assert places().runtime == f"{told}/imgq"
+        at_home.mkdir(parents=True)
+        at_home.chmod(0o700)
+        with open(at_home / "lock", "wb") as lock:
+            assert places().runtime == f"{told}/imgq"
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert places().socket == f"{at_home}/socket"
+            at_home.chmod(0o720)
+            assert places().runtime == f"{told}/imgq"
+            at_home.chmod(0o700)
+            (told / "imgq").mkdir(parents=True)
+            (told / "imgq" / "socket").touch()
+            assert places().runtime == f"{told}/imgq"
 
 
 @pytest.mark.parametrize("what", ["none", "link", "open", "open above", "another user's"])

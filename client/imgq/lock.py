@@ -17,15 +17,21 @@ def is_free() -> bool:
     """Whether no daemon runs, be it one that starts or ends. Raises NoDaemon where the
     folder is another user's."""
     try:
-        with open(path(), "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except BlockingIOError:
-        return False
+        return not is_taken(path())
     except PermissionError as error:
         raise cannot_ask(error) from None
-    return True
+
+
+def is_taken(path: str) -> bool:
+    """Whether a process has the lock of this path. Raises OSError where it cannot be looked at."""
+    try:
+        with open(path, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def holder() -> int:

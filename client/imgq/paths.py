@@ -163,15 +163,31 @@ def _by_xdg() -> Places:
     state = _xdg("XDG_STATE_HOME", ".local/state")
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     runtime = runtime if os.path.isabs(runtime) else _run_user()
-    private = os.path.join(runtime, "imgq") if runtime else f"{state}/imgq/run"
+    at_home = _short_enough(f"{state}/imgq/run")
+    private = _short_enough(os.path.join(runtime, "imgq")) if runtime else at_home
+    if not os.path.lexists(f"{private}/socket") and _is_in_use(at_home):
+        private = at_home
     return Places(
         settings=os.path.join(config, "imgq", "settings.toml"),
         keys=os.path.join(config, "imgq", "keys"),
         data=os.path.join(data, "imgq"),
         models=os.path.join(data, "imgq", "models"),
         logs=os.path.join(state, "imgq"),
-        runtime=_short_enough(private),
+        runtime=private,
     )
+
+
+def _is_in_use(runtime: str) -> bool:
+    """Whether a daemon runs there: one that was started before its user logged in, as by cron, knew of no
+    other place."""
+    if not _is_closed(runtime):
+        return False
+    from imgq.lock import is_taken
+
+    try:
+        return is_taken(f"{runtime}/lock")
+    except OSError:
+        return False
 
 
 def _run_user() -> str:
