@@ -80,6 +80,18 @@ def test_a_socket_that_somebody_listens_to_is_refused_and_not_touched(
         assert os.lstat(path) == before
 
 
+def test_a_socket_that_systemd_holds_is_named_as_such(
+    path: str, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "name", lambda process: "systemd" * (process == os.getpid()))
+    with socket.socket(socket.AF_UNIX) as held:
+        held.bind(path)
+        held.listen()
+        with pytest.raises(CannotStart, match="systemd listens on") as caught:
+            Server(path, answers).start()
+    assert "systemctl --user stop imgqd.socket imgqd" in caught.value.hint
+
+
 def test_one_that_is_about_to_end_is_waited_for(path: str, answers: Answers) -> None:
     def hear_and_end() -> None:
         with ending:

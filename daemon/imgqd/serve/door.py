@@ -13,6 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from imgq.errors import CannotStart
+from imgq.listener import listener, name
 from imgq.paths import require_closed_above
 
 if TYPE_CHECKING:
@@ -107,11 +108,8 @@ def clear(path: str) -> None:
             f"{path} is in the way, and is not a socket of this user",
             f"move it away: mv {quote(path)} {quote(path + '.old')}",
         )
-    if not _is_dead(path):
-        raise CannotStart(
-            f"another daemon is running: {path} is listened to",
-            f"`imgq stop` ends it; where it is none of imgq, `fuser {quote(path)}` tells what it is",
-        )
+    if (process := _listening(path)) is not None:
+        raise _taken_by(process, path)
     with suppress(FileNotFoundError):
         os.unlink(path)
 
@@ -152,21 +150,36 @@ def _bound(path: str) -> socket.socket:
     return listening
 
 
-def _is_dead(path: str) -> bool:
-    """Whether nobody listens there, as far as can be seen."""
+def _taken_by(process: int, path: str) -> CannotStart:
+    if name(process) == "systemd":
+        return CannotStart(
+            f"systemd listens on {path}, to start the service imgqd when somebody asks",
+            "`imgq start` starts that; to run imgqd by hand: systemctl --user stop imgqd.socket imgqd",
+        )
+    return CannotStart(
+        f"another daemon is running: {path} is listened to",
+        f"`imgq stop` ends it; where it is none of imgq, `fuser {quote(path)}` tells what it is",
+    )
+
+
+def _listening(path: str) -> int | None:
+    """The process that goes on listening there, 0 where it cannot be told; None where none does."""
     deadline = time.monotonic() + _LISTENS_S
-    while not _is_deserted(path):
-        if time.monotonic() > deadline:
-            return False
+    while (process := _listens_now(path)) is not None:
+        if time.monotonic() > deadline or name(process) == "systemd":
+            break
         time.sleep(_PAUSE_S)
-    return True
+    return process
 
 
-def _is_deserted(path: str) -> bool:
+def _listens_now(path: str) -> int | None:
     with socket.socket(socket.AF_UNIX) as asking:
         # Where too many wait to be let in, it is no less alive.
         asking.setblocking(False)
-        return asking.connect_ex(path) in (errno.ECONNREFUSED, errno.ENOENT)
+        failed = asking.connect_ex(path)
+        if failed in (errno.ECONNREFUSED, errno.ENOENT):
+            return None
+        return 0 if failed else listener(asking)
 
 
 def _is_own_socket(path: str) -> bool:
