@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from conftest import Home
 from far import Laptop
-from imgq import curve, keys, wire
+from imgq import address, curve, keys, wire
 from imgq.errors import Refused, UsageError
 from imgq.paths import absolute, host_and_port
+from imgq.remote import own_name
 from imgqd.serve import rights
 from imgqd.serve.gate import Gate
 
@@ -330,12 +333,45 @@ def test_show_prints_both_and_the_very_command(machine: Laptop) -> None:
     (machine.folder / "home" / "settings.toml").write_text('listen = "tcp://0.0.0.0:9999"\n')
     told = machine.imgq("keys", "show")
     daemon = told.stdout.decode().removeprefix("daemon\t").strip()
-    assert f"imgq keys trust tcp://{os.uname().nodename}:9999 {daemon}" in told.stderr.decode()
+    assert f"imgq keys trust tcp://{address.own_address()}:9999 {daemon}" in told.stderr.decode()
     client = machine.key()
     assert json.loads(machine.done("keys", "show", "--json")) == {
         "daemon": daemon,
         "client": client,
     }
+
+
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [("tcp://192.0.2.7:7571", "tcp://192.0.2.7:7571"), ("tcp://[::1]:9", "tcp://[::1]:9")],
+)
+def test_the_address_that_is_told_is_the_one_that_is_listened_on(
+    machine: Laptop, listen: str, told: str
+) -> None:
+    (machine.folder / "home").mkdir()
+    (machine.folder / "home" / "settings.toml").write_text(f'listen = "{listen}"\n')
+    assert f" imgq keys trust {told} " in machine.imgq("keys", "show").stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ({"lo": "127.0.0.1", "none": None, "cable": "10.1.2.3"}, "10.1.2.3"),
+        ({"lo": "127.0.0.1"}, own_name()),
+    ],
+)
+def test_a_machine_that_never_goes_out_tells_a_number_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, numbers: dict[str, str | None], told: str
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    line = mock.MagicMock()
+    line.__enter__.return_value.connect = unreachable
+    monkeypatch.setattr(address.socket, "socket", lambda *_: line)
+    monkeypatch.setattr(address.socket, "if_nameindex", lambda: list(enumerate(numbers)))
+    monkeypatch.setattr(address, "_number_of", lambda _, name: numbers[name])
+    assert address.own_address() == told
 
 
 def test_keys_are_listed_with_name_and_right(machine: Laptop) -> None:

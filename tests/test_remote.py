@@ -641,6 +641,9 @@ def test_a_laptop_asks_a_nas_in_another_namespace(
     home.start()
     home.watch()
     home.settle()
+    asked = (*home.wrapper, sys.executable, "-m", "imgq", "keys", "show")
+    shown = subprocess.run(asked, env=home.environment, capture_output=True, text=True)
+    assert f"type: imgq keys trust {address} {public}\n" in shown.stderr
     laptop = Laptop(home.folder / "laptop", address, ("ip", "netns", "exec", lap))
     key = laptop.key()
     laptop.done("keys", "trust", address, public)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tomllib
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from imgq import keys as files
 from imgq import render, wire
 from imgq.client import ask
 from imgq.errors import NoDaemon, UsageError
-from imgq.paths import PORT, host_and_port, places, require_here
+from imgq.paths import PORT, TCP, host_and_port, places, require_here
 
 
 @click.group(no_args_is_help=False)
@@ -57,7 +56,8 @@ def show(as_json: bool) -> None:
             click.echo(f"{of}\t{public}")
     if known["daemon"]:
         _note_unless_listening()
-        _say(f"at another machine, type: imgq keys trust tcp://{_host()} {known['daemon']}")
+        _say(f"at another machine, type: imgq keys trust {_address()} {known['daemon']}")
+        _say("with the name or address that this machine has there, where that is another")
 
 
 @keys.command()
@@ -131,13 +131,17 @@ def _have_them_read() -> None:
         _say("no daemon is running; the next one reads the keys")
 
 
-def _host() -> str:
-    """This machine, and the port that its settings name."""
+def _address() -> str:
+    """Where others may ask, by what the settings name."""
+    from imgq.address import own_address
+
     try:
-        port = host_and_port(_listen())[1]
+        host, port = host_and_port(_listen())
     except UsageError:
-        port = PORT
-    return f"{os.uname().nodename}:{port}"
+        host, port = "", PORT
+    if host in ("", "0.0.0.0", "::"):
+        host = own_address()
+    return f"{TCP}[{host}]:{port}" if ":" in host else f"{TCP}{host}:{port}"
 
 
 def _note_unless_listening() -> None:
