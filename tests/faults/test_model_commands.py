@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,8 +17,11 @@ import pytest
 import change
 import spaces_apart
 from conftest import PATIENCE_S, Home, until
+from fake_embedder import COLORS
 from imgq import wire
 from imgq.errors import UsageError
+from pictures import png
+from test_follow import following
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +187,37 @@ def test_settings_that_are_no_toml_keep_the_model(home: Home) -> None:
     assert refusal(home, 2, "model", "use", "second")
     assert (home.status().change, home.status().model.name) == (None, "builtin")
     home.settings(before)
+
+
+def test_who_follows_is_told_of_each_once_while_models_change(home: Home) -> None:
+    """By the one that answers, and by the next one from its first moment on."""
+    folder, numbers = home.pictures / "new", itertools.count()
+
+    def arrive() -> str:
+        file = folder / f"{next(numbers)}.png"
+        return os.fspath(png(file, change.named(COLORS["red"]), (30 + next(numbers), 32)))
+
+    def told() -> str:
+        return follower.line().partition("\t")[2]
+
+    with following(home, "red", "--min-score", "0.9") as follower:
+        for name in ("second", "builtin", "third", "builtin"):
+            spaces_apart.tell(home.folder / "home", name, "waits")
+            done(home, "model", "use", name)
+            amid = {arrive(), arrive()}
+            assert {told(), told()} == amid
+            png(folder / f"{next(numbers)}.png", change.named(COLORS["blue"]), (29, 32))
+            at_the_switch = {arrive(), arrive()}
+            spaces_apart.tell(home.folder / "home", name, "waits", False)
+            until(is_used(home, name), "the change")
+            assert {told(), told()} == at_the_switch
+        last = arrive()
+        assert told() == last
+        home.settle()
+        assert follower.is_silent
+        assert (follower.said, follower.process.poll()) == ([], None)
+    shutil.rmtree(folder)
+    home.settle()
 
 
 def test_one_that_is_set_while_another_is_fetched_supersedes_it(
