@@ -198,8 +198,10 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path, what: str) -> None:
         (tmp_path / "run").touch(mode=0o600)
     else:
         (tmp_path / "run").symlink_to("there")
-    with pytest.raises(CannotStart, match="not a private folder"):
+    with pytest.raises(CannotStart, match="not a private folder") as caught:
         door.lock(os.fspath(tmp_path / "run" / "lock"))
+    # By a link another folder's mode would be changed.
+    assert "chmod" not in caught.value.hint
 
 
 def test_a_folder_of_somebody_else_is_refused(

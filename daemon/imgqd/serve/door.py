@@ -203,12 +203,11 @@ def _make_private(folder: str) -> None:
     except FileExistsError:
         # Not through a symlink: who could plant one could choose the folder.
         status = os.lstat(folder)
-        if (
-            not stat.S_ISDIR(status.st_mode)
-            or status.st_uid != os.getuid()
-            or status.st_mode & 0o077
-        ):
+        is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        if not is_own or status.st_mode & 0o077:
+            # What a link leads to is not ours to close.
+            close = f"`chmod 700 {quote(folder)}`, or " * is_own
             raise CannotStart(
                 f"{folder} is not a private folder of this user",
-                f"it holds the socket: `chmod 700 {folder}`, or move it away",
+                f"it holds the socket: {close}move it away: mv {quote(folder)} {quote(folder + '.old')}",
             ) from None
