@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgpack
 import pytest
@@ -170,6 +171,28 @@ def test_who_speaks_no_zmtp_is_no_daemon(path: str) -> None:
         pytest.raises(NoDaemon, match="does not speak ZMTP"),
     ):
         client.ask(wire.AskRoots())
+
+
+@pytest.mark.parametrize(
+    ("times", "told"), [(2, "hangs up before it says a word"), (1, "no daemon is")]
+)
+def test_who_hangs_up_at_once_is_asked_twice(own: str, times: int, told: str) -> None:
+    """One that ends just then is gone the second time."""
+
+    def refuse() -> None:
+        for _ in range(times):
+            with listener.accept()[0] as connection:
+                connection.recv(1024)
+                if times == 1:
+                    listener.close()
+
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor(1) as pool:
+        listener.bind(own)
+        listener.listen()
+        served = pool.submit(refuse)
+        with pytest.raises(NoDaemon, match=told):
+            client.ask(wire.AskRoots())
+        served.result()
 
 
 def test_who_may_not_ask_is_told_what_says_where(

@@ -31,6 +31,7 @@ _GRACE = 0.1
 # Between two attempts to reach a daemon that is about to answer.
 _PAUSE_S, _FAR_PAUSE_S = 0.02, 0.2
 _ABSENT = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
+_HUNG_UP = (ConnectionResetError, BrokenPipeError)
 
 _FAILURES: dict[int, type[Failure]] = {
     cls.exit_code: cls
@@ -84,8 +85,10 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
             if dealer is not None:
                 dealer.close()
             hung_up += not isinstance(error, (*_ABSENT, BlockingIOError))
-            if hung_up > 1 or not _comes_back(error, deadline if hung_up else 0.0):
-                raise _away(error, timeout) from None
+            # One that ended just then is gone by the next time.
+            is_first = dealer is None and hung_up == 1 and isinstance(error, _HUNG_UP)
+            if hung_up > 1 or not (is_first or _comes_back(error, deadline if hung_up else 0.0)):
+                raise _away(error, timeout, is_greeted=dealer is not None) from None
         if monotonic() > deadline:
             raise _away(TimeoutError(), timeout)
         sleep(_FAR_PAUSE_S if is_far() else _PAUSE_S)
@@ -106,7 +109,7 @@ def _comes_back(error: OSError, until: float) -> bool:
     return not lock.is_free()
 
 
-def _away(error: OSError, timeout: float) -> NoDaemon:
+def _away(error: OSError, timeout: float, is_greeted: bool = True) -> NoDaemon:
     """Why there is no answer, as a person is told."""
     if isinstance(error, TimeoutError):
         return TimedOut(
@@ -120,6 +123,11 @@ def _away(error: OSError, timeout: float) -> NoDaemon:
         )
     if isinstance(error, _ABSENT):
         return NoDaemon("no daemon is running", _how_to_have_one())
+    if isinstance(error, _HUNG_UP) and not is_greeted and not is_far():
+        return NoDaemon(
+            f"what listens on {socket_address()} hangs up before it says a word",
+            "`imgq logs` may tell why; where it is none of imgq, `fuser` of that path tells what it is",
+        )
     if isinstance(error, ConnectionError):
         return NoDaemon(
             f"the daemon went away while it answered ({error})",
