@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import xxhash
+from PIL import Image
 
 from conftest import until
 from imgq.errors import CannotStart
@@ -85,6 +86,29 @@ def test_a_picture_lands_in_its_slot(tmp_path: Path, decoder: Decoder) -> None:
     assert expected.metadata.notes.camera == "Maker"
     assert slot(decoder, 1) == expected.pixels
     assert slot(decoder, 0) == slot(decoder, 2) == bytes(SPEC.nbytes)
+
+
+def test_no_picture_needs_what_can_no_longer_be_imported(tmp_path: Path, decoder: Decoder) -> None:
+    for mode in (
+        "1",
+        "L",
+        "LA",
+        "P",
+        "PA",
+        "RGBA",
+        "RGBX",
+        "CMYK",
+        "YCbCr",
+        "LAB",
+        "I;16",
+        "I",
+        "F",
+    ):
+        path = tmp_path / f"{mode}.tif"
+        Image.new(mode, (40, 30)).save(path)
+        with descriptor(path) as file:
+            assert isinstance(decoded(decoder, file), Metadata), mode
+            assert isinstance(decoder.thumbnail(file, 20), bytes), mode
 
 
 def test_slots_are_bounded(tmp_path: Path, decoder: Decoder) -> None:

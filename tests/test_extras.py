@@ -11,7 +11,7 @@ from imgqd.pictures import jxl, raw
 from imgqd.pictures.decode import Decoded, decode
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.opening import prepare
-from imgqd.records import Failure, PixelSpec
+from imgqd.records import Failure, FailureKind, PixelSpec
 from pictures import encoded, notes, painted
 from raw_file import dng
 from test_decode import difference
@@ -72,6 +72,39 @@ def test_a_damaged_jpeg_xl_has_no_size() -> None:
     for data in (b"", b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\0\0JXL \r\n\x87\n"):
         with pytest.raises(ValueError, match="it"):
             jxl.size(data)
+
+
+class Panic(BaseException):
+    """As of Rust."""
+
+
+@pytest.mark.parametrize(
+    ("error", "side", "kind", "reason"),
+    [
+        (RuntimeError, 1000, "damaged", "its JPEG XL data is damaged"),
+        (Panic, 1000, "damaged", "its JPEG XL data is damaged"),
+        (RuntimeError, 1 << 24, "too_large", "decoding it takes more than a decoder's 1024 MB"),
+    ],
+)
+def test_a_jpeg_xl_that_cannot_be_decoded_says_what_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+    side: int,
+    kind: FailureKind,
+    reason: str,
+) -> None:
+    class Decoder:
+        def __init__(self, num_threads: int) -> None:
+            pass
+
+        def __call__(self, data: bytes) -> None:
+            raise error("generic error")
+
+    monkeypatch.setattr(jxl, "Decoder", Decoder)
+    header = b"\xff\x0a" + (0 | 3 << 1 | (side - 1) << 3 | 1 << 33).to_bytes(16, "little")
+    assert jxl.size(header) == (side, side)
+    # So large that no machine has room for it.
+    assert found(header, Limits(max_megapixels=1 << 30)) == Failure(kind, reason)
 
 
 @JXL

@@ -13,12 +13,15 @@ from PIL import Image
 
 from imgqd.pictures.limits import Limits
 from imgqd.pictures.refusal import Refused, too_many_pixels
+from imgqd.pictures.room import require_room
 
 try:
     from pillow_jxl import Decoder
 except ImportError:
     Decoder = None
 
+# libjxl takes so many bytes a pixel: four numbers, each of four bytes.
+_DEPTH = 16
 _CODESTREAM = b"\xff\x0a"
 _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _MODES = frozenset(("RGB", "RGBA", "L", "LA"))
@@ -31,7 +34,7 @@ def is_installed() -> bool:
 def opened(file: BinaryIO, limits: Limits) -> Image.Image:
     """The picture, decoded, unless it is a JPEG that was packed without loss: that one is as any JPEG.
 
-    Raises Refused, and ValueError where it is damaged.
+    Raises Refused, MemoryError, and ValueError where its header is damaged.
     """
     file.seek(0)
     data = file.read()
@@ -41,10 +44,10 @@ def opened(file: BinaryIO, limits: Limits) -> Image.Image:
     try:
         was_jpeg, info, pixels, _, boxes = Decoder(num_threads=0)(data)
     except Exception as error:
-        megabytes = limits.memory >> 20
-        raise ValueError(f"or it takes more than a decoder's {megabytes} MB") from error
+        require_room(_DEPTH * width * height)
+        raise Refused("damaged", "its JPEG XL data is damaged") from error
     except BaseException as error:  # a panic in Rust is no Exception
-        raise ValueError("its decoder gave up") from error
+        raise Refused("damaged", "its JPEG XL data is damaged") from error
     if was_jpeg:
         return Image.open(io.BytesIO(pixels), formats=["JPEG"])
     if info.mode not in _MODES:

@@ -48,6 +48,9 @@ class Opened:
 
 def prepare() -> None:
     """Loads every decoder, once in a process and before the first picture."""
+    # Pillow imports it for the first picture in L*a*b*, when no file can be opened any more.
+    from PIL import ImageCms  # noqa: F401
+
     Image.init()
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     Image.WARN_POSSIBLE_FORMATS = True

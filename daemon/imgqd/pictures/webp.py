@@ -5,11 +5,12 @@ After Google's WebP Container Specification.
 
 from __future__ import annotations
 
-import mmap
 from typing import Any, BinaryIO
 
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
+
+from imgqd.pictures.room import require_room
 
 _HEAD_BYTES = 30
 # libwebp keeps two canvases of so many bytes a pixel each, and decodes into a third.
@@ -30,7 +31,7 @@ class _Once:
         try:
             return self._decoder.get_next()
         except OSError:
-            _require_room(_DEPTH * self._pixels + _ASIDE)
+            require_room(_DEPTH * self._pixels + _ASIDE)
             raise
         finally:
             self._decoder = None
@@ -41,7 +42,7 @@ def opened(file: BinaryIO) -> WebPImageFile:
     try:
         image = Image.open(file, formats=["WEBP"])
     except OSError:
-        _require_room(_held(file))
+        require_room(_held(file))
         raise
     assert isinstance(image, WebPImageFile)
     image._decoder = _Once(image._decoder, image.width * image.height)
@@ -65,11 +66,3 @@ def _held(file: BinaryIO) -> int:
         case _:
             width, height = number(26, 28) & 0x3FFF, number(28, 30) & 0x3FFF
     return size + 2 * _DEPTH * width * height
-
-
-def _require_room(size: int) -> None:
-    """Raises MemoryError where so many bytes cannot be had now."""
-    try:
-        mmap.mmap(-1, size).close()
-    except OSError as error:
-        raise MemoryError from error
