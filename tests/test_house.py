@@ -67,6 +67,15 @@ print(sys.modules["torchvision.ops.roi_align"].is_compile_supported("meta"))
 """
 
 
+# As the embedder does it.
+IMAGES = """
+import sys
+from imgqd.models import card, towers
+towers.load(card.builtin(), "visual")
+print(*sys.modules)
+"""
+
+
 def dotted(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts[1:]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -124,6 +133,14 @@ def test_the_daemon_loads_of_torch_and_open_clip_what_texts_need() -> None:
     assert not {"timm.models", "torch._dynamo", "sympy", "triton"} & set(loaded)
     # What is put off is there when somebody asks for it.
     assert says_no == "False"
+
+
+def test_an_image_tower_is_had_without_torchs_compiler() -> None:
+    done = fresh(IMAGES)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"torch", "timm.models"} <= loaded
+    assert not {"torch._dynamo", "sympy", "triton"} & loaded
 
 
 def test_no_client_module_imports_them_later_either() -> None:

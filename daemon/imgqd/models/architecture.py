@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import open_clip
-from open_clip.pretrained import _get_safe_alternatives, get_pretrained_cfg
-from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH
-from open_clip.transform import PreprocessCfg, merge_preprocess_dict
-
 from imgq.errors import UsageError
+from imgqd.models import lean
 from imgqd.models.card import BUILTIN_FOLDER, Card
 from imgqd.models.presets import BUILTIN_ARCHITECTURE, WEIGHTS_FILE
 from imgqd.records import PixelSpec
+
+with lean.uncompiled():
+    import open_clip
+    from open_clip.pretrained import _get_safe_alternatives, get_pretrained_cfg
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH
+    from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
 open_clip.add_model_config(BUILTIN_FOLDER / f"{BUILTIN_ARCHITECTURE}.json")
 

@@ -1,10 +1,12 @@
-"""torch and open_clip without what embedding texts does not need: three seconds of the daemon's start, and
-200 MB that it would hold for as long as it lives."""
+"""torch and open_clip without what a process does not need: for texts alone three seconds of the daemon's
+start, and 200 MB that it would hold for as long as it lives; for pictures two thirds of that."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -15,8 +17,26 @@ def for_texts_alone() -> None:
     """Of this process, for good; before open_clip is loaded."""
     # open_clip goes without where it is not installed, and needs it for towers of pictures only.
     sys.modules.setdefault("timm", None)  # type: ignore[arg-type]
-    if "torch" not in sys.modules:
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """open_clip is loaded inside, and torch's compiler stays out: nothing here is compiled by it."""
+    import torch
+
+    if "torch._dynamo" not in sys.modules:
         sys.modules.setdefault(_COMPILER, _PutOff(_COMPILER))
+    disable = torch.compiler.disable
+    # timm has it leave out some of its functions, for which the whole compiler is loaded.
+    torch.compiler.disable = _untouched
+    try:
+        yield
+    finally:
+        torch.compiler.disable = disable
+
+
+def _untouched(fn: Any = None, recursive: Any = True, *, reason: Any = None) -> Any:
+    return fn or _untouched
 
 
 class _PutOff(ModuleType):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import open_clip
-
 from imgq.errors import ModelMissing
-from imgqd.models import architecture
+from imgqd.models import architecture, lean
 from imgqd.models.card import Card
 from imgqd.models.pull import require_transformers
+
+with lean.uncompiled():
+    import open_clip
 
 if TYPE_CHECKING:
     import torch

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from open_clip.model import _build_text_tower, _build_vision_tower
 from safetensors import safe_open
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from imgq.errors import Refused
-from imgqd.models import architecture, weights
+from imgqd.models import architecture, lean, weights
 from imgqd.models.card import Card
+
+with lean.uncompiled():
+    from open_clip.model import _build_text_tower, _build_vision_tower
 
 Name = Literal["visual", "text"]
 TOWERS: tuple[Name, ...] = ("visual", "text")
