@@ -23,6 +23,10 @@ from imgq import client, wire
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "pictures"
 PATIENCE_S = 60.0
 
+# Threads of torch's that wait for one another spin, and spin longest where several tests share the cores.
+# For this process and all that it starts.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # A shell that runs the tests in the background has them ignore the interrupt, and their children, too.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
