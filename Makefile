@@ -16,6 +16,9 @@ LOCK := .ci/requirements.lock
 INSTALL := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) \
 	$(BIN)/pip install --quiet --disable-pip-version-check
 
+# Processes are started by the hundred: without it each compiles all of the program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types check bench bench-full docs release lock audit man install clean
 
 demo: $(VENV)/.installed
