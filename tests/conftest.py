@@ -27,6 +27,12 @@ PATIENCE_S = 60.0
 # For this process and all that it starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# A daemon starts a decoder a core. Side by side, tests have two cores each, as on the smallest machines:
+# more decoders would start, and end, with nothing to decode.
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    _cores, _number = sorted(os.sched_getaffinity(0)), int(worker.removeprefix("gw"))
+    os.sched_setaffinity(0, {_cores[(_number + step) % len(_cores)] for step in (0, 1)})
+
 # A shell that runs the tests in the background has them ignore the interrupt, and their children, too.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
