@@ -75,9 +75,11 @@ def test_a_socket_that_somebody_listens_to_is_refused_and_not_touched(
         if waiting:
             first.connect(path)
         before = os.lstat(path)
-        with pytest.raises(CannotStart, match="is listened to"):
+        with pytest.raises(CannotStart, match="is listened to") as caught:
             Server(path, answers).start()
         assert os.lstat(path) == before
+    # Whom a full line keeps out is told nothing of who is at its end.
+    assert (f" by process {os.getpid()} (" in caught.value.message) == (not waiting)
 
 
 def test_a_socket_that_systemd_holds_is_named_as_such(

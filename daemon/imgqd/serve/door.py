@@ -156,8 +156,9 @@ def _taken_by(process: int, path: str) -> CannotStart:
             f"systemd listens on {path}, to start the service imgqd when somebody asks",
             "`imgq start` starts that; to run imgqd by hand: systemctl --user stop imgqd.socket imgqd",
         )
+    who = f" by process {process} ({name(process)})" * bool(process)
     return CannotStart(
-        f"another daemon is running: {path} is listened to",
+        f"another daemon is running: {path} is listened to{who}",
         f"`imgq stop` ends it; where it is none of imgq, `fuser {quote(path)}` tells what it is",
     )
 
