@@ -249,6 +249,19 @@ def test_a_daemon_that_cannot_be_found_is_told(home: Home, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("settled", "state"), [(False, "wrong"), (True, "note")])
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who stands still")
+def test_a_daemon_that_was_stopped_is_told_with_what_has_it_go_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = home.start().status().pid
+    monkeypatch.setattr(running, "ANSWERS_S", 0.05)
+    home.suspend()
+    verdict = running.status()
+    assert isinstance(verdict, Verdict)
+    assert f"a signal has stopped it (pid {pid})" in verdict.found
+    assert f"kill -CONT {pid} " in verdict.remedy
+
+
 def test_an_index_that_was_made_anew_and_is_whole_again_is_a_note(
     settled: bool, state: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from imgq import __version__, wire
+from imgq import __version__, lock, wire
 from imgq import service as services
 from imgq.client import ask
 from imgq.doctor.verdict import Verdict, note, ok, wrong
@@ -27,6 +27,9 @@ def status() -> wire.Status | Verdict:
     try:
         reply = ask(wire.AskStatus(), ANSWERS_S)
     except TimedOut as error:
+        if (pid := _stopped()) is not None:
+            found = f"{error.message}: it stands still, for a signal has stopped it (pid {pid})"
+            return wrong("daemon", found, f"kill -CONT {pid} has it go on; `imgq restart` ends it")
         found = f"{error.message}{_why_late()}"
         return wrong("daemon", found, "`imgq logs` may tell why; `imgq restart` ends it")
     except (NoDaemon, ProtocolMismatch) as error:
@@ -35,6 +38,19 @@ def status() -> wire.Status | Verdict:
         return wrong("daemon", error.message, error.hint or "`imgq logs` may tell why")
     assert isinstance(reply, wire.Status)
     return reply
+
+
+def _stopped() -> int | None:
+    """The process of a daemon of this machine that a signal has stopped."""
+    try:
+        if is_far() or lock.is_free():
+            return None
+        pid = lock.holder()
+        with open(f"/proc/{pid}/stat") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+    except (OSError, ValueError, NoDaemon):
+        return None
+    return pid if state == "T" else None
 
 
 def _why_late() -> str:
