@@ -144,3 +144,6 @@ def test_without_a_daemon_it_is_said_that_none_has_taken_it(home: Home) -> None:
     answer = home.imgq("config", "set", "rescan", "60")
     assert answer.returncode == 0
     assert b"no daemon is running" in answer.stderr
+    assert b"hint" not in answer.stderr
+    answer = home.imgq("config", "set", "model", "better")
+    assert (answer.returncode, b"`imgq model pull better`" in answer.stderr) == (0, True)

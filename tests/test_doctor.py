@@ -235,6 +235,19 @@ def test_what_is_in_the_sockets_place_is_moved_by_the_command_that_is_told(home:
         (folder / "socket.old").rmdir() if make is Path.mkdir else (folder / "socket.old").unlink()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who stands still")
+def test_a_daemon_that_was_stopped_is_told_with_what_has_it_go_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = home.start().status().pid
+    monkeypatch.setattr(running, "ANSWERS_S", 0.05)
+    home.suspend()
+    verdict = running.status()
+    assert isinstance(verdict, Verdict)
+    assert f"a signal has stopped it (pid {pid})" in verdict.found
+    assert f"kill -CONT {pid} " in verdict.remedy
+
+
 def test_a_daemon_that_cannot_be_found_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(*_: object) -> None:
         raise TimedOut("the daemon did not answer within 10 s")
@@ -249,19 +262,6 @@ def test_a_daemon_that_cannot_be_found_is_told(home: Home, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("settled", "state"), [(False, "wrong"), (True, "note")])
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who stands still")
-def test_a_daemon_that_was_stopped_is_told_with_what_has_it_go_on(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pid = home.start().status().pid
-    monkeypatch.setattr(running, "ANSWERS_S", 0.05)
-    home.suspend()
-    verdict = running.status()
-    assert isinstance(verdict, Verdict)
-    assert f"a signal has stopped it (pid {pid})" in verdict.found
-    assert f"kill -CONT {pid} " in verdict.remedy
-
-
 def test_an_index_that_was_made_anew_and_is_whole_again_is_a_note(
     settled: bool, state: str
 ) -> None:

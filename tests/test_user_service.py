@@ -130,6 +130,12 @@ def test_a_life_of_the_service(account: Account) -> None:
     assert account.active() == ["inactive", "inactive"]
     assert account.imgq("red").returncode == 3
     assert "stopped, starts when you log in" in account.imgq("service", "status").stdout
+    # Whose socket systemd holds, a daemon by hand is told so; who asks has the service started.
+    account.manager.run("systemctl", "--user", "start", "imgqd.socket")
+    by_hand = account.manager.run(str(account.folder / "imgqd"))
+    assert (by_hand.returncode, "systemd listens on" in by_hand.stderr) == (4, True), by_hand.stderr
+    assert account.imgq("red", "-l").stdout == f"{pictures}/red.jpg\n"
+    assert account.imgq("stop").returncode == 0
     # As after a reboot, and a login.
     account.manager.run("systemctl", "--user", "start", "default.target")
     until(lambda: account.active() == ["active", "active"], "the service")

@@ -161,6 +161,7 @@ def test_one_that_is_not_there_changes_nothing(home: Home) -> None:
 
 def test_settings_that_name_one_that_is_not_there_say_so(home: Home) -> None:
     before = settings(home)
+    home.settings('model = "builtin"\noffline = true\n')
     said = refusal(home, 4, "config", "set", "model", "fast")
     assert (
         "set, but the settings cannot be used, and those before stay in force: the weights" in said

@@ -59,8 +59,13 @@ def set_(key: str, values: tuple[str, ...]) -> None:
     """
     package.run(_MODULE, "set", key, *values)
     now = _have_it_read()
-    if now is not None and key == "model":
+    if key == "model" and now is not None:
         tell_change(now, *values)
+    elif key == "model":
+        (name,) = values
+        click.echo(
+            f"hint: `imgq model pull {name}` makes sure of its weights before that", err=True
+        )
 
 
 def _have_it_read() -> wire.Status | None:
