@@ -28,7 +28,7 @@ TERMS = st.one_of(
 )
 # The same examples at every run, and however slow the machine is.
 thorough = settings(
-    max_examples=500,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
