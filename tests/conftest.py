@@ -51,11 +51,18 @@ def until(
 ) -> Any:
     """The first true value of the condition; fails when it takes too long."""
     deadline = time.monotonic() + patience
-    while not (value := condition()):
+    while True:
+        began = time.monotonic()
+        if value := condition():
+            return value
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not come true within {patience:g} s")
-        time.sleep(0.02)
-    return value
+        time.sleep(pause(began, 0.02))
+
+
+def pause(began: float, least: float) -> float:
+    """How long to wait after a look: what is looked for has as much of the machine as who looks."""
+    return min(max(time.monotonic() - began, least), 0.5)
 
 
 class Home:

@@ -23,7 +23,7 @@ import xxhash
 from PIL import Image
 
 import fake_embedder
-from conftest import Home
+from conftest import Home, pause
 
 _NAMES = {
     b"@eaDir", b"#snapshot", b"#recycle", b"@Recycle", b".@__thumb", b"$RECYCLE.BIN", b"lost+found",
@@ -135,11 +135,11 @@ def agreement(home: Home, expected: Truth, within: float) -> list[str]:
     end = time.monotonic() + within
     broken = {f"not so   {_shown(path)}" for path in expected.broken}
     while True:
-        late = time.monotonic() > end
+        began = time.monotonic()
         found = [line for line in difference(home, expected) if line not in broken]
-        if not found or late:
+        if not found or began > end:
             return found
-        time.sleep(0.1)
+        time.sleep(pause(began, 0.1))
 
 
 def words(lines: list[str]) -> str:
