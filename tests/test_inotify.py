@@ -99,6 +99,13 @@ def test_a_folder_moved_out_and_made_anew_is_told(inotify: Looker, tmp_path: Pat
     assert inotify.watch.is_alive()
 
 
+def test_a_file_that_may_be_read_by_now_is_told(inotify: Looker) -> None:
+    path = inotify.root / "a" / "red.jpg"
+    # What is written is told of once more, later.
+    path.touch()
+    inotify.tells_after(lambda: path.chmod(0o600), path.parent)
+
+
 def test_a_folder_made_anew_while_the_old_one_is_held_open_is_watched(inotify: Looker) -> None:
     folder = inotify.root / "a" / "b"
     holder = os.open(folder, os.O_RDONLY)

@@ -25,10 +25,12 @@ from imgqd.library.tree import Tree
 
 log = logging.getLogger(__name__)
 
-# Without IN_OPEN: our own reading makes no event. IN_MODIFY is for truncate(2), which closes nothing.
+# Without IN_OPEN: our own reading makes no event. IN_MODIFY is for truncate(2), which closes nothing, and
+# IN_ATTRIB for chmod(1), after which a file may be read.
 _MASK = (
     In.IN_CREATE
     | In.IN_MODIFY
+    | In.IN_ATTRIB
     | In.IN_CLOSE_WRITE
     | In.IN_MOVED_FROM
     | In.IN_MOVED_TO
@@ -185,8 +187,9 @@ class InotifyWatch:
         if event.is_move_self:
             # Under which name it lies now, and the folders in it, the next look finds out.
             self.forget([folder])
-        if event.is_modify:
-            # Whoever writes says mostly when it is done; until then there is no hurry.
+        if event.is_modify or event.is_attrib:
+            # Whoever writes says mostly when it is done; until then there is no hurry. Whoever unpacks or
+            # copies sets times and modes last.
             self._dirty.mark_later(folder, WRITTEN_S, counts=False)
             return
         whole = event.is_close_write or event.is_moved_to
