@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import until
-from imgqd.library import compare, mounts, reach
+from imgqd.library import compare, mounts, reach, walk
 from imgqd.reconcile import reconciler
 from imgqd.store.database import database
 from world import PATIENCE_S, World
@@ -136,6 +136,30 @@ def test_one_that_hangs_amid_a_folder_lets_the_index_be_written(
         answers.set()
     world.settle()
     assert world.known() == world.truth(world.root, nas(world))
+
+
+def test_a_large_folder_is_held_part_by_part(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, real = [], walk.paired
+
+    def paired(entries: Any, *others: Any) -> Any:
+        if isinstance(entries, list):
+            held.append(len(entries))
+        return real(entries, *others)
+
+    monkeypatch.setattr(walk, "paired", paired)
+    monkeypatch.setattr(walk, "MOST_HELD", 2)
+    for name in "bdfhk":
+        put(world, f"{name}.jpg")
+    world.settle()
+    assert world.known() == world.truth(world.root, nas(world))
+    for name in "bfk":
+        (nas(world) / f"{name}.jpg").unlink()
+    for name in "aegl":
+        put(world, f"{name}.jpg")
+    world.settle()
+    assert world.known() == world.truth(world.root, nas(world))
+    assert sorted(name for name, _ in world.read) == [f"{name}.jpg" for name in "abdefghkl"]
+    assert held[-4:] == [2, 2, 2, 0]
 
 
 def test_what_holds_nothing_counts_while_it_is_there(world: World, network: Network) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from imgqd.embedder.jobs import Urgency
@@ -18,7 +19,8 @@ from imgqd.library.dirty import Dirty
 from imgqd.library.empties import Empties
 from imgqd.library.roots import Roots
 from imgqd.library.rules import Rules
-from imgqd.library.scan import Named, leads_elsewhere, look, under
+from imgqd.library.scan import Entry, Named, leads_elsewhere, look, under
+from imgqd.store.files import LAST, Listed
 
 if TYPE_CHECKING:
     from imgqd.index import Index
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 DENIED_RETRY_S = 30.0
 # So many files of a pass are put down until what is to be done for them is done.
 MOST_SEEN = 100_000
+# What is known of so many files far away is held at once.
+MOST_HELD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +169,7 @@ class Walker:
                 lock,
                 look(folder, root, library.rules, library.follow_symlinks) as entries,
             ):
-                if self.lookout is None:
-                    # Who waits for a disk far away must not hold what he reads the index by.
-                    entries = iter([*self._touching(entries)])
-                rows = self._index.store.listed(folder)
-                pairs = paired(entries, rows, view.steady, differences)
+                pairs = self._paired(folder, entries, view, differences)
                 for seen in self._comparison.of(folder, pairs, view, differences):
                     # What is under way now may be recorded before this pass is booked.
                     if not self._backlog.covers(seen):
@@ -190,6 +190,22 @@ class Walker:
         else:
             self.denied.discard(folder)
         return self._note(folder, differences, found)
+
+    def _paired(
+        self, folder: bytes, entries: Iterator[Named], view: View, found: Differences
+    ) -> Iterator[tuple[Entry, Listed | None]]:
+        """As `paired` does. Who waits for a disk far away must not hold what he reads the index by: of
+        such a one so many files are looked at, and then compared."""
+        if self.lookout is not None:
+            yield from paired(entries, self._index.store.listed(folder), view.steady, found)
+            return
+        touched, after, last = self._touching(entries), b"", b""
+        while last != LAST:
+            part = [*islice(touched, MOST_HELD)]
+            last = part[-1][0] if len(part) == MOST_HELD else LAST
+            rows = self._index.store.listed(folder, after, last)
+            yield from paired(part, rows, view.steady, found)
+            after = last
 
     def _touching(self, entries: Iterable[Named]) -> Iterator[Named]:
         for entry in entries:

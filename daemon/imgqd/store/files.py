@@ -28,6 +28,9 @@ LEFT JOIN embedding_sums sums
     ON sums.picture = files.picture AND sums.model = :model AND NOT sums.stale
 LEFT JOIN failures ON failures.file = files.id
 """
+NAMED = "folders.path = :folder AND files.name > :after AND files.name <= :last"
+# behind every name that a file can have
+LAST = b"\xff" * 256
 NAME = 1
 # a row of ROW, still as the database has it; `row` tells what it says
 Listed = tuple[Any, ...]
@@ -53,13 +56,14 @@ WHERE model IN (SELECT id FROM models WHERE {{}}) AND picture IN
 
 
 class Files(Part):
-    def listed(self, folder: bytes) -> Iterator[Listed]:
+    def listed(self, folder: bytes, after: bytes = b"", last: bytes = LAST) -> Iterator[Listed]:
         """Every known file of the folder itself, in the order of names, as of one moment: as a look at the
-        folder takes it, of which most need no more than to be compared."""
+        folder takes it, of which most need no more than to be compared. after, last: only those whose
+        names come after the one, and not after the other."""
         with self._database.read() as connection:
             found = connection.execute(
-                f"{ROW} WHERE folders.path = :folder ORDER BY files.name",
-                {"model": self._model_id, "folder": folder},
+                f"{ROW} WHERE {NAMED} ORDER BY files.name",
+                {"model": self._model_id, "folder": folder, "after": after, "last": last},
             )
             yield from found
 
