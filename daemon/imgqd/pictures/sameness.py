@@ -54,12 +54,13 @@ def pixels(picture: Opened) -> bytes:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """In the one mode for such pixels: what is opaque as RGB, what has deep gray as it is."""
+    """In the one mode for such pixels: what is opaque as RGB, what has deep gray as it is, and what is in
+    L*a*b*, whose way to RGB would be worked out anew for each strip."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             return image
-    deep = image.mode in ("I", "F") or image.mode.startswith("I;")
+    deep = image.mode in ("I", "F", "LAB") or image.mode.startswith("I;")
     return image if deep or image.mode == "RGB" else image.convert("RGB")
 
 
