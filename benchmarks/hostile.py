@@ -213,8 +213,11 @@ def giving_up(home: Home) -> None:
 
     assert home.daemon is not None
     home.daemon.send_signal(signal.SIGSTOP)
-    print(f"a daemon that stands still, --timeout 0.5: at most {took('--timeout', '0.5')}")
-    home.daemon.send_signal(signal.SIGCONT)
+    try:
+        still = took("--timeout", "0.5")
+    finally:
+        home.daemon.send_signal(signal.SIGCONT)
+    print(f"a daemon that stands still, --timeout 0.5: at most {still}")
     home.stop()
     print(f"no daemon: at most {took()}")
 
