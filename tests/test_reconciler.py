@@ -441,6 +441,8 @@ def test_a_look_that_failed_reads_on_no_more(world: World, monkeypatch: pytest.M
     def failing(_: bytes) -> None:
         raise StoreError("the disk is full")
 
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.05)
+    world.settle()
     with monkeypatch.context() as patched:
         patched.setattr(world.index.store, "listed", failing)
         world.put("a.jpg")
