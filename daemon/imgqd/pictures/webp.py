@@ -45,7 +45,9 @@ def opened(file: BinaryIO) -> WebPImageFile:
         require_room(_held(file))
         raise
     assert isinstance(image, WebPImageFile)
-    image._decoder = _Once(image._decoder, image.width * image.height)
+    # Another Pillow may keep it elsewhere, and needs more memory then.
+    if decoder := getattr(image, "_decoder", None):
+        image._decoder = _Once(decoder, image.width * image.height)
     return image
 
 
