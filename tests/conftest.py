@@ -177,6 +177,10 @@ class Home:
         assert isinstance(reply, wire.Status)
         return reply
 
+    def troubles(self, *codes: str) -> list[wire.Trouble]:
+        """Those of these kinds: a machine may have one of its own."""
+        return [each for each in self.status().degraded if each.code in codes]
+
     def watch(self, *folders: Path) -> None:
         self.ask(
             wire.Add(paths=tuple(os.fsencode(folder) for folder in folders or [self.pictures]))

@@ -211,7 +211,7 @@ def test_an_index_that_cannot_be_mended_is_made_anew(full: Home) -> None:
     assert (code, {each for each, _ in codes(found)}) == (1, {"damaged"}), full.log
     code, found = MISSING_NUMBER.found(full, "--repair")
     assert (code, {each for each, _ in codes(found)}) == (0, {"damaged"}), full.log
-    assert [trouble.code for trouble in full.status().degraded] == ["rebuilt"]
+    assert full.troubles("rebuilt")
     full.settle()
     assert check(full) == (0, [])
     assert len(full.indexed()) == 12

@@ -506,12 +506,12 @@ def test_a_daemon_that_cannot_listen_answers_all_the_same_and_says_so(new_home: 
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         listen(home, address)
         home.start()
-        (trouble,) = (each for each in home.status().degraded if each.code == "listen")
+        (trouble,) = home.troubles("listen")
         assert address in trouble.message
         assert "in use" in trouble.message
         port = int(address.rpartition(":")[2])
         assert f"`imgq config set listen tcp://127.0.0.1:{port + 1}`" in trouble.remedy
-    until(lambda: not home.status().degraded, "it to listen")
+    until(lambda: not home.troubles("listen"), "it to listen")
 
 
 def test_listening_begins_and_ends_with_the_setting_and_stop_ends_it_from_afar(

@@ -140,7 +140,7 @@ def test_fault_45_damaged_while_nothing_runs(full: Home, damage: Damage) -> None
     # And that is that.
     home.start()
     require_right(home)
-    assert not home.status().degraded
+    assert not home.troubles("rebuilt", "damaged", "store")
 
 
 @pytest.mark.parametrize("damage", RUNNING, ids=lambda damage: damage.__name__)
@@ -185,7 +185,7 @@ def test_fault_46_damaged_vectors_alone_cost_no_file_its_row(full: Home, damage:
     until(lambda: "is repaired" in home.log, "the repair")
     require_right(home)
     assert shell(home.store, "SELECT id, name FROM files ORDER BY id")[: len(rows)] == rows
-    assert not home.status().degraded
+    assert not home.troubles("rebuilt", "damaged", "store")
     assert not list(home.store.parent.glob("*.damaged-*"))
     assert home.imgq("check").returncode == 0
 
@@ -202,8 +202,7 @@ def test_fault_45_what_is_set_aside_is_told_and_sound_vectors_are_kept(full: Hom
 
     write_a_letter(home.store)
     home.start()
-    (trouble,) = home.status().degraded
-    assert trouble.code == "rebuilt"
+    (trouble,) = home.troubles("rebuilt")
     assert trouble.path is not None
     aside = Path(os.fsdecode(trouble.path))
     assert aside.read_text().startswith("Dear Sir")

@@ -157,9 +157,8 @@ def test_fault_24_a_path_too_long_to_be_told_is_passed_over_with_a_word(dug: Hom
     home.settle()
     (file,) = oracle.listed(home)
     assert file["path"].endswith(b"/100.png")
-    (trouble,) = home.json("status")["degraded"]
-    assert trouble["code"] == "denied"
-    assert "its path is too long" in trouble["message"]
+    (trouble,) = home.troubles("denied")
+    assert "its path is too long" in trouble.message
 
 
 def test_fault_25_names_that_look_the_same(home: Home) -> None:

@@ -169,7 +169,7 @@ def test_fault_05_beyond_the_limit_of_watches_it_scans(planted: Home) -> None:
     is_right(planted)
     assert planted.log.count("cannot be watched") == 1
     raised(planted, "max_inotify_watches")
-    until(lambda: degraded(planted) == {}, "the trouble to be over", SOON_S)
+    until(lambda: not planted.troubles("watch_limit"), "the trouble to be over", SOON_S)
     assert planted.status().counters.restarts == 0
 
 
@@ -189,7 +189,7 @@ def test_fault_06_without_an_instance_it_scans(planted: Home) -> None:
     assert planted.log.count("no folder can be watched") == 1
     canary(planted, planted.pictures / "deep" / "blue.jpg")
     raised(planted, "max_inotify_instances")
-    until(lambda: degraded(planted) == {}, "the trouble to be over", SOON_S)
+    until(lambda: not planted.troubles("no_watcher"), "the trouble to be over", SOON_S)
     assert planted.status().counters.restarts == 0
 
 
