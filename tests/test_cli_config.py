@@ -75,6 +75,7 @@ def test_a_value_is_written_as_in_a_shell(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
+        (["rescna", "60"], "imgq: config set: there is no setting 'rescna'"),
         (["rescna", "60"], "did you mean 'rescan'?"),
         (["rescan", "soon"], "rescan is a number, not 'soon'"),
         (["rescan", "0"], "rescan is at least 1"),

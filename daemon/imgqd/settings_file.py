@@ -83,18 +83,18 @@ def init(path: str) -> None:
 def read(name: str, words: Sequence[str]) -> Any:
     """A setting's value as a person writes it in a shell, where nobody likes quotes in quotes.
     Raises SettingsError."""
-    require_known("imgq config", name)
+    require_known("config set", name)
     for word in words:
         if any("\ud800" <= character <= "\udfff" for character in word):
             raise SettingsError(f"{name}: {word!r} is no text in UTF-8", "the settings are UTF-8")
     kind = type(getattr(DEFAULTS, name))
     if kind is tuple:
-        checked("imgq config", name, list(words))
+        checked("config set", name, list(words))
         return list(words)
     if len(words) != 1:
         raise SettingsError(f"{name} takes one value", f"it is {KINDS[kind].split(' in ')[0]}")
     value = words[0] if kind is str else _of_toml(words[0])
-    checked("imgq config", name, value)
+    checked("config set", name, value)
     return value
 
 

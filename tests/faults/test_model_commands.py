@@ -9,6 +9,8 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -233,17 +235,21 @@ def test_one_that_is_set_while_another_is_fetched_supersedes_it(
         }
         home.start()
         silent.settimeout(PATIENCE_S)
-        home.settings('model = "fast"\n')
-        assert home.daemon is not None
-        home.daemon.send_signal(signal.SIGHUP)
-        with silent.accept()[0] as hub:
-            home.settings('model = "builtin"\nrescan = 60\n')
+        command = [sys.executable, "-m", "imgq", "config", "set", "model", "fast"]
+        with (
+            subprocess.Popen(command, env=home.environment, stderr=subprocess.PIPE) as first,
+            silent.accept()[0] as hub,
+        ):
+            # At once, before the hub is given up.
+            home.settings('model = "builtin"\n')
+            assert home.daemon is not None
             home.daemon.send_signal(signal.SIGHUP)
-            until(lambda: "the settings have changed" in home.log, "the settings to be read again")
             # Nobody answered, and nobody waits for it.
             hub.settimeout(PATIENCE_S)
             while hub.recv(4096):
                 pass
+            _, said = first.communicate(timeout=PATIENCE_S)
+    assert (first.returncode, said) == (0, b"imgq: another model than fast was set meanwhile\n")
     assert "cannot be used" not in home.log
 
 

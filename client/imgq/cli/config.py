@@ -59,13 +59,20 @@ def set_(key: str, values: tuple[str, ...]) -> None:
     """
     package.run(_MODULE, "set", key, *values)
     now = _have_it_read()
-    if key == "model" and now is not None:
-        tell_change(now, *values)
-    elif key == "model":
-        (name,) = values
-        click.echo(
-            f"hint: `imgq model pull {name}` makes sure of its weights before that", err=True
-        )
+    if key == "model":
+        _tell_model(now, *values)
+
+
+def _tell_model(now: wire.Status | None, name: str) -> None:
+    """What comes of it, unless it was set to another since."""
+    if now is None:
+        _say(f"hint: `imgq model pull {name}` makes sure of its weights before that")
+    elif (
+        now.change or now.model.name == name or package.read(_MODULE, "get", "model") == f"{name}\n"
+    ):
+        tell_change(now, name)
+    else:
+        _say(f"imgq: another model than {name} was set meanwhile")
 
 
 def _have_it_read() -> wire.Status | None:
@@ -75,9 +82,13 @@ def _have_it_read() -> wire.Status | None:
         ask(wire.Reload())
         now = status()
     except Failure as failure:
-        click.echo(f"imgq: set; no daemon has taken it yet: {failure.message}", err=True)
+        _say(f"imgq: set; no daemon has taken it yet: {failure.message}")
         return None
     for trouble in now.degraded:
         if trouble.code == "settings":
             raise Refused(f"set, but {trouble.message}", trouble.remedy)
     return now
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
