@@ -264,3 +264,10 @@ class TestUse:
     def test_forgets_one_that_is_not(self, models: Path) -> None:
         assert run(models, "use", "fast").returncode == 4
         assert not (models.parent / "home" / "settings.toml").exists()
+
+
+def test_what_a_library_adds_to_a_failure_is_left_out() -> None:
+    said = hub._said(
+        OSError("404 for that address\nFor more information read this"), "some/one", "x"
+    )
+    assert str(said).endswith(" did not deliver x: 404 for that address")

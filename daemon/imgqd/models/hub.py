@@ -117,7 +117,7 @@ def shut() -> None:
 
 def _said(error: Exception, repository: str, file: str) -> Exception:
     if isinstance(error, LocalEntryNotFoundError):
-        return NoHub(f"{_host()} did not deliver: {error.__cause__ or error}")
+        return NoHub(f"{_host()} did not deliver: {_in_a_line(error.__cause__ or error)}")
     if isinstance(error, EntryNotFoundError):
         return Refused(
             f"{_host()} has no {file} in {repository}: these weights are a pickle, or gone",
@@ -128,7 +128,12 @@ def _said(error: Exception, repository: str, file: str) -> Exception:
             f"{_host()} does not give {repository} to just anybody, or has it no more",
             "where its page asks for consent, give it, and log in: `hf auth login`",
         )
-    return NoHub(f"{_host()} did not deliver {file}: {error}")
+    return NoHub(f"{_host()} did not deliver {file}: {_in_a_line(error)}")
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Without what the libraries would have one read."""
+    return str(error).partition("\n")[0]
 
 
 def _host() -> str:
