@@ -186,6 +186,11 @@ def test_the_table_of_commands_and_the_words_that_are_no_query_agree() -> None:
     assert "search" not in COMMANDS
 
 
+def test_every_command_is_in_one_group_of_the_help() -> None:
+    grouped = [name for names in commands.GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted([*COMMANDS, "search"])
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_is_there_and_says_what_it_does(name: str) -> None:
     command = commands.imgq.get_command(click.Context(commands.imgq), name)

@@ -128,7 +128,7 @@ def test_the_daemon_tells_what_it_has_done(home: Home) -> None:
 
     both = home.imgq("stats", "--json", "--prometheus")
     assert (both.returncode, both.stdout) == (2, b"")
-    assert b"exclude each other" in both.stderr
+    assert b"do not go together" in both.stderr
 
 
 def told_pid(home: Home) -> int:

@@ -35,8 +35,6 @@ KEY, COOKIE = 32, 96
 OVERHEAD = len(MESSAGE) + 8 + 16 + 1
 MORE, COMMAND = 1, 2
 
-_MOST_NUMBER = (1 << 64) - 1
-
 
 class NotSealed(Exception):
     """Something that came was sealed by somebody else, for somebody else, or not at all."""

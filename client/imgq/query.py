@@ -23,7 +23,8 @@ MOST_TEXT = 4096
 MOST_WEIGHT = 1000.0
 _SIGNS = {"+": 1.0, "-": -1.0}
 _IMAGE = "image:"
-_PICTURE_STARTS = ("./", "../", "/", "~/", _IMAGE)
+PATH_STARTS = ("./", "../", "/", "~/")
+_PICTURE_STARTS = (*PATH_STARTS, _IMAGE)
 
 
 class Wanted(Record):

@@ -9,6 +9,7 @@ from imgq.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 _SEEN = (
@@ -119,6 +120,15 @@ def json_line(value: Any) -> bytes:
         return text.encode() + b"\n"
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode() + b"\n"
+
+
+def json_list(values: Iterable[Any]) -> Iterator[bytes]:
+    """A JSON list, a value a line, piece by piece: a library may have a million files."""
+    before = b"["
+    for value in values:
+        yield before + json_line(value).rstrip()
+        before = b",\n"
+    yield b"[]\n" if before == b"[" else b"]\n"
 
 
 def _quoted(raw: bytes) -> str:

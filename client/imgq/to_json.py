@@ -7,11 +7,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# What JSON lets through and a terminal heeds: control characters, separators of lines, and what turns
-# the direction of writing.
-_STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+# What steers a terminal or turns a line of text around, though JSON and HTML let it through: control
+# characters, line and paragraph separators, bidirectional embeddings, overrides and isolates.
+STEERING = (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 _ESCAPED = {
-    **{code: f"\\u{code:04x}" for code in _STEERING},
+    **{code: f"\\u{code:04x}" for code in STEERING},
     **{
         ord(character): f"\\{letter}"
         for character, letter in zip('"\\\n\r\t\f\b', '"\\nrtfb', strict=True)

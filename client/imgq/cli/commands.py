@@ -40,7 +40,7 @@ _MODULES = {
     "shell": "shell",
 }
 
-# What a person looks for in the help; a command that is not built yet is not shown.
+# Every command, and `search`, by what it is for, as the help has them.
 GROUPS = {
     "daemon": ("start", "stop", "restart", "status", "wait", "pause", "resume", "logs", "service"),
     "folders": ("add", "remove", "roots"),
@@ -73,16 +73,8 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """By what they are for: a line for each would be longer than a screen."""
-        grouped = {name for names in GROUPS.values() for name in names}
-        left = tuple(name for name in _MODULES if name not in grouped)
         with formatter.section("Commands, each with --help"):
-            formatter.write_dl(
-                [
-                    (group, "  ".join(name for name in names if name in {*_MODULES, "search"}))
-                    for group, names in {**GROUPS, "others": left}.items()
-                    if names
-                ]
-            )
+            formatter.write_dl([(group, "  ".join(names)) for group, names in GROUPS.items()])
 
 
 def _print_completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:

@@ -17,6 +17,7 @@ from imgq.cli.main import COMMANDS
 from imgq.cli.options import FILTERS, SHORT, TAKES
 from imgq.client import ask
 from imgq.errors import Failure, UsageError
+from imgq.query import PATH_STARTS
 
 VARIABLE = "_IMGQ_COMPLETE"
 SHELLS = ("bash", "fish", "zsh")
@@ -26,7 +27,6 @@ _PATIENCE_S = 0.3
 _OF_ROOTS = ("remove", "check")
 _OF_PATHS = {"add": "dir", "start": "dir", "info": "file", "reindex": "file"}
 _NAMED = {"--camera": "camera", "--lens": "lens"}
-_PICTURE_STARTS = ("./", "../", "/", "~/")
 
 
 def script(shell: str) -> str:
@@ -91,7 +91,7 @@ class _Completer:
             return self._names(_NAMED[option], incomplete)
         if takes := TAKES.get(option):
             return self._values(takes, incomplete)
-        if incomplete.startswith(_PICTURE_STARTS):
+        if incomplete.startswith(PATH_STARTS):
             return [CompletionItem(incomplete, type="file")]
         groups = manual.GROUPS.values() if incomplete.startswith("-") else ()
         return [

@@ -49,7 +49,7 @@ def dupes(near: float, within: tuple[str, ...], as_json: bool, null: bool) -> No
     out, terminal = sys.stdout.buffer, sys.stdout.isatty()
     groups = _groups(wire.Dupes(near=near, within=tuple(map(absolute, within))))
     if as_json:
-        _write_list(map(_object, groups))
+        out.writelines(render.json_list(map(_object, groups)))
     elif null:
         extras = (extra for _, *others in groups for extra in others)
         out.writelines(render.path(extra.path, terminal) + b"\0" for extra in extras)
@@ -85,12 +85,3 @@ def _object(group: list[wire.Duplicate]) -> dict[str, Any]:
             {**render.seen_object(extra), "alike": round(extra.alike, 4)} for extra in extras
         ],
     }
-
-
-def _write_list(objects: Iterator[dict[str, Any]]) -> None:
-    """A JSON list, written as it comes."""
-    out, before = sys.stdout.buffer, b"["
-    for each in objects:
-        out.write(before + render.json_line(each).rstrip())
-        before = b",\n"
-    out.write(b"[]\n" if before == b"[" else b"]\n")

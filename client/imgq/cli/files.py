@@ -43,7 +43,8 @@ def files(as_json: bool, null: bool) -> None:
         raise not_together("--json", "--null")
     out, terminal = sys.stdout.buffer, sys.stdout.isatty()
     if as_json:
-        _write_list(file for piece in stream(wire.AskFiles()) for file in _files(piece))
+        known = (file for piece in stream(wire.AskFiles()) for file in _files(piece))
+        out.writelines(render.json_list(map(render.plain, known)))
         return
     for piece in stream(wire.AskFiles()):
         for file in _files(piece):
@@ -86,15 +87,6 @@ def _errors(piece: wire.Reply) -> tuple[wire.FileError, ...]:
 def _files(piece: wire.Reply) -> tuple[wire.KnownFile, ...]:
     assert isinstance(piece, wire.Files)
     return piece.files
-
-
-def _write_list(found: Iterator[wire.KnownFile]) -> None:
-    """A JSON list, written as it comes: a library may have a million files."""
-    out, before = sys.stdout.buffer, b"["
-    for file in found:
-        out.write(before + render.json_line(render.plain(file)).rstrip())
-        before = b",\n"
-    out.write(b"[]\n" if before == b"[" else b"]\n")
 
 
 def _info_object(path: bytes, known: wire.Info) -> dict[str, object]:

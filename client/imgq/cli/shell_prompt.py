@@ -10,11 +10,11 @@ from glob import escape, iglob
 from imgq.cli.options import SHORT, TAKES
 from imgq.cli.shell_lines import ORDERS
 from imgq.paths import places
+from imgq.query import PATH_STARTS
 
 PROMPT = "imgq> "
 _KEPT = 2000
 _MOST = 500
-_PICTURE_STARTS = ("./", "../", "/", "~/")
 
 
 class Prompt:
@@ -66,7 +66,7 @@ class _Completer:
 def completed(text: str, before: list[str]) -> list[str]:
     """What the word may become, by the words before it."""
     option = SHORT.get(before[-1], before[-1]) if before else ""
-    if option in ("--like", "--in") or text.startswith((*_PICTURE_STARTS, "image:")):
+    if option in ("--like", "--in") or text.startswith((*PATH_STARTS, "image:")):
         image = "image:" * text.startswith("image:")
         return [image + path for path in _paths(text.removeprefix("image:"), option == "--in")]
     if text.startswith("-"):

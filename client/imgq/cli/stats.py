@@ -7,9 +7,9 @@ import sys
 import click
 
 from imgq import render, wire
+from imgq.cli.options import not_together
 from imgq.cli.status import size
 from imgq.client import ask
-from imgq.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def stats(as_json: bool, prometheus: bool) -> None:
     """Show where time and memory go: rates, and times by stage since the daemon's start."""
     if as_json and prometheus:
-        raise UsageError("--json and --prometheus exclude each other")
+        raise not_together("--json", "--prometheus")
     now = ask(wire.AskStats())
     assert isinstance(now, wire.Stats)
     if as_json:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import os
 
 from imgq.record import Record, binary, integer, maybe, record
+from imgq.to_json import STEERING
 from imgq.wire import Hit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# What would steer a terminal or turn a line of text around: control characters, line and paragraph
-# separators, bidirectional embeddings, overrides and isolates.
-_STEERING = (
-    *range(0x20),
-    *range(0x7F, 0xA0),
-    *range(0x2028, 0x202F),
-    *range(0x2066, 0x206A),
-)
-_SHOWN = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _STEERING}
+_SHOWN = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in STEERING}
 
 _POLICY = (
     "default-src 'none'; img-src data:; script-src '{script}'; style-src '{style}'; "

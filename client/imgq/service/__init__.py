@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 class ServiceStatus(Record):
     """`unit` is the path of the unit file, there or not; `words` say all of it in a line."""
 
-    manager: str = string()
     unit: str = string()
     installed: bool = boolean()
     enabled: bool = boolean()
@@ -73,7 +72,6 @@ def status(platform: str = sys.platform) -> ServiceStatus:
     elif there:
         words = f"installed, but {manager.absent}"
     return ServiceStatus(
-        manager=manager.name,
         unit=manager.unit,
         installed=there,
         enabled=enabled,

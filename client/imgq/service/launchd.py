@@ -12,7 +12,6 @@ _LABEL = "org.imgq.imgqd"
 
 
 class Launchd:
-    name = "launchd"
     absent = "launchd has no session of yours here"
     remedy = "log in on the Mac's own screen and install it again"
     advice = ""

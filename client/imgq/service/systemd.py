@@ -20,7 +20,6 @@ _WORDS = "`journalctl --user -u imgqd -n 20` has its words"
 
 
 class Systemd:
-    name = "systemd"
     absent = "no systemd of yours answers here"
     remedy = "log in as yourself (not by su or sudo, nor in a container) and install it again"
     advice = "\nto have it run from boot on, before you log in: loginctl enable-linger"
