@@ -181,8 +181,8 @@ def test_all_texts_are_embedded_at_once(colors: Home, monkeypatch: pytest.Monkey
             monkeypatch.setenv(name, value)
     texts = TextTower(CARD)
     texts.start()
-    first = texts.embed("b", 60.0)
-    found = texts.embed_all(["a", "b", "c", "a"], 60.0)
+    (first,) = texts.embed(["b"], 60.0)
+    found = texts.embed(["a", "b", "c", "a"], 60.0)
     assert asked == [["b"], ["a", "c"]]
     assert (found[1] == first).all()
     assert (found[0] == found[3]).all()

@@ -8,7 +8,8 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ from imgq.paths import places
 from imgqd.serve import door
 from imgqd.serve.server import Server
 from served import PATIENCE_S, Answers, Client, place, roots
+
+
+@contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Holds the daemon's lock for a while."""
+    descriptor = door.lock(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @pytest.fixture
@@ -40,7 +51,7 @@ def test_the_socket_is_for_its_owner_alone_whatever_the_umask(
     path = os.fspath(tmp_path / "run" / "socket")
     before = os.umask(umask)
     try:
-        with door.locked(os.fspath(tmp_path / "run" / "lock")):
+        with locked(os.fspath(tmp_path / "run" / "lock")):
             server = Server(path, answers)
             server.start()
             assert stat.S_IMODE(os.lstat(path).st_mode) & 0o077 == 0
@@ -237,7 +248,7 @@ def test_a_runtime_folder_that_others_may_write_to_is_refused(above: Path, mode:
     verdict = machine._socket()
     assert (verdict.state, verdict.found) == ("wrong", refused.value.message)
     subprocess.run(verdict.remedy.split("`")[1], shell=True, check=True)
-    with door.locked(places().lock):
+    with locked(places().lock):
         assert machine._socket().state == "ok"
 
 
@@ -253,7 +264,7 @@ def test_a_runtime_folder_that_is_not_there_is_made_for_its_owner_alone(above: P
     above.rmdir()
     before = os.umask(0)
     try:
-        with door.locked(places().lock):
+        with locked(places().lock):
             assert stat.S_IMODE(above.stat().st_mode) == 0o700
     finally:
         os.umask(before)
@@ -261,7 +272,7 @@ def test_a_runtime_folder_that_is_not_there_is_made_for_its_owner_alone(above: P
 
 def test_a_runtime_folder_that_others_may_read_is_used(above: Path) -> None:
     above.chmod(0o755)
-    with door.locked(places().lock):
+    with locked(places().lock):
         assert machine._socket().state == "ok"
 
 
@@ -282,7 +293,7 @@ def test_with_a_home_the_runtime_folder_is_not_looked_at(
 ) -> None:
     above.chmod(0o777)
     monkeypatch.setenv("IMGQ_HOME", os.fspath(above))
-    with door.locked(places().lock):
+    with locked(places().lock):
         assert machine._socket().state == "ok"
 
 
@@ -337,14 +348,14 @@ def test_a_second_lock_is_refused_and_names_who_has_the_first(tmp_path: Path) ->
         "try: door.lock(sys.argv[1])\n"
         "except Failure as failure: print(failure.exit_code, failure.message)"
     )
-    with door.locked(path):
+    with locked(path):
         for _ in range(2):
             done = subprocess.run(
                 [sys.executable, "-c", ask, path], capture_output=True, text=True, check=True
             )
             assert done.stdout.split()[0] == "4"
             assert f"pid {os.getpid()}" in done.stdout
-    with door.locked(path):
+    with locked(path):
         pass
 
 

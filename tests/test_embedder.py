@@ -17,7 +17,8 @@ import pytest
 
 from fake_embedder import FakeTexts, embedded, environment, vectors
 from imgqd.embedder import loop
-from imgqd.embedder.embedder import Embedder, EmbedderDied, EmbedderFailed, EmbedderOptions
+from imgqd.embedder.embedder import Embedder, EmbedderDied, EmbedderFailed
+from imgqd.embedder.tower import Configuration
 from imgqd.models.card import Card
 from imgqd.records import PixelSpec
 from slabs import Slab, noise
@@ -58,10 +59,12 @@ def new(monkeypatch: pytest.MonkeyPatch, counter: Path) -> Iterator[New]:
     """Starts an Embedder with the fake tower; faults as in fake_embedder.environment."""
     started: list[Embedder] = []
 
-    def start(options: EmbedderOptions | None = None, **faults: object) -> Embedder:
+    def start(
+        configuration: Configuration | None = None, timeout: float = PATIENCE_S, **faults: object
+    ) -> Embedder:
         for name, value in environment(counter, **faults).items():
             monkeypatch.setenv(name, value)
-        started.append(Embedder(FAKE, options))
+        started.append(Embedder(configuration or Configuration(FAKE), timeout=timeout))
         return started[-1]
 
     yield start
@@ -74,7 +77,7 @@ class TestEmbedder:
         first, second = Slab(noise(FAKE.pixels, 3)), Slab(noise(FAKE.pixels, 2))
         embedder = new()
         ready = embedder.ready()
-        assert (ready.dim, ready.device, ready.batch) == (64, "cpu", 16)
+        assert (ready.device, ready.batch) == ("cpu", 16)
         embedder.attach(7, first.descriptor, 3)
         embedder.attach(9, second.descriptor, 2)
         found = embedder.embed([(9, 1), (7, 0), (7, 2), (9, 1)])
@@ -147,10 +150,10 @@ class TestEmbedder:
             embedder.embed(slab.all(0))
 
     def test_takes_the_batch_it_is_given(self, new: New) -> None:
-        assert new(EmbedderOptions(batch=5)).ready().batch == 5
+        assert new(Configuration(FAKE, batch=5)).ready().batch == 5
 
     def test_runs_below_the_daemons_priority(self, new: New) -> None:
-        embedder = new(EmbedderOptions(nice=3))
+        embedder = new(Configuration(FAKE, nice=3))
         embedder.ready()
         assert psutil.Process(embedder.pid).nice() == min(psutil.Process().nice() + 3, 19)
 
@@ -186,7 +189,7 @@ class TestItsEnd:
     def test_comes_with_its_last_words(self) -> None:
         code = "import sys; sys.exit('\\n'.join(['first', *'abcd', 'no such model']))"
         with (
-            Embedder(FAKE, EmbedderOptions(command=(sys.executable, "-c", code))) as embedder,
+            Embedder(Configuration(FAKE), command=(sys.executable, "-c", code)) as embedder,
             pytest.raises(EmbedderDied, match=r"status 1; a; b; c; d; no such model$"),
         ):
             embedder.ready()
@@ -205,7 +208,7 @@ class TestItsEnd:
 
     def test_is_made_where_it_hangs(self, new: New) -> None:
         slab = Slab(noise(FAKE.pixels, 1))
-        embedder = new(EmbedderOptions(timeout=3.0))
+        embedder = new(timeout=3.0)
         embedder.ready()
         embedder.attach(0, slab.descriptor, 1)
         os.kill(embedder.pid, signal.SIGSTOP)
@@ -254,9 +257,9 @@ class TestItsEnd:
         code = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_embedder import FAKE, Embedder, Slab, noise
+from test_embedder import FAKE, Configuration, Embedder, Slab, noise
 slab = Slab(noise(FAKE.pixels, 1))
-embedder = Embedder(FAKE)
+embedder = Embedder(Configuration(FAKE))
 embedder.ready()
 embedder.attach(0, slab.descriptor, 1)
 print(embedder.pid, flush=True)

@@ -17,8 +17,8 @@ from PIL import Image
 from imgqd import machine
 from imgqd.embedder import device
 from imgqd.embedder.device import Device
-from imgqd.embedder.embedder import Embedder, EmbedderFailed, EmbedderOptions
-from imgqd.embedder.tower import CannotLoad
+from imgqd.embedder.embedder import Embedder, EmbedderFailed
+from imgqd.embedder.tower import CannotLoad, Configuration
 from imgqd.models import card
 from imgqd.models.card import Card
 from imgqd.records import PixelSpec
@@ -82,9 +82,9 @@ class TestRealTower:
         slab = Slab(noise(builtin.pixels, 5))
         slab.pixels[1] = 255 - slab.pixels[1] // 4
         slab.pixels[2] = (200, 30, 20)
-        with Embedder(builtin, EmbedderOptions("cpu", precision, batch=2)) as embedder:
+        with Embedder(Configuration(builtin, "cpu", precision, batch=2)) as embedder:
             ready = embedder.ready()
-            assert (ready.device, ready.precision, ready.dim) == ("cpu", precision, builtin.dim)
+            assert (ready.device, ready.precision) == ("cpu", precision)
             embedder.attach(0, slab.descriptor, 5)
             found = embedder.embed(slab.all(0))
         model = open_clip.create_model(builtin.architecture, builtin.weights).eval()
@@ -100,9 +100,9 @@ class TestRealTower:
 
     def test_that_cannot_be_loaded_says_why(self, builtin: Card, tmp_path: Path) -> None:
         lost = replace(builtin, weights=str(tmp_path / "nothing.safetensors"))
-        for options, made, words in [
-            (EmbedderOptions("cpu"), lost, "nothing.safetensors"),
-            (EmbedderOptions("cpu", "f64"), builtin, "there is no precision 'f64'"),
+        for configuration, words in [
+            (Configuration(lost, "cpu"), "nothing.safetensors"),
+            (Configuration(builtin, "cpu", "f64"), "there is no precision 'f64'"),
         ]:
-            with Embedder(made, options) as embedder, pytest.raises(EmbedderFailed, match=words):
+            with Embedder(configuration) as embedder, pytest.raises(EmbedderFailed, match=words):
                 embedder.ready()

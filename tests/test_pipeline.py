@@ -93,7 +93,7 @@ class Embedding:
 
     def ready(self) -> Ready:
         self._told.maybe_die("load")
-        return Ready(DIM, "cpu", "f32", self._told.batch)
+        return Ready("cpu", "f32", self._told.batch)
 
     def attach(self, key: int, slab: int, slots: int) -> None:
         self._told.maybe_die("attach")

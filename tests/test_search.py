@@ -303,9 +303,9 @@ def test_a_query_waits_for_the_text_tower(tmp_path: Path, library: Library) -> N
     texts = TextTower(CARD)
     assert texts.state == "loading"
     with pytest.raises(TimedOut, match="loading"):
-        texts.embed("red", 0.01)
+        texts.embed(["red"], 0.01)
     texts.start()
-    assert texts.embed("red", 60.0).shape == (DIM,)
+    assert texts.embed(["red"], 60.0)[0].shape == (DIM,)
     assert texts.state == "ready"
 
 
@@ -321,7 +321,7 @@ def test_a_text_tower_that_has_no_thread_is_loaded_later(
         with pytest.raises(RuntimeError, match="new thread"):
             texts.start()
     texts.start()
-    assert texts.embed("red", 60.0).shape == (DIM,)
+    assert texts.embed(["red"], 60.0)[0].shape == (DIM,)
 
 
 def test_a_text_tower_that_cannot_be_loaded_says_so(
@@ -331,7 +331,7 @@ def test_a_text_tower_that_cannot_be_loaded_says_so(
     texts = TextTower(CARD)
     texts.start()
     with pytest.raises(Refused, match="cannot be loaded"):
-        texts.embed("red", 60.0)
+        texts.embed(["red"], 60.0)
     assert texts.state == "failed"
     assert texts.trouble
     assert texts.trouble.hint
@@ -346,9 +346,9 @@ def test_a_text_tower_that_could_not_be_loaded_is_tried_again(
         patched.setenv("IMGQ_TEST_TEXT", "fake_embedder:Missing")
         texts.start()
         with pytest.raises(Refused, match="cannot be loaded"):
-            texts.embed("red", 60.0)
+            texts.embed(["red"], 60.0)
     texts.start()
-    assert texts.embed("red", 60.0).shape == (DIM,)
+    assert texts.embed(["red"], 60.0)[0].shape == (DIM,)
     assert texts.trouble is None
 
 
@@ -365,5 +365,5 @@ def test_the_vectors_of_the_latest_texts_are_remembered(
     monkeypatch.setattr(fake_embedder.FakeTexts, "embed", counting)
     monkeypatch.setattr("imgqd.search.texts.MOST_REMEMBERED", 2)
     for words in ("a", "b", "a", "c", "a", "b"):
-        library.texts.embed(words, 60.0)
+        library.texts.embed([words], 60.0)
     assert asked == ["a", "b", "c", "b"]

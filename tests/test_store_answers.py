@@ -410,12 +410,7 @@ def test_info_tells_all_that_is_known(store: Store) -> None:
     info = store.info(b"/r/x")
     assert info is not None
     assert info.picture is not None
-    assert (info.root, info.offline, info.picture.id, info.copies) == (
-        b"/r",
-        False,
-        id,
-        [b"/away/copy"],
-    )
+    assert (info.picture.id, info.copies) == (id, [b"/away/copy"])
     assert info.row.state == "indexed"
     failed = store.info(b"/r/broken")
     assert failed is not None

@@ -163,14 +163,11 @@ class Index:
             for model, resident in self._residents.beside():
                 put(resident, self.store.vectors(pictures, model))
 
-    def mend(self, pictures: Sequence[int]) -> dict[int, np.ndarray]:
-        """Takes the vectors of these pictures out of the store, and no longer out of the cache, which
-        has lost them; what the store has of them."""
-        return self._mend(self.store.model, self.resident, pictures)
-
     def _mend(
         self, model: Model, resident: Resident, pictures: Sequence[int]
     ) -> dict[int, np.ndarray]:
+        """Takes the vectors of these pictures out of the store, and no longer out of the cache, which
+        has lost them; what the store has of them."""
         log.warning("the cache has lost %d vectors: they are taken out of the index", len(pictures))
         vectors = self.store.vectors(pictures, model)
         # Whoever holds it for long will not let a search wait: it is mended another time then.

@@ -16,9 +16,10 @@ from imgq.paths import Places
 from imgqd.config import Settings
 from imgqd.daemon import Daemon, Life
 from imgqd.dupes import Dupes
-from imgqd.embedder.embedder import Embedder, EmbedderOptions
+from imgqd.embedder.embedder import Embedder
 from imgqd.embedder.memory import Memory
 from imgqd.embedder.pipeline import Common, Pipeline, Plant
+from imgqd.embedder.tower import Configuration
 from imgqd.exchange.changing import Bench, Changing
 from imgqd.exchange.spaces import Space, Spaces
 from imgqd.health.check import Checker
@@ -182,7 +183,8 @@ def _engines(life: Life) -> str:
 
 def _plant(card: Card, life: Life) -> Plant:
     settings = life.settings
-    options = EmbedderOptions(
+    configuration = Configuration(
+        card,
         device=settings.device,
         precision=settings.precision,
         # One pass while another is recorded.
@@ -199,7 +201,7 @@ def _plant(card: Card, life: Life) -> Plant:
         limits=limits,
         decoders=settings.decoders,
         idle_unload=settings.idle_unload,
-        new_embedder=lambda: Embedder(card, options),
+        new_embedder=lambda: Embedder(configuration),
         tell_speed=lambda rate: speeds.note(life.places.models, card.identity, rate),
     )
 

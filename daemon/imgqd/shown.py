@@ -73,7 +73,7 @@ def info(known: FileInfo) -> dict[str, Any]:
         fields["file"] = seen(shown)
         fields["notes"] = _notes(shown)
     if ledger is not None:
-        fields["error"] = file_error(FailedFile(0, known.path, known.offline, ledger))
+        fields["error"] = file_error(FailedFile(0, known.path, ledger))
     return fields
 
 

@@ -10,15 +10,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from imgqd.channel import Channel, ChannelClosed
 from imgqd.embedder.tower import Configuration, Ready
-from imgqd.manners import priority
-from imgqd.models.card import Card
 
 FAKE = "IMGQ_TEST_EMBEDDER"
 _MODULE = "imgqd.embedder.process"
@@ -28,6 +25,7 @@ _ENVIRONMENT = {"GOMP_SPINCOUNT": "0", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKT
 # The daemon pins its own threads for the sake of its search.
 _PINS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _LAST_LINES = 5
+TIMEOUT_S = 600.0
 # A process that has hung up is gone so much later, on a machine that is busy.
 _END_S = 4.0
 
@@ -50,50 +48,32 @@ class EmbedderDied(EmbedderError):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedderOptions:
-    """As in Configuration; command: what to start in place of the embedder's own process.
-
-    timeout: seconds for the load, or for one `embed`, after which the process is taken for hung.
-    """
-
-    device: str = "auto"
-    precision: str = "auto"
-    batch: int | None = None
-    threads: int | None = None
-    nice: int = priority.NICE
-    engines: str | None = None
-    timeout: float = 600.0
-    command: tuple[str, ...] | None = None
-
-
 class Embedder:
-    """One process with one model's image tower. For one thread, but for `close`.
+    """One process with one model's image tower. For one thread, but for `close`. batch: pictures a forward
+    pass, now; None before `ready`.
 
     Make it in a thread that lives as long as it: the process is killed when that thread ends.
     """
 
-    def __init__(self, card: Card, options: EmbedderOptions | None = None) -> None:
-        options = options or EmbedderOptions()
-        self._dim = card.dim
-        self._timeout = options.timeout
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        timeout: float = TIMEOUT_S,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        """timeout: seconds for the load, or for one `embed`, after which the process is taken for hung.
+        command: what to start in place of the embedder's own process."""
+        self._dim = configuration.card.dim
+        self._timeout = timeout
         ours, theirs = Channel.pair()
         self._channel = Channel(ours)
         with theirs:
-            self._process = _started(options, theirs.fileno())
+            self._process = _started(command, theirs.fileno())
         self._words: deque[str] = deque(maxlen=_LAST_LINES)
         self._listener = threading.Thread(target=self._listen, name="embedder-stderr", daemon=True)
         self._begin_to_listen()
-        self._batch: int | None = None
-        configuration = Configuration(
-            card=card,
-            device=options.device,
-            precision=options.precision,
-            batch=options.batch,
-            threads=options.threads,
-            nice=options.nice,
-            engines=options.engines,
-        )
+        self.batch: int | None = None
         self._send({"configure": configuration.as_map()})
 
     def _begin_to_listen(self) -> None:
@@ -109,15 +89,10 @@ class Embedder:
     def pid(self) -> int:
         return self._process.pid
 
-    @property
-    def batch(self) -> int | None:
-        """Pictures a forward pass, now; None before `ready`."""
-        return self._batch
-
     def ready(self) -> Ready:
         """Waits for the tower, once. Raises EmbedderFailed where it cannot be had, EmbedderDied."""
         ready = Ready(**self._answer()["ready"])
-        self._batch = ready.batch
+        self.batch = ready.batch
         return ready
 
     def attach(self, key: int, slab: int, slots: int) -> None:
@@ -174,9 +149,9 @@ class Embedder:
         return answer
 
     def _note_batch(self, batch: int) -> None:
-        if self._batch is not None and batch < self._batch:
-            logger.warning("out of memory: %d pictures at a time, no longer %d", batch, self._batch)
-        self._batch = batch
+        if self.batch is not None and batch < self.batch:
+            logger.warning("out of memory: %d pictures at a time, no longer %d", batch, self.batch)
+        self.batch = batch
 
     def _died(self, reason: str) -> EmbedderDied:
         """What is known of the end of the process, which is ended where it has not."""
@@ -196,12 +171,12 @@ class Embedder:
                 logger.info("embedder: %s", line.rstrip())
 
 
-def _started(options: EmbedderOptions, descriptor: int) -> subprocess.Popen[str]:
+def _started(command: Sequence[str] | None, descriptor: int) -> subprocess.Popen[str]:
     # -P, since a folder one happens to be in is no place to import from.
     usual = (sys.executable, "-P", "-m", os.environ.get(FAKE, _MODULE))
     environment = {name: value for name, value in os.environ.items() if name not in _PINS}
     return subprocess.Popen(
-        [*(options.command or usual), str(descriptor)],
+        [*(command or usual), str(descriptor)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -164,13 +164,13 @@ class _Trial:
         best, gain = plain, 1.0
         if where.precision == "bf16":
             small = _on(self._configuration, where, module)
-            measured = trial.by_turns([plain, small], self._spec)
-            gain = measured[1].rate / measured[0].rate
+            rate, other = trial.by_turns([plain, small], self._spec)
+            gain = other / rate
             best = small if gain > 1 and self._agrees(plain, small) else plain
         is_there = machine.has("onnx") and machine.has("onnxruntime")
         if gain < SURELY and is_there and (graph := self._graph(plain)):
-            measured = trial.by_turns([best, graph], self._spec)
-            if measured[1].rate > measured[0].rate and self._agrees(plain, graph):
+            rate, other = trial.by_turns([best, graph], self._spec)
+            if other > rate and self._agrees(plain, graph):
                 return graph
         return best
 

@@ -2,7 +2,7 @@
 
 The daemon asks and is answered once for each message, in order (all are maps, "do" names them):
 
-    configure {…}                    → ready {dim, device, precision, batch}
+    configure {…}                    → ready {device, precision, batch, engine, trouble}
     attach {key, slots} + descriptor → attached
     detach {key}                     → detached
     embed {slots: [[key, slot], …]}  → vectors (float32, little-endian, n x dim), bad [index, …],
@@ -60,7 +60,6 @@ def _configured(channel: Channel, open_tower: OpenTower) -> Worker | None:
         return None
     worker = Worker(tower, configuration.card.pixels, configuration.batch or tower.batch)
     ready = Ready(
-        dim=tower.dim,
         device=tower.device,
         precision=tower.precision,
         batch=worker.batch,

@@ -148,10 +148,6 @@ class Pipeline:
     def release(self, who: str) -> None:
         self._gate.release(who)
 
-    @property
-    def takes_files(self) -> bool:
-        return self._gate.is_open()
-
     def drop_jobs(self) -> None:
         """Files that wait are no longer this pipeline's to read; whatever else there is goes on."""
         kept: list[Turn] = []

@@ -74,7 +74,6 @@ class Configuration:
 class Ready:
     """What is really used, once the tower is loaded."""
 
-    dim: int
     device: str
     precision: str
     batch: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,25 +23,15 @@ GAIN = 1.04
 LEAST_COSINE = 0.999
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """rate: pictures a second."""
-
-    tower: Tower
-    rate: float
-
-
-def by_turns(towers: Sequence[Tower], spec: PixelSpec) -> list[Measured]:
-    """Each does the same pictures."""
+def by_turns(towers: Sequence[Tower], spec: PixelSpec) -> list[float]:
+    """Pictures a second of each tower; all do the same ones."""
     pixels = _pictures(spec, _count(towers[0], spec))
     for tower in towers:
         tower.embed(pixels)
     best = [
         min(times) for times in zip(*(_round(towers, pixels) for _ in range(ROUNDS)), strict=True)
     ]
-    return [
-        Measured(tower, len(pixels) / seconds) for tower, seconds in zip(towers, best, strict=True)
-    ]
+    return [len(pixels) / seconds for seconds in best]
 
 
 def agree(one: Tower, other: Tower, spec: PixelSpec) -> bool:

@@ -54,7 +54,7 @@ class Meaning:
                 _check(terms)
         work = [[self._submitted(term) for term in terms] for terms in queries]
         written = [term.text for terms in queries for term in terms if term.text is not None]
-        texts = iter(self._space.texts.embed_all(written, timeout) if written else [])
+        texts = iter(self._space.texts.embed(written, timeout) if written else [])
         found = []
         for line, terms, works in zip(lines, queries, work, strict=True):
             with _of_line(line):

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 MAGIC = b"imgq-vectors-1\n"
 HEADER = 8192
-_AT_ONCE = 4096
 SLICE = 1 << 24
 # Room for rows that come later, so that what was read need not be moved for the first of them.
 _SPARE = 1 / 8

@@ -90,13 +90,9 @@ class TextTower:
             return "loading"
         return "failed" if self._tower is None else "ready"
 
-    def embed(self, text: str, timeout: float) -> np.ndarray:
-        """float32 (dim,), unit norm. Raises TimedOut while the tower loads, Refused where it cannot."""
-        (vector,) = self.embed_all([text], timeout)
-        return vector
-
-    def embed_all(self, texts: Sequence[str], timeout: float) -> list[np.ndarray]:
-        """The same of each, those that are not remembered in one batch."""
+    def embed(self, texts: Sequence[str], timeout: float) -> list[np.ndarray]:
+        """float32 (dim,), unit norm, of each; those that are not remembered in one batch. Raises TimedOut
+        while the tower loads, Refused where it cannot."""
         if not self._loaded.wait(timeout):
             raise TimedOut(
                 f"the model was still loading after {timeout:.3g} s", "try again in a moment"

@@ -33,10 +33,6 @@ class Kept:
     places: Rows
     file: VectorFile | None = None
 
-    @classmethod
-    def in_memory(cls, vectors: Vectors) -> Kept:
-        return cls(vectors, np.empty(0, np.intp))
-
     def __len__(self) -> int:
         return len(self.places) + len(self.tail)
 

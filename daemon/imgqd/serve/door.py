@@ -8,16 +8,12 @@ import os
 import socket
 import stat
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from imgq.errors import CannotStart
 from imgq.listener import listener, name
 from imgq.paths import require_closed_above
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Of the holder's number in the lock's file.
 _LENGTH = 16
@@ -76,16 +72,6 @@ def _taken(descriptor: int) -> bool:
             return True
         time.sleep(_PAUSE_S)
     return False
-
-
-@contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Holds the lock for a while."""
-    descriptor = lock(path)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def opened(path: str) -> socket.socket:

@@ -45,10 +45,9 @@ ARRIVED = f"""
 {SHOWN} files {OF_FILES} WHERE arrived > ? AND arrived <= ? ORDER BY arrived LIMIT ?
 """.replace("SELECT", "SELECT arrived,", 1)
 FAILED = """
-SELECT files.id, folders.path, name, roots.state = 'offline',
-    failures.kind, reason, attempts, first_seen, last_seen, decoder
+SELECT files.id, folders.path, name, failures.kind, reason, attempts, first_seen, last_seen, decoder
 FROM failures CROSS JOIN files ON files.id = failures.file
-CROSS JOIN folders ON folders.id = files.folder CROSS JOIN roots ON roots.id = folders.root
+CROSS JOIN folders ON folders.id = files.folder
 """
 
 
@@ -140,8 +139,8 @@ class Listings(Embeddings):
                 f"{FAILED} WHERE failures.file > ? ORDER BY failures.file LIMIT ?", (after, limit)
             )
             return [
-                FailedFile(id, join(folder, name), bool(offline), ledger_entry(entry))
-                for id, folder, name, offline, *entry in found
+                FailedFile(id, join(folder, name), ledger_entry(entry))
+                for id, folder, name, *entry in found
             ]
 
     def last_arrival(self) -> int:
@@ -187,24 +186,18 @@ class Listings(Embeddings):
     def info(self, path: bytes) -> FileInfo | None:
         """All that is known of a file; None where nothing is."""
         folder, name = os.path.split(path)
-        names = {"folder": folder, "name": name}
         with self._database.read() as connection:
             columns = connection.execute(
                 f"{ROW} WHERE folders.path = :folder AND files.name = :name",
-                {"model": self._model_id, **names},
+                {"model": self._model_id, "folder": folder, "name": name},
             ).get
             if columns is None:
                 return None
-            root, offline = connection.execute(
-                "SELECT roots.path, state = 'offline' FROM roots JOIN folders ON root = roots.id"
-                " WHERE folders.path = :folder",
-                names,
-            ).get
             shown = self.files_of([columns[8]]).get(columns[8], []) if columns[8] else []
             own = next((each for each in shown if each.path == path), None)
             sidecar = _path(connection, own.sidecar) if own and own.sidecar else None
         copies = [file.path for file in shown if file.path != path]
-        return FileInfo(path, root, bool(offline), row(columns), own, sidecar, copies)
+        return FileInfo(path, row(columns), own, sidecar, copies)
 
 
 def _path(connection: apsw.Connection, file: int) -> bytes | None:

@@ -146,7 +146,6 @@ class FailedFile:
 
     file: int
     path: bytes
-    offline: bool
     ledger: LedgerEntry
 
 
@@ -164,8 +163,6 @@ class FileInfo:
     beside it; copies: the other paths that show the same picture."""
 
     path: bytes
-    root: bytes
-    offline: bool
     row: Row
     shown: Shown | None
     sidecar: bytes | None

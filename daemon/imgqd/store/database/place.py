@@ -115,7 +115,7 @@ def sync(path: Path) -> None:
 
 def _aside(path: Path) -> Path:
     date = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    names = (path.with_name(f"{path.name}.damaged-{date}{n or ''}") for n in count())
+    names = (path.with_name(f"{path.name}{ASIDE}{date}{n or ''}") for n in count())
     return next(name for name in names if not os.path.lexists(name))
 
 

@@ -56,11 +56,6 @@ class Embeddings(Models):
                 none = np.empty(0, np.int64), np.empty((0, model.dim), np.float32)
                 yield Block(*none, sums.missing)
 
-    @property
-    def origin(self) -> bytes:
-        """What tells this index from every other."""
-        return self._database.origin
-
     def sums(self, model: Model | None = None) -> NDArray[np.void]:
         """Whose embeddings there are, of pictures that some file shows, offline ones too, and their
         checksums: `sums.SUM`, (n,), by ascending picture."""
