@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imgqd import machine
+from imgqd import machine, private_file
 
 VERSION = 1
 # A measurement that did not end (its daemon was killed, or memory did not do) is begun again ever more
@@ -106,6 +105,4 @@ class Choices:
 
     def _write(self, remembered: Remembered) -> None:
         content = {"version": VERSION, "key": self._key, **asdict(remembered)}
-        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        beside.write_text(json.dumps(content, indent=1))
-        beside.replace(self._file)
+        private_file.put(self._file, json.dumps(content, indent=1))

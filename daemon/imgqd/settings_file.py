@@ -14,7 +14,7 @@ import tomlkit
 
 from imgq.errors import Failure, Refused, SettingsError
 from imgq.paths import Places, places
-from imgqd import settings_text
+from imgqd import private_file, settings_text
 from imgqd.config import DEFAULTS, KINDS, NAMES, Settings, bounds, checked, load, require_known
 from imgqd.models import card, source
 
@@ -27,8 +27,10 @@ _OPENING = """\
 
 
 def remember(path: str, name: str, value: object) -> None:
-    """Sets one key in the file and keeps all else in it, comments too; written beside, then renamed.
-    Raises Refused where it cannot be written, SettingsError where it is no TOML."""
+    """Sets one key in the file and keeps all else in it, comments too.
+
+    Raises Refused where it cannot be written, SettingsError where it is no TOML.
+    """
     # Where the file is a link, as those who keep their settings in a repository have it.
     file = Path(path).resolve()
     mark, text = _marked(file)
@@ -150,18 +152,10 @@ def _with_line_ends_of(before: str, text: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """For its owner alone, from the first byte on."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-            opened.write(text.encode())
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.replace(file)
+        private_file.put(file, text)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise Refused(
             f"cannot write the settings in {file}: {error.strerror}",
             "have a look at that folder and its disk",

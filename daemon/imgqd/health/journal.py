@@ -13,6 +13,7 @@ from logging.handlers import RotatingFileHandler
 from typing import Any
 
 from imgq.paths import Places
+from imgqd.private_file import opener
 
 MOST_BYTES = 5_000_000
 OLD_FILES = 2
@@ -142,8 +143,4 @@ class _PrivateFiles(RotatingFileHandler):
         return os.path.samestat(os.fstat(stream.fileno()), there)
 
     def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, "a", encoding="utf-8", errors="replace", opener=_private)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+        return open(self.baseFilename, "a", encoding="utf-8", errors="replace", opener=opener)

@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from imgqd import private_file
 from imgqd.config import Settings
 from imgqd.exchange.spaces import Spaces
 from imgqd.manners import power
@@ -174,17 +176,13 @@ def _read(file: str) -> Pause | None:
 
 
 def _write(file: str, pause: Pause | None) -> None:
-    """Beside, then renamed. A disk that is full keeps nobody from pausing: only a restart forgets it."""
+    """A disk that is full keeps nobody from pausing: only a restart forgets it."""
     if pause is None:
         with contextlib.suppress(OSError):
             os.unlink(file)
         return
-    beside = f"{file}.{os.getpid()}"
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-            json.dump(None if math.isinf(pause.until) else pause.until, opened)
-        os.replace(beside, file)
+        until = None if math.isinf(pause.until) else pause.until
+        private_file.put(Path(file), json.dumps(until))
     except OSError as error:
         log.warning("the pause will not outlive the daemon: %s", error.strerror)
-        with contextlib.suppress(OSError):
-            os.unlink(beside)

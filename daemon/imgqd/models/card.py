@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from imgqd import private_file
 from imgqd.models.presets import BUILTIN, BUILTIN_ARCHITECTURE, BUILTIN_SHA256
 from imgqd.records import PixelSpec
 
@@ -96,19 +97,13 @@ def _written(content: Any) -> Card | None:
 
 
 def save(models: str | Path, card: Card) -> None:
-    """Writes the card beside, then renames it: from then on the model is there."""
+    """Writes the card: from then on the model is there. Raises OSError."""
     content = {
         "version": VERSION,
         "bytes": os.stat(card.weights).st_size,
         "card": card.as_map(),
     }
-    place = path_of(models, card.name)
-    beside = place.with_name(f".{place.name}.{os.getpid()}")
-    with open(beside, "w", opener=_private) as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(place)
+    private_file.put(path_of(models, card.name), json.dumps(content, indent=1))
 
 
 def names(models: str | Path) -> list[str]:
@@ -154,7 +149,3 @@ def identified(card: Card, digest: str) -> Card:
 def _color(values: Any) -> Color:
     red, green, blue = values
     return float(red), float(green), float(blue)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
+
+from imgqd import private_file
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +24,13 @@ def read(models: str | Path) -> dict[str, float]:
 
 
 def note(models: str | Path, identity: str, rate: float) -> None:
-    """The most that was seen; written beside, then renamed, as far as the disk lets us."""
+    """The most that was seen, as far as the disk lets us."""
     known = read(models)
     if rate <= known.get(identity, 0.0):
         return
-    beside = Path(models) / f"{NAME}.{os.getpid()}"
     try:
-        beside.write_text(json.dumps(known | {identity: round(rate, 2)}, indent=1))
-        beside.replace(Path(models) / NAME)
+        private_file.put(
+            Path(models, NAME), json.dumps(known | {identity: round(rate, 2)}, indent=1)
+        )
     except OSError as error:
         log.info("the speed of a model is not remembered: %s", error.strerror)

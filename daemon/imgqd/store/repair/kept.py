@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from imgqd.private_file import opener
 from imgqd.store.database.faults import translated
 from imgqd.store.records import Identity, Root
 
@@ -36,15 +37,11 @@ def read(index: Path) -> Kept | None:
 
 def write(index: Path, kept: Kept) -> None:
     told = {"origin": kept.origin.hex(), "roots": [_told(root) for root in kept.roots]}
-    with translated(index), open(_beside(index, UNFINISHED), "w", opener=_private) as file:
+    with translated(index), open(_beside(index, UNFINISHED), "w", opener=opener) as file:
         json.dump(told, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
         os.replace(file.name, _beside(index, SUFFIX))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _beside(index: Path, suffix: str) -> Path:
