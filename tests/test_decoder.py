@@ -122,15 +122,13 @@ def test_a_look_hashes_candidates_only(tmp_path: Path, decoder: Decoder) -> None
     path = jpeg(tmp_path / "a.bin", 1, (1500, 1500), quality=98)
     whole = xxhash.xxh3_128(path.read_bytes())
     with descriptor(path) as file:
-        assert looked(decoder, file, b"a.bin") == Look(whole.digest(), True)
-        assert looked(decoder, file) == Look(bytes.fromhex(whole.hexdigest()), True)
+        assert looked(decoder, file, b"a.bin") == Look(whole.digest())
+        assert looked(decoder, file) == Look(bytes.fromhex(whole.hexdigest()))
     text = tmp_path / "text"
     text.write_bytes(b"no picture")
     with descriptor(text) as file:
-        assert looked(decoder, file, b"notes.txt") == Look(None, False)
-        assert looked(decoder, file, b"notes.JPG") == Look(
-            xxhash.xxh3_128_digest(b"no picture"), True
-        )
+        assert looked(decoder, file, b"notes.txt") == Look(None)
+        assert looked(decoder, file, b"notes.JPG") == Look(xxhash.xxh3_128_digest(b"no picture"))
 
 
 def test_several_files_are_looked_at_together(tmp_path: Path, decoder: Decoder) -> None:
@@ -141,8 +139,8 @@ def test_several_files_are_looked_at_together(tmp_path: Path, decoder: Decoder) 
     with ExitStack() as files:
         unseen = [Unseen(files.enter_context(descriptor(path))) for path in paths]
         *looks, note, folder = decoder.look(unseen)
-    assert looks == [Look(xxhash.xxh3_128_digest(path.read_bytes()), True) for path in paths[:-2]]
-    assert note == Look(None, False)
+    assert looks == [Look(xxhash.xxh3_128_digest(path.read_bytes())) for path in paths[:-2]]
+    assert note == Look(None)
     assert isinstance(folder, Failure)
     assert folder.kind == "unreadable"
 
@@ -247,7 +245,7 @@ def test_a_file_above_the_cap_is_not_read(tmp_path: Path) -> None:
         assert isinstance(found, Failure)
         assert found.kind == "too_large"
         assert "max_megabytes (1)" in found.reason
-        assert looked(decoder, file, b"disk.img") == Look(None, False)
+        assert looked(decoder, file, b"disk.img") == Look(None)
     decoder.close()
 
 
@@ -276,7 +274,7 @@ def test_every_picture_is_pixels_or_a_sentence(
             assert len(found.reason.split()) > 3, (path.name, found)
             assert small == found, path.name
         else:
-            assert seen.candidate, path.name
+            assert seen.hash, path.name
             assert isinstance(small, bytes), (path.name, small)
             assert kind == "hostile" or max(slot(decoder, 0)) > 0, path.name
 
@@ -534,7 +532,7 @@ def test_a_decoder_can_be_killed_from_another_thread(tmp_path: Path) -> None:
         ("channel.send([1])", ""),
         ("channel.send({})", "no answer"),
         ("tell(5)", "not a map"),
-        ("tell({'answer': 'looked', 'hash': b'', 'candidate': True})", "no answer"),
+        ("tell({'answer': 'looked', 'hash': b''})", "no answer"),
         ("tell({'answer': 'decoded', 'metadata': []})", "no format"),
         ("tell(decoded(format='VIRUS'))", "no format"),
         ("tell(decoded(width=-1))", "no size"),

@@ -154,7 +154,7 @@ def test_no_client_module_imports_them_later_either() -> None:
 
 
 def test_the_daemon_knows_the_clients_leaves_alone() -> None:
-    leaves = ("wire", "query", "paths", "errors", "keys", "curve", "listener", "__version__")
+    leaves = ("wire", "paths", "errors", "keys", "curve", "listener", "__version__")
     found = {
         f"{dotted(path)} imports {name}"
         for path in DAEMON

@@ -95,8 +95,8 @@ def _asked(request: bytes, timeout: float) -> tuple[Dealer, bytes]:
 
 
 def _comes_back(error: OSError, until: float) -> bool:
-    """Whether a daemon that did not let in, or hung up, is about to answer. Of one on another machine it
-    cannot be seen: what was there may be up to then."""
+    """Whether a daemon that did not let us in, or hung up, is about to answer. Where it is on another
+    machine, that cannot be seen: it may be, until then."""
     if isinstance(error, BlockingIOError):
         # So many clients wait to be let in that the system takes no more.
         return True

@@ -4,7 +4,7 @@ Bernstein's CurveCP): the boxes, and the client's side of the handshake. Bytes a
 The arithmetic is libsodium's (X25519, XSalsa20, Poly1305); tests hold this against libzmq's own CURVE.
 Client and daemon have a lasting key pair each, and for every connection another, so that nobody who comes
 by the lasting ones later can read what was said before. Only the daemon that is meant can read the first
-words, and only who has the client's lasting key can say the last.
+message of a handshake, and only who has the client's lasting key can write its last.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nacl.exceptions import CryptoError
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"CURVE".ljust(20, b"\0")
 CLIENTS_GREETING = GREETING + bytes(32)
-# That it is the daemon's.
+# Its 33rd byte says that it is the daemon's.
 DAEMONS_GREETING = GREETING + b"\x01" + bytes(31)
 
 HELLO, WELCOME, INITIATE, READY = b"\x05HELLO", b"\x07WELCOME", b"\x08INITIATE", b"\x05READY"
@@ -54,7 +54,7 @@ class Box:
     """What two key pairs share: who has neither secret key can neither read nor make what it seals."""
 
     def __init__(self, public: bytes, secret: bytes) -> None:
-        """Raises NotSealed for a key that no honest one is."""
+        """Raises NotSealed for a key that no honest machine could have."""
         try:
             self._shared = crypto_box_beforenm(public, secret)
         except CryptoError:

@@ -222,7 +222,7 @@ def test_which_of_several_a_decoder_was_lost_at_is_known(
     with ExitStack() as files:
         opened = [files.enter_context(path.open("rb")).fileno() for path in paths]
         looks = decoder.look([Unseen(descriptor) for descriptor in opened])
-        assert all(isinstance(look, Look) and look.candidate for look in looks)
+        assert all(isinstance(look, Look) and look.hash for look in looks)
         with pytest.raises(DecoderLost) as lost:
             decoder.decode([Undecoded(each, slot) for slot, each in enumerate(opened)])
     assert (lost.value.failure.kind, len(lost.value.done)) == (kind, number)

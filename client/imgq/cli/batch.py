@@ -21,7 +21,7 @@ MOST_BYTES = 48 << 20
 # Each is an open file in the daemon, for a moment.
 MOST_PICTURES = 256
 MOST_FILE = 64 << 20
-# What makes a query or a form of its own.
+# What asks for something else than a query a line, or for another form of the answer.
 ALONE = [
     "--like",
     "--not",

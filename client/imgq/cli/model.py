@@ -1,5 +1,5 @@
-"""`imgq model`: what is had of models, the daemon's package does in a process of its own; which one is used
-is asked of the daemon."""
+"""`imgq model`: the daemon's package, in a process of its own, fetches and lists models; the daemon
+itself is asked which one is used."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from imgq.paths import absolute, is_far
 @click.option("--wait", "waits", is_flag=True, help="Return when all in them is in the index.")
 def add(folders: tuple[str, ...], waits: bool) -> None:
     """Watch more folders."""
-    # Of another machine's the daemon itself knows whether they are there.
+    # Whether folders of another machine are there, its daemon knows.
     paths = [absolute(each) if is_far() else existing(each, "add") for each in folders]
     ask(wire.Add(paths=tuple(paths)))
     if waits:

@@ -19,7 +19,8 @@ def service() -> None:
 @service.command()
 def install() -> None:
     """Start imgqd now, and whenever you log in."""
-    # Before anything ends: what is missing can be told, and its fetching shown, here and not in a journal.
+    # Before anything ends: here we can say what is missing and show it being fetched; a service could only
+    # write it to a journal.
     lifetime.use_model(None)
     if not (services.in_charge() and services.status().running):
         # A daemon started by hand would hold the lock that the service needs.

@@ -58,7 +58,7 @@ def _say(words: str) -> None:
 
 
 def _lines() -> Callable[[], str]:
-    """What gives a line after the other, and raises EOFError at the end."""
+    """What gives one line after another, and raises EOFError at the end."""
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return input

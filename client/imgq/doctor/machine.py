@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _LITTLE_SPACE = 1 << 30
 # Times of files and the time of the clock, in seconds.
 _MOST_APART = 2.0
-# No clock that is set right by the network jumps so far.
+# A clock that the network sets right does not jump so far.
 _SURELY_LATER = 3600.0
-# Before this imgq was not.
+# imgq did not exist before this day.
 _FIRST_DAY = 1_704_067_200
 
 

@@ -26,7 +26,7 @@ class Bench:
             self.slab = Slab(decoder.slab, slots)
         except OSError as error:
             decoder.close()
-            raise CannotStart(f"A decoder of pictures has no memory: {error}") from error
+            raise CannotStart(f"a decoder of pictures has no memory: {error}") from error
         self.lost: DecoderLost | None = None
 
     def look(self, files: Sequence[Unseen]) -> list[Look | Failure | None]:

@@ -19,7 +19,7 @@ from imgqd.pictures.limits import Limits
 from imgqd.pictures.messages import Configuration, Look, Message, Undecoded, Unseen
 from imgqd.pictures.pace import Pace
 from imgqd.pictures.slab import make_slab
-from imgqd.pictures.text import one_line
+from imgqd.pictures.text import LONGEST_REASON, one_line
 from imgqd.pictures.told import Nonsense
 from imgqd.records import Failure, FailureKind, Metadata, Notes, PixelSpec
 
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 _START_S = 60.0
 _GRACE_S = 5.0
 _SLOWEST_DISK = 10_000_000  # bytes a second
-_LONGEST_REASON = 300
 # So many pictures, and what one of them may have left behind in the child is gone.
 MOST_PICTURES = 800
 # So many small files are handed over at a time.
@@ -48,7 +47,7 @@ class DecoderLost(Exception):
         self, kind: FailureKind, reason: str, at_work: bool = True, done: Sequence[Any] = ()
     ) -> None:
         super().__init__(reason)
-        self.failure = Failure(kind, one_line(reason, _LONGEST_REASON))
+        self.failure = Failure(kind, one_line(reason, LONGEST_REASON))
         self.at_work = at_work
         self.done = done
 
@@ -102,7 +101,7 @@ class Decoder:
             _warn_of(self.missing)
 
     def look(self, files: Sequence[Unseen]) -> list[Look | Failure]:
-        """Whether each, of MOST_TOGETHER at most, is a candidate, by bytes or name, and its hash if so.
+        """The hash of each, of MOST_TOGETHER at most, that is a picture by its bytes or its name.
 
         Raises DecoderLost.
         """
@@ -274,4 +273,4 @@ def _warn_of(missing: tuple[str, ...]) -> None:
 
 
 def _cannot_start(why: str) -> CannotStart:
-    return CannotStart(f"A decoder of pictures did not start: {one_line(why, _LONGEST_REASON)}")
+    return CannotStart(f"a decoder of pictures did not start: {one_line(why, LONGEST_REASON)}")

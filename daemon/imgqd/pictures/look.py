@@ -24,13 +24,13 @@ def look(descriptor: int, name: bytes, limits: Limits) -> Look | Failure:
     try:
         head = os.pread(descriptor, formats.HEAD_BYTES, 0)
         if formats.sniff(head) is None and not formats.is_picture_name(name):
-            return Look(None, False)
+            return Look(None)
         if (count := size(descriptor)) > limits.max_bytes:
             reason = (
                 f"it has {count:,} bytes, above max_megabytes ({limits.max_bytes // 1_000_000:,})"
             )
             return Failure("too_large", reason)
-        return Look(_hash(descriptor, limits.max_bytes), True)
+        return Look(_hash(descriptor, limits.max_bytes))
     except OSError as error:
         return unreadable(error)
 

@@ -7,7 +7,7 @@ right kind and size, and raise Nonsense for the rest.
     job {job, parts, alarm_s} + a descriptor a part → a message a part as soon as it is done, as its job
                                                       has it or failed {kind, reason}
 
-    look: parts {name}                             → looked {hash, candidate}
+    look: parts {name}                             → looked {hash or nothing}
     decode: {slot}                                 → decoded {metadata}
     sidecar: {}                                    → noted {notes or nothing}
     thumbnail: {longest, form}                     → drawn {picture}
@@ -23,7 +23,7 @@ from typing import Any, get_args
 
 from imgqd.pictures.formats import FORMATS
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.text import one_line
+from imgqd.pictures.text import LONGEST_REASON, one_line
 from imgqd.pictures.told import Nonsense, read_notes
 from imgqd.records import IMPRINT_BYTES, Failure, FailureKind, Metadata, Notes, PixelSpec
 
@@ -32,7 +32,6 @@ Message = dict[str, Any]
 HASH_BYTES = 16
 LONGEST_THUMBNAIL = 2048
 _BEGINNINGS = {"jpeg": b"\xff\xd8\xff", "ppm": b"P6\n"}
-_LONGEST_REASON = 300
 _MOST_PIXELS_A_SIDE = 1 << 31
 _KINDS: tuple[str, ...] = get_args(FailureKind)
 _METADATA = tuple(field.name for field in fields(Metadata))
@@ -60,10 +59,9 @@ class Undecoded:
 @dataclass(frozen=True, slots=True)
 class Look:
     """A first look at a file. `hash`: xxh3-128 over its bytes, 16 bytes in canonical (big-endian)
-    order; None where the file is no candidate, for others are never read through."""
+    order; None where neither its bytes nor its name are a picture's, for others are never read through."""
 
     hash: bytes | None
-    candidate: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def failed(failure: Failure) -> Message:
 
 
 def looked(look: Look) -> Message:
-    return {"answer": "looked", "hash": look.hash, "candidate": look.candidate}
+    return {"answer": "looked", "hash": look.hash}
 
 
 def decoded(metadata: Metadata) -> Message:
@@ -124,11 +122,9 @@ def read_look(message: Message) -> Look | Failure:
     if message.get("answer") == "failed":
         return _read_failure(message)
     _expect(message, "looked")
-    hash, candidate = message.get("hash"), message.get("candidate")
-    if candidate is True and isinstance(hash, bytes) and len(hash) == HASH_BYTES:
-        return Look(hash, True)
-    if candidate is False and hash is None:
-        return Look(None, False)
+    hash = message.get("hash", b"")
+    if hash is None or (isinstance(hash, bytes) and len(hash) == HASH_BYTES):
+        return Look(hash)
     raise Nonsense("a look that sees nothing")
 
 
@@ -178,7 +174,7 @@ def _read_failure(message: Message) -> Failure:
     kind, reason = message.get("kind"), message.get("reason")
     if kind not in _KINDS or not isinstance(reason, str):
         raise Nonsense("a failure of no kind")
-    return Failure(kind, one_line(reason, _LONGEST_REASON))
+    return Failure(kind, one_line(reason, LONGEST_REASON))
 
 
 def _expect(message: Message, answer: str) -> None:

@@ -9,10 +9,9 @@ import struct
 from PIL import Image, UnidentifiedImageError
 
 from imgqd.pictures.limits import Limits
-from imgqd.pictures.text import one_line
+from imgqd.pictures.text import LONGEST_REASON, one_line
 from imgqd.records import Failure, FailureKind
 
-LONGEST_REASON = 300
 _LONGEST_MESSAGE = 160
 
 _ENDS_EARLY = re.compile(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import unicodedata
 
+LONGEST_REASON = 300
+
 # A codec is a module, and a table of Japanese another: loaded now, while files may be opened.
 for _codec in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii", "iso2022_jp"):
     codecs.lookup(_codec)

@@ -106,8 +106,7 @@ CREATE TABLE embedding_sums(
 
 
 def create(connection: apsw.Connection) -> None:
-    for _ in connection.execute(FIRST):
-        pass
+    connection.execute(FIRST).fetchall()
 
 
 # The n-th takes a database of version n to version n + 1; none is ever changed once released.

@@ -146,12 +146,7 @@ END;
 
 
 def migrate(connection: apsw.Connection) -> None:
-    _run(connection, PICTURES + ARRIVALS + SIDECARS + DETAILS + TEXTS)
+    connection.execute(PICTURES + ARRIVALS + SIDECARS + DETAILS + TEXTS).fetchall()
     names.derive(connection)
     details.derive(connection)
-    _run(connection, INDEXES)
-
-
-def _run(connection: apsw.Connection, statements: str) -> None:
-    for _ in connection.execute(statements):
-        pass
+    connection.execute(INDEXES).fetchall()

@@ -22,5 +22,4 @@ UPDATE models SET role = 'used' WHERE id = (
 
 
 def migrate(connection: apsw.Connection) -> None:
-    for _ in connection.execute(FOURTH + USED):
-        pass
+    connection.execute(FOURTH + USED).fetchall()

@@ -22,5 +22,4 @@ CREATE INDEX departures_picture ON departures(picture);
 
 
 def migrate(connection: apsw.Connection) -> None:
-    for _ in connection.execute(FIFTH):
-        pass
+    connection.execute(FIFTH).fetchall()

@@ -164,20 +164,17 @@ def _derived(connection: apsw.Connection, rows: Iterable[Any]) -> Iterator[tuple
                 said.lens,
                 sidecar,
             ),
-            Text(
-                file,
-                indexed(name.decode(errors="replace")),
-                *(
-                    indexed(text) if text else None
-                    for text in (
-                        said.title,
-                        said.description,
-                        "\n".join(said.keywords),
-                        said.camera,
-                    )
-                ),
-            ),
+            _text(file, name, said),
         )
+
+
+def _text(file: int, name: bytes, said: Notes) -> Text:
+    said_in_words = (said.title, said.description, "\n".join(said.keywords), said.camera)
+    return Text(
+        file,
+        indexed(name.decode(errors="replace")),
+        *(indexed(text) if text else None for text in said_in_words),
+    )
 
 
 def moment(said: Notes, mtime_ns: int) -> tuple[int, int]:
