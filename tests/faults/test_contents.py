@@ -74,11 +74,6 @@ def map_and_write(path: Path) -> None:
         memory[:] = tiny.png(2)
 
 
-def write_through_a_link(path: Path) -> None:
-    link = path.parent / "folder" / "link.png"
-    overwrite(link)
-
-
 @pytest.mark.parametrize("write", [overwrite, dd, cut, map_and_write])
 @pytest.mark.parametrize("hidden", [False, True], ids=["", "time_put_back"])
 def test_fault_26_changed_in_place(
