@@ -126,7 +126,7 @@ def _away(error: OSError, timeout: float, is_greeted: bool = True) -> NoDaemon:
     if isinstance(error, _HUNG_UP) and not is_greeted and not is_far():
         return NoDaemon(
             f"what listens on {socket_address()} hangs up before it says a word",
-            "`imgq logs` may tell why; where it is none of imgq, `fuser` of that path tells what it is",
+            "`imgq logs` may tell why; where it is not imgq's, `fuser` of that path tells what it is",
         )
     if isinstance(error, ConnectionError):
         return NoDaemon(

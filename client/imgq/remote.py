@@ -136,7 +136,7 @@ def _places(host: str, port: int, deadline: float) -> list[Any]:
     if not found:
         raise TimeoutError("timed out")
     if isinstance(found[0], OSError):
-        raise OSError(f"{host} has no address here: {found[0].strerror}") from None
+        raise OSError(f"{host} has no address here: {found[0].strerror}")
     places: list[Any] = found[0]
     return places
 

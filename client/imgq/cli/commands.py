@@ -92,7 +92,7 @@ def _print_completion(ctx: click.Context, param: click.Parameter, shell: str | N
     is_eager=True,
     expose_value=False,
     callback=_print_completion,
-    help="Print what has bash, zsh or fish complete imgq.",
+    help="Print the script by which bash, zsh or fish completes imgq.",
 )
 @click.option(
     "--socket", metavar="ADDRESS", expose_value=False, help="Ask the daemon at this address."

@@ -147,7 +147,7 @@ def _address() -> str:
 def _note_unless_listening() -> None:
     if not _listen():
         _say(
-            "the daemon listens on no network yet; `imgq config set listen tcp://0.0.0.0:7571` has it"
+            "the daemon listens on no network; `imgq config set listen tcp://0.0.0.0:7571` has it listen"
         )
 
 

@@ -145,7 +145,7 @@ def _taken_by(process: int, path: str) -> CannotStart:
     who = f" by process {process} ({name(process)})" * bool(process)
     return CannotStart(
         f"another daemon is running: {path} is listened to{who}",
-        f"`imgq stop` ends it; where it is none of imgq, `fuser {quote(path)}` tells what it is",
+        f"`imgq stop` ends it; where it is not imgq's, `fuser {quote(path)}` tells what it is",
     )
 
 
