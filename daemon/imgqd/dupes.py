@@ -21,6 +21,8 @@ T = TypeVar("T")
 Kind = Literal["bytes", "pixels", "near"]
 # Copies are as near as this by the model, too; whatever it is, it sees them alike.
 LEAST_COSINE = 0.8
+# Asked of the store at a time.
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +180,11 @@ def _alike(vectors: dict[int, np.ndarray], first: int, others: np.ndarray) -> np
     )
 
 
-def _pages(found: Iterable[T], most: int = 500) -> Iterator[list[T]]:
+def _pages(found: Iterable[T]) -> Iterator[list[T]]:
     page: list[T] = []
     for each in found:
         page.append(each)
-        if len(page) == most:
+        if len(page) == _PAGE:
             yield page
             page = []
     if page:

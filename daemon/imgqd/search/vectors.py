@@ -46,8 +46,7 @@ class Kept:
         found[~is_filed] = self.tail[rows[~is_filed] - len(self.places)]
         return found
 
-    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[Vectors]:
-        """The rows from start to end, so many at a time."""
-        end = len(self) if end is None else end
-        for first in range(start, end, AT_ONCE):
-            yield self[np.arange(first, min(first + AT_ONCE, end))]
+    def blocks(self, start: int = 0) -> Iterator[Vectors]:
+        """The rows from start on, so many at a time."""
+        for first in range(start, len(self), AT_ONCE):
+            yield self[np.arange(first, min(first + AT_ONCE, len(self)))]

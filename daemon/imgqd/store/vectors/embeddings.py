@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK = 64  # chunks a block of `resident`
+EMPTIED = 16  # chunks a transaction
 UNIT = 0.02  # how far the square of a norm may lie from 1: bfloat16 comes this near
 SHOWN = f"""
 SELECT {COLUMNS} FROM embedding_sums JOIN pictures ON id = picture
@@ -96,17 +97,17 @@ class Embeddings(Models):
             if not vec0.is_going(connection, model.id):
                 forget(connection, model, pictures)
 
-    def compact(self, chunks: int = 16) -> bool:
-        """Deleted vectors leave holes: empties up to so many chunks that are more than half holes
+    def compact(self) -> bool:
+        """Deleted vectors leave holes: empties some of the chunks that are more than half holes
         into the last one, in a transaction. Returns whether there may be more of them."""
         with self._database.write() as connection:
-            sparse = vec0.sparse(connection, self.model.id)[:chunks]
+            sparse = vec0.sparse(connection, self.model.id)[:EMPTIED]
             for chunk in sparse:
                 for ids, vectors in list(vec0.chunks(connection, self.model, chunk)):
                     for picture, vector in zip(ids.tolist(), vectors, strict=True):
                         vec0.delete(connection, self.model.id, picture)
                         vec0.put(connection, self.model.id, picture, vector.tobytes())
-            return len(sparse) == chunks
+            return len(sparse) == EMPTIED
 
 
 def put_embedding(
