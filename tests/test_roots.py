@@ -324,6 +324,28 @@ def test_a_person_says_that_an_empty_root_is_empty(roots: Roots, root: bytes, in
     assert roots.state(root) == "watching"
 
 
+def test_a_look_that_was_under_way_takes_no_word_back(
+    roots: Roots, root: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon looks at it every two seconds, whatever a person does."""
+    (path(root) / "a.jpg").unlink()
+    assert not roots.check(root, False)
+    real = module.glance
+
+    def glance(path: bytes) -> Any:
+        seen = real(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "glance", real)
+            roots.adopt(path)
+        return seen
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "glance", glance)
+        roots.check(root, False)
+    assert roots.online() == [root]
+    assert roots.check(root, False)
+
+
 def test_only_a_root_that_is_there_can_be_taken_as_it_is(roots: Roots, root: bytes) -> None:
     with pytest.raises(Refused, match="is not watched"):
         roots.adopt(root + b"/inner")

@@ -155,14 +155,14 @@ class Roots:
         except OSError as error:
             if isinstance(error, PermissionError):
                 self._denied.add(path)
-            self._note(replace(root, state="offline"), _words(error))
+            self._note(replace(root, state="offline"), _words(error), before=root)
             return False
         reason = self._recognition.absence(root, seen, emptied)
         if reason:
-            self._note(replace(root, state="offline"), reason)
+            self._note(replace(root, state="offline"), reason, before=root)
         else:
             known = replace(root, state="online", identity=seen.identity)
-            self._note(replace(known, had_entries=not seen.is_empty))
+            self._note(replace(known, had_entries=not seen.is_empty), before=root)
         return not reason
 
     def silence(self, path: bytes) -> None:
@@ -201,16 +201,17 @@ class Roots:
             )
         return identity
 
-    def _note(self, now: Root, reason: str = "") -> None:
-        """Remembers what a root is now; unless it was removed meanwhile."""
+    def _note(self, now: Root, reason: str = "", before: Root | None = None) -> None:
+        """Remembers what a root is now; unless it was removed meanwhile, or a person has said what it is
+        since it was as `before`."""
         with self._index.lock:
-            before = self._roots.get(now.path)
-            if before is None:
+            known = self._roots.get(now.path)
+            if known is None or (before is not None and before != known):
                 return
             self._reasons[now.path] = reason
-            if before == now:
+            if known == now:
                 return
-            if before.state != now.state:
+            if known.state != now.state:
                 words = f": {reason}" if reason else ""
                 log.warning("%s is %s%s", os.fsdecode(now.path), now.state, words, extra=NEWS)
             self._index.store.set_root(
