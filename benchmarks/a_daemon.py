@@ -37,6 +37,8 @@ def daemon(model: str = "builtin") -> Iterator[Path]:
                 stdout=log,
                 stderr=log,
                 pass_fds=(writing,),
+                # As `imgq start` has it: Linux shares the cores among sessions first.
+                start_new_session=True,
             )
         os.close(writing)
         try:
