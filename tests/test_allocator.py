@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
 
 from conftest import Home, until
 from imgqd.health import allocator
+from imgqd.health.upkeep import Work
 
 # Threads that each hold some memory at the same time, and what glibc tells of its arenas.
 PROGRAM = """
@@ -64,6 +66,21 @@ def test_a_daemon_does_so_now_and_then(new_home: Callable[..., Home]) -> None:
     home.plant("gives_back")
     home.start()
     until(lambda: home.log.count("pages forgotten\ncircles cut\ngiven back") >= 2)
+
+
+def test_a_daemon_at_rest_does_nothing_of_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, clock, processor = Work(), 1000.0, 5.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr(time, "process_time", lambda: processor)
+    assert work.is_enough()
+    clock += 3600
+    assert not work.is_enough()
+    processor += 1
+    assert work.is_enough()
+    processor += 1
+    assert not work.is_enough()
+    clock += 60
+    assert work.is_enough()
 
 
 def test_threads_share_a_few_arenas() -> None:

@@ -31,7 +31,9 @@ LEAST_SPACE = 1 << 20
 # A large index is checked when all has been looked at, or after so long: both read all there is.
 CHECK_S = 60.0
 IDLE_S = 3600.0
-MEMORY_S = 60.0
+MEMORY_S = 15.0
+# Seconds of the processor, after which there may be memory to give back: a daemon at rest stays so.
+WORK_S = 0.1
 # With so many files under way nobody goes through all that there is of them: queries would wait.
 FEW = 2000
 # What was removed or moved away keeps its embedding for a week.
@@ -60,6 +62,21 @@ class Pause:
         self._end = time.monotonic() + self._seconds
 
 
+class Work:
+    """Of this process, between one time that memory is given back and the next."""
+
+    def __init__(self) -> None:
+        self._enough, self._due = 0.0, 0.0
+
+    def is_enough(self) -> bool:
+        """Whether there was enough of it, and long enough ago; then it begins anew."""
+        done = time.process_time()
+        if done < self._enough or time.monotonic() < self._due:
+            return False
+        self._enough, self._due = done + WORK_S, time.monotonic() + MEMORY_S
+        return True
+
+
 class Upkeep(threading.Thread):
     """Works until it is stopped. trouble: why the store cannot be used as it should be."""
 
@@ -76,7 +93,7 @@ class Upkeep(threading.Thread):
         self._has_checked = self._is_waiting = False
         self._latest_check = time.monotonic() + CHECK_S
         self._next_idle = time.monotonic() + IDLE_S
-        self._next_memory = 0.0
+        self._work = Work()
         self._commits = 0
 
     def run(self) -> None:
@@ -134,8 +151,7 @@ class Upkeep(threading.Thread):
 
     def _beat(self) -> None:
         """Raises StoreError where something is wrong and was not mended."""
-        if time.monotonic() > self._next_memory:
-            self._next_memory = time.monotonic() + MEMORY_S
+        if self._work.is_enough():
             self._free_memory()
         if self.index.store.is_immutable:
             self._go_on()
