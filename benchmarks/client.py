@@ -167,6 +167,7 @@ def main() -> None:
     print(table(results))
     print(f"the daemon's own answer took {answer:.2f} ms (median)")
     if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
         told = {
             "machine": machine(),
             "answer_ms": answer,

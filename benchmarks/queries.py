@@ -105,6 +105,7 @@ def main() -> None:
     print(table(results))
     print(f"{rate:.0f} pictures a second were indexed beside the queries")
     if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
         told = {
             "machine": machine(),
             "pictures_per_s": rate,

@@ -181,6 +181,7 @@ def main() -> None:
         results += measured([BASE, *asked.only], pictures, kinds)
         print(table(results), flush=True)
     if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
         told = {"machine": machine(), "results": [asdict(each) for each in results]}
         (asked.out / "search.json").write_text(json.dumps(told, indent=2) + "\n")
         (asked.out / "search.md").write_text(table(results))
