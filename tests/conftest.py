@@ -50,19 +50,23 @@ def until(
     condition: Callable[[], Any], what: str = "the condition", patience: float = PATIENCE_S
 ) -> Any:
     """The first true value of the condition; fails when it takes too long."""
-    deadline = time.monotonic() + patience
-    while True:
-        began = time.monotonic()
+    for _ in looks(patience):
         if value := condition():
             return value
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not come true within {patience:g} s")
-        time.sleep(pause(began, 0.02))
+    pytest.fail(f"{what} did not come true within {patience:g} s")
 
 
-def pause(began: float, least: float) -> float:
-    """How long to wait after a look: what is looked for has as much of the machine as who looks."""
-    return min(max(time.monotonic() - began, least), 0.5)
+def looks(patience: float, least: float = 0.02) -> Iterator[None]:
+    """A poll: one look after another, the last when so many seconds are over.
+
+    Between two of them what is looked for has the machine for as long as the look had it: for `least`
+    seconds at least, and for half a one at most.
+    """
+    deadline = time.monotonic() + patience
+    while (began := time.monotonic()) < deadline:
+        yield
+        time.sleep(min(max(time.monotonic() - began, least), 0.5))
+    yield
 
 
 class Home:

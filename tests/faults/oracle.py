@@ -23,7 +23,7 @@ import xxhash
 from PIL import Image
 
 import fake_embedder
-from conftest import Home, pause
+from conftest import Home, looks
 
 _NAMES = {
     b"@eaDir", b"#snapshot", b"#recycle", b"@Recycle", b".@__thumb", b"$RECYCLE.BIN", b"lost+found",
@@ -132,14 +132,13 @@ def agreement(home: Home, expected: Truth, within: float) -> list[str]:
     Of a file that is no picture any more the last one may be kept: it is waited for, for 10 s, whether
     somebody still writes to it.
     """
-    end = time.monotonic() + within
     broken = {f"not so   {_shown(path)}" for path in expected.broken}
-    while True:
-        began = time.monotonic()
+    found = list[str]()
+    for _ in looks(within, 0.1):
         found = [line for line in difference(home, expected) if line not in broken]
-        if not found or began > end:
-            return found
-        time.sleep(pause(began, 0.1))
+        if not found:
+            break
+    return found
 
 
 def words(lines: list[str]) -> str:
