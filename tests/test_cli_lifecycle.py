@@ -316,9 +316,19 @@ def test_what_refuses_to_start_is_not_waited_for(
         lifetime.ensure()
 
 
+class Threaded:
+    """A part of the daemon with a thread of its own."""
+
+    def start(self) -> None:
+        threading.Thread(target=int).start()
+
+    def stop(self) -> None:
+        """The thread has ended by itself."""
+
+
 def test_one_that_has_no_thread_refuses_to_start() -> None:
     with threads.refused(), pytest.raises(CannotStart, match="no thread left for imgqd"):
-        app.begin(threading.Timer(0, int))  # type: ignore[arg-type]
+        app.begin(Threaded())
 
 
 def test_a_daemon_that_hangs_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,7 +235,10 @@ def test_what_is_in_the_sockets_place_is_moved_by_the_command_that_is_told(home:
         (folder / "socket.old").rmdir() if make is Path.mkdir else (folder / "socket.old").unlink()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who stands still")
+@pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="needs /proc of Linux, which tells who stands still",
+)
 def test_a_daemon_that_was_stopped_is_told_with_what_has_it_go_on(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

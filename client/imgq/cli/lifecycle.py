@@ -44,7 +44,7 @@ def restart() -> None:
 def logs(follow: bool, lines: int) -> None:
     """Show the daemon's log."""
     try:
-        file = open(places().log, "rb")  # noqa: SIM115 - closed with the process, after the last line
+        file = _opened()
     except FileNotFoundError:
         click.echo("imgq: there is no log yet", err=True)
         return
@@ -55,10 +55,14 @@ def logs(follow: bool, lines: int) -> None:
         sys.stdout.flush()
         if is_old:
             file.close()
-            file = open(places().log, "rb")  # noqa: SIM115 - as above
+            file = _opened()
         else:
             # As `tail -f`: a poll is the same on every system, and quick enough for a person.
             time.sleep(0.3)
+
+
+def _opened() -> BinaryIO:
+    return open(places().log, "rb")
 
 
 def _last(lines: int, file: BinaryIO) -> deque[bytes]:

@@ -44,12 +44,12 @@ def _stand_in_for_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDONLY)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - see above
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open as long as the process
     if sys.stdout is None:
         # To write there fails, as it should.
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - see above
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - open as long as the process
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - see above
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - open as long as the process
 
 
 def run(words: list[str]) -> int:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
@@ -49,8 +50,7 @@ class Opened:
 def prepare() -> None:
     """Loads every decoder, once in a process and before the first picture."""
     # Pillow imports it for the first picture in L*a*b*, when no file can be opened any more.
-    from PIL import ImageCms  # noqa: F401
-
+    import_module("PIL.ImageCms")
     Image.init()
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     Image.WARN_POSSIBLE_FORMATS = True

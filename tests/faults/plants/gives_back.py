@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from unittest import mock
 
 from fake_embedder import FakeTexts
 from imgqd.health import allocator, upkeep
@@ -25,6 +27,6 @@ def _told_of_pages(store: Store) -> None:
 
 
 upkeep.MEMORY_S, upkeep.WORK_S = 0.1, 0.0
-Store.free_memory = _told_of_pages  # type: ignore[method-assign]
-upkeep.gc.collect = _told_of_circles  # type: ignore[assignment]
-allocator.give_back = _told
+mock.patch.object(Store, "free_memory", _told_of_pages).start()
+mock.patch.object(gc, "collect", _told_of_circles).start()
+mock.patch.object(allocator, "give_back", _told).start()
